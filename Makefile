@@ -1,0 +1,67 @@
+# Every target is one command for a user; `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 1026
+STORE ?= sqlite:./tsunagu-data
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.lock
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## make the environment in .venv, with .venv/bin/tsunagu
+
+.PHONY: install-test
+install-test: $(VENV)/.installed-test ## the same, with all that the tests need
+	@sh tests/install_mosquitto.sh
+
+.PHONY: run
+run: install ## serve NGSI-LD on http://localhost:1026 (PORT=..., STORE=...)
+	@exec $(BIN)/tsunagu serve --port $(PORT) --store $(STORE)
+
+.PHONY: test
+test: install-test ## the whole test suite, on SQLite and on a real MongoDB
+	$(BIN)/python -m pytest
+
+.PHONY: test-fast
+test-fast: install-test ## the pure floors only, in seconds
+	$(BIN)/python -m pytest tests/unit
+
+.PHONY: test-fault
+test-fault: install-test ## the long fault tests: 50 kills on each store
+	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/fault
+
+.PHONY: lint
+lint: install-test ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: install-test ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: install-test ## pin the newest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --extra test --output-file requirements-test.lock pyproject.toml
+
+.PHONY: clean
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

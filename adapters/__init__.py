@@ -1,0 +1,1 @@
+"""Protocols and formats -> entities: pure decoders, shared transports (design §8)."""

@@ -1,0 +1,23 @@
+"""The parts that every operation works with, put together once at start (`broker.app`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from broker.store.protocol import Store
+
+if TYPE_CHECKING:
+    from broker.contexts.library import ContextLibrary
+    from broker.delivery.dispatcher import Dispatcher
+    from broker.store.writer import EntityWriter
+
+
+@dataclass(slots=True)
+class Broker:
+    """`now` gives the canonical instant of the moment (broker.model.instants)."""
+
+    store: Store
+    writer: "EntityWriter"
+    contexts: "ContextLibrary"
+    dispatcher: "Dispatcher"
+    now: Callable[[], str]

@@ -1,0 +1,1 @@
+"""The production store: MongoDB, driven by PyMongo's asyncio API."""

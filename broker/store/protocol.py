@@ -1,0 +1,197 @@
+"""What the broker asks of a store (design §4, §5): one protocol, kept by SQLite and MongoDB with the same meaning.
+
+The meaning of a query is `broker.query.evaluate`; a store may compile it but must agree with it. All methods may raise
+`broker.errors.StoreUnavailable`; no other exception of a driver leaves a store.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from broker.model.change import Change
+from broker.model.entity import Entity, Instance, JsonObject
+from broker.query.ast import EntityQuery
+
+EntityKey: TypeAlias = tuple[str, str]
+"""(tenant, entity id). The default tenant is the empty string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One change to commit, on the condition that the stored entity still has `expected_version` (0: there is none)."""
+
+    change: Change
+    expected_version: int
+
+
+class VersionConflict(Exception):
+    """Another writer was there first: nothing of this commit was written. `keys` are the entities to read again."""
+
+    def __init__(self, keys: Sequence[EntityKey]) -> None:
+        super().__init__(f"changed meanwhile: {', '.join(key[1] for key in keys)}")
+        self.keys = tuple(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One attribute instance at one change, as temporal history keeps it (4.5.7). `instance_id` is derived from the change,
+    so that replaying the log writes the same entry again."""
+
+    tenant: str
+    entity_id: str
+    types: tuple[str, ...]
+    attribute: str
+    dataset_id: str | None
+    instance_id: str
+    sequence: int
+    recorded_at: str
+    deleted: bool
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeCensus:
+    """How one attribute occurs on the entities of one type: kinds by number of entities."""
+
+    attribute: str
+    kinds: Mapping[str, int]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypeCensus:
+    """One entity type as it is in use (5.7.5 to 5.7.10): how many entities have it, and which attributes they have."""
+
+    type: str
+    count: int
+    attributes: tuple[AttributeCensus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a store's self-examination, for `tsunagu doctor` and readiness."""
+
+    subject: str
+    ok: bool
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a result: skip `offset`, or start after entity id `after` (keyset, default order only); at most `limit`."""
+
+    limit: int
+    offset: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a query found: one page, and whether there is more behind it."""
+
+    entities: list[Entity] = field(default_factory=list)
+    more: bool = False
+
+
+class Store(Protocol):
+    """See the module. `commit` is atomic: all mutations and their change records, or nothing."""
+
+    async def open(self) -> None:
+        """Connect, create what is missing, refuse a schema from the future (StoreUnavailable says which)."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way and release everything."""
+        ...
+
+    async def examine(self) -> list[Finding]:
+        """Reachable, writable, durable, a replica set where one is needed, disk space; each with its remedy."""
+        ...
+
+    # entities
+
+    async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
+        """The stored states of those that exist, expired or not."""
+        ...
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
+        """Write states and change records in one atomic, durable commit; the changes come back with their sequences.
+
+        Several mutations of one key are applied in the order given. Raises VersionConflict.
+        """
+        ...
+
+    async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
+        """One page of the entities that match."""
+        ...
+
+    async def count(self, tenant: str, query: EntityQuery) -> int:
+        """How many entities match, exactly."""
+        ...
+
+    async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
+        """The types in use, ordered by IRI (only `entity_type`, where given), without entities expired at `now`."""
+        ...
+
+    # the change log
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        """The changes of all tenants with a sequence above `after`, in order."""
+        ...
+
+    async def head(self) -> int:
+        """The sequence of the newest change, 0 for an empty log."""
+        ...
+
+    async def tail(self) -> int:
+        """The sequence below which the log has been trimmed (changes with sequence <= tail are gone), 0 if never."""
+        ...
+
+    async def trim(self, through: int) -> None:
+        """Forget the changes up to and including this sequence."""
+        ...
+
+    async def wait_for_changes(self, after: int, timeout: float) -> bool:
+        """Return as soon as there is a change above `after`, or after `timeout` seconds; whether there is one."""
+        ...
+
+    async def cursors(self) -> dict[str, int]:
+        """Every consumer's durable cursor: the sequence up to which it has finished its work."""
+        ...
+
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Set these cursors, durably."""
+        ...
+
+    async def drop_cursor(self, name: str) -> None:
+        """Forget a cursor."""
+        ...
+
+    # temporal history
+
+    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+        """Add entries and set the recorder's cursor in the same commit; an entry that is there already is replaced by itself."""
+        ...
+
+    async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
+        """All entries of one entity, in order of sequence (the temporal API's own queries come with it)."""
+        ...
+
+    # documents: subscriptions, @contexts, registrations, tenants, delivery states
+
+    async def put_document(self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False) -> bool:
+        """Store a document durably. With `create`, False if there is one with this id already (and nothing is written)."""
+        ...
+
+    async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
+        """A document's body."""
+        ...
+
+    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
+        """Whether there was one to delete."""
+        ...
+
+    async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
+        """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
+        ...

@@ -1,0 +1,1 @@
+"""Black-box conformance suite, by clause, against any broker."""

@@ -1,0 +1,1 @@
+"""The shared vocabulary: models, @contexts, code lists."""

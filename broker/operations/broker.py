@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from broker.operations.tenants import Tenants
 from broker.store.protocol import Store
 
 if TYPE_CHECKING:
@@ -20,4 +21,5 @@ class Broker:
     writer: "EntityWriter"
     contexts: "ContextLibrary"
     dispatcher: "Dispatcher"
+    tenants: Tenants
     now: Callable[[], str]

@@ -1,0 +1,152 @@
+"""Puts the floors together and runs them: everything that lives as long as the process is made, started and ended here.
+
+Shutdown (SIGTERM, SIGINT), in this order: stop listening and let requests in flight finish; commit what the writer
+still holds; let the consumers of the log save where they are; close the store. The process then exits 0. Whatever a
+crash interrupts instead, the next start takes up from the log.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import uvloop
+
+from broker import metrics
+from broker.contexts.library import ContextLibrary
+from broker.delivery.dispatcher import Dispatcher
+from broker.egress.http import OutboundHttp
+from broker.errors import StoreUnavailable
+from broker.http.binding import Binding
+from broker.http.exchange import PageSizes
+from broker.http.health import health_door
+from broker.http.server import HttpServer
+from broker.logs import RequestLog, start_logging
+from broker.model.instants import canonical
+from broker.operations.broker import Broker
+from broker.operations.tenants import Tenants
+from broker.settings import Settings, StoreAddress
+from broker.store.protocol import Store
+from broker.store.retention import Retention
+from broker.store.writer import EntityWriter
+from broker.temporal.recorder import Recorder
+
+logger: Final = logging.getLogger(__name__)
+
+
+def now() -> str:
+    """The canonical instant of this moment."""
+    return canonical(datetime.now(UTC))
+
+
+def make_store(address: StoreAddress) -> Store:
+    """The store of an address, not opened yet. Only the driver that is needed is imported."""
+    if address.kind == "mongodb":
+        from broker.store.mongo.store import MongoStore
+
+        return MongoStore(address.url, address.database)
+    from broker.store.sqlite.store import SqliteStore
+
+    return SqliteStore(address.path)
+
+
+def run(settings: Settings, on_ready: Callable[[str], None]) -> int:
+    """Serve until a signal ends it; the process's exit code. `on_ready` is told the base URL once requests are answered."""
+    stop_logging = start_logging(settings.log_format, settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, on_ready))
+    finally:
+        stop_logging()
+
+
+async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    store = make_store(settings.store_address)
+    try:
+        async with store_opened(store), open_broker(store, settings) as broker:
+            server = HttpServer(
+                Binding(broker, PageSizes(settings.default_page_size, settings.max_page_size)),
+                health_door(broker.store, metrics.exposition),
+                _observer(settings),
+                max_body_bytes=settings.max_body_bytes,
+            )
+            try:
+                port = await server.start(settings.host, settings.port)
+            except OSError as error:
+                logger.error("cannot listen on %s port %s: %s", settings.host, settings.port, error.strerror or error)
+                return 1
+            # Everything made until now lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 100)
+            on_ready(settings.base_url if settings.port else settings.base_url.replace(":0", f":{port}"))
+            await stopping.wait()
+            logger.info("stopping: finishing what is in flight")
+            await server.stop()
+    except StoreUnavailable as error:
+        logger.error("the store cannot be opened: %s", error.detail)
+        return 1
+    return 0
+
+
+@asynccontextmanager
+async def store_opened(store: Store) -> AsyncIterator[Store]:
+    """A store, opened; closed on leaving."""
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]:
+    """A broker on an open store, its consumers of the log at work, without HTTP server; all ended on leaving."""
+    http = OutboundHttp(settings.egress_policy)
+    writer = EntityWriter(store, now)
+    contexts = ContextLibrary(store, http, now, settings.base_url)
+    dispatcher = Dispatcher(store, contexts, http, now)
+    recorder = Recorder(store)
+    retention = Retention(store)
+    await contexts.open()
+    await dispatcher.start()
+    tasks = [_watched(recorder.run(), "history recorder"), _watched(retention.run(), "log retention")]
+    try:
+        yield Broker(store, writer, contexts, dispatcher, Tenants(store), now)
+    finally:
+        await writer.close()
+        await dispatcher.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await http.close()
+
+
+def _watched(consumer: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """A background task whose failure is logged at once, not when it is collected."""
+    task = asyncio.create_task(consumer, name=name)
+
+    def report(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            logger.critical("the %s ended", name, exc_info=error)
+
+    task.add_done_callback(report)
+    return task
+
+
+def _observer(settings: Settings) -> Callable[[str, str, str, int, float], None]:
+    log = RequestLog(settings.slow_request)
+
+    def observe(operation: str, method: str, target: str, status: int, seconds: float) -> None:
+        metrics.requests.observe(operation, status, seconds)
+        log.record(method, target, status, seconds, operation)
+
+    return observe

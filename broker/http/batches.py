@@ -1,0 +1,80 @@
+"""Resources entityOperations/* (6.14 to 6.17, 6.31): batches of entities."""
+
+from typing import Any
+
+from broker.errors import NgsiLdError
+from broker.http.documents import json_array, json_object
+from broker.http.exchange import Exchange, json_answer, local_scope, no_content
+from broker.http.message import Response
+from broker.operations import batches
+from broker.operations.batches import BatchResult, Element, store_failure
+
+
+async def create(exchange: Exchange) -> Response:
+    """POST entityOperations/create (6.14.3.1): 201 with all ids, or 207."""
+    local_scope(exchange.parameters)
+    result = await batches.create(exchange.broker, exchange.tenant, await _elements(exchange))
+    if result.errors:
+        return _partial(result)
+    return json_answer(result.created, status=201)
+
+
+async def upsert(exchange: Exchange) -> Response:
+    """POST entityOperations/upsert (6.15.3.1): 201 with the created ids, 204 if there are none, or 207."""
+    local_scope(exchange.parameters)
+    options = exchange.parameters.options(frozenset({"replace", "update"}))
+    elements = await _elements(exchange)
+    result = await batches.upsert(exchange.broker, exchange.tenant, elements, update="update" in options)
+    if result.errors:
+        return _partial(result)
+    return json_answer(result.created, status=201) if result.created else no_content()
+
+
+async def update(exchange: Exchange) -> Response:
+    """POST entityOperations/update (6.16.3.1)."""
+    local_scope(exchange.parameters)
+    options = exchange.parameters.options(frozenset({"noOverwrite"}))
+    elements = await _elements(exchange)
+    overwrite = "noOverwrite" not in options
+    return _nothing_or_partial(await batches.update(exchange.broker, exchange.tenant, elements, overwrite=overwrite))
+
+
+async def merge(exchange: Exchange) -> Response:
+    """POST entityOperations/merge (6.31.3.1)."""
+    local_scope(exchange.parameters)
+    elements = await _elements(exchange)
+    return _nothing_or_partial(await batches.merge(exchange.broker, exchange.tenant, elements))
+
+
+async def delete(exchange: Exchange) -> Response:
+    """POST entityOperations/delete (6.17.3.1)."""
+    local_scope(exchange.parameters)
+    value, _ = exchange.json()
+    return _nothing_or_partial(await batches.delete(exchange.broker, exchange.tenant, json_array(value)))
+
+
+async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
+    """The entities of the body, each with the names of its own @context, or with the error that it has none."""
+    value, is_json_ld = exchange.json()
+    elements: list[tuple[Any, Element]] = []
+    for raw in json_array(value):
+        try:
+            document, context = await exchange.document_of(json_object(raw), is_json_ld)
+            elements.append((raw, (document, context.names)))
+        except NgsiLdError as error:
+            elements.append((raw, error))
+    failures = [element for _, element in elements if isinstance(element, NgsiLdError)]
+    if len(failures) == len(elements) and len({(type(error), error.detail) for error in failures}) == 1:
+        # The same failure everywhere (a @context that cannot be had, a misplaced one) is the request's, not an entity's.
+        raise failures[0]
+    return elements
+
+
+def _nothing_or_partial(result: BatchResult) -> Response:
+    return _partial(result) if result.errors else no_content()
+
+
+def _partial(result: BatchResult) -> Response:
+    if (failure := store_failure(result)) is not None:
+        raise failure
+    return json_answer(result.as_json(), status=207)

@@ -1,0 +1,228 @@
+"""Resources entities/{entityId} and below (6.4.3.1, 6.5, 6.6, 6.7): single entities and their attributes."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound
+from broker.http.exchange import (
+    API_ROOT,
+    ENTITY_TYPES,
+    Exchange,
+    check_join_parameters,
+    created,
+    json_answer,
+    local_scope,
+    no_content,
+)
+from broker.http.message import Response
+from broker.http.negotiation import GEO_JSON
+from broker.http.rendering import render_entities, render_entity
+from broker.model.expiry import without_expired
+from broker.model.instants import is_instant
+from broker.model.naming import check_name, check_uri
+from broker.model.patches import Patched
+from broker.operations import entities
+from broker.operations.queries import compile_view
+from broker.query.ast import TypeSelection
+from broker.query.selection import parse_type_selection
+
+SIMPLIFIED: Final = frozenset({"keyValues", "simplified"})
+REPRESENTATIONS: Final = frozenset({"normalized", "concise", "keyValues", "simplified", "sysAttrs"})
+
+
+async def create(exchange: Exchange) -> Response:
+    """POST /entities: Create Entity (6.4.3.1)."""
+    local_scope(exchange.parameters)
+    document, context = await exchange.document()
+    entity_id = await entities.create_entity(exchange.broker, exchange.tenant, document, context.names)
+    return created(f"{API_ROOT}/entities/{quote(entity_id, safe=':')}")
+
+
+async def retrieve(exchange: Exchange) -> Response:
+    """GET /entities/{entityId}: Retrieve Entity (6.5.3.1)."""
+    parameters = exchange.parameters
+    media_type = exchange.accepted(ENTITY_TYPES)
+    context = await exchange.context()
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    local_scope(parameters)
+    if "geometryProperty" in parameters and media_type != GEO_JSON:
+        raise BadRequestData("geometryProperty needs Accept: application/geo+json")
+    query = projection_members(exchange)
+    options = parameters.options(REPRESENTATIONS)
+    view = compile_view(
+        query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
+    )
+    types = type_parameter(exchange, context.names)
+    now = exchange.broker.now()
+    stored = await exchange.broker.writer.read(exchange.tenant, entity_id)
+    entity = entities.existing(None if stored is None else without_expired(stored, now), entity_id, types)
+    if "attrs" in parameters:
+        wanted = {context.names.expand(name) for name in parameters.names("attrs")}
+        if wanted.isdisjoint(entity["attrs"]):
+            raise ResourceNotFound(f"{entity_id} has none of the attributes asked for", instance=entity_id)
+    contained_by = query.get("containedBy", [])
+    if view.join == "flat":
+        payload: Any = await render_entities(exchange, [entity], context, view, media_type, contained_by)
+    else:
+        payload = await render_entity(exchange, entity, context, view, media_type, contained_by)
+    return await exchange.answer(payload, context, media_type)
+
+
+async def delete(exchange: Exchange) -> Response:
+    """DELETE /entities/{entityId}: Delete Entity (6.5.3.2)."""
+    local_scope(exchange.parameters)
+    types = type_parameter(exchange, (await exchange.context()).names)
+    await entities.delete(exchange.broker, exchange.tenant, exchange.variable("entityId"), types)
+    return no_content()
+
+
+async def replace(exchange: Exchange) -> Response:
+    """PUT /entities/{entityId}: Replace Entity (6.5.3.3)."""
+    local_scope(exchange.parameters)
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    document, context = await exchange.document()
+    types = type_parameter(exchange, context.names)
+    await entities.replace(exchange.broker, exchange.tenant, entity_id, document, context.names, types)
+    return no_content()
+
+
+async def merge(exchange: Exchange) -> Response:
+    """PATCH /entities/{entityId}: Merge Entity (6.5.3.4)."""
+    parameters = exchange.parameters
+    local_scope(parameters)
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    observed_at = parameters.text("observedAt")
+    if observed_at is not None and not is_instant(observed_at):
+        raise BadRequestData(f"observedAt: not a DateTime: {observed_at}")
+    representation = parameters.representation(parameters.options(SIMPLIFIED))
+    if "format" in parameters and representation != "simplified":
+        raise InvalidRequest("format: only simplified (or keyValues) changes how a merge reads its body (6.5.3.4)")
+    document, context = await exchange.document()
+    patched = await entities.merge(
+        exchange.broker,
+        exchange.tenant,
+        entity_id,
+        document,
+        context.names,
+        type_parameter(exchange, context.names),
+        simplified=representation == "simplified",
+        observed_at=observed_at,
+        lang=parameters.text("lang"),
+    )
+    return update_result(patched)
+
+
+async def append_attributes(exchange: Exchange) -> Response:
+    """POST /entities/{entityId}/attrs: Append Attributes (6.6.3.1)."""
+    local_scope(exchange.parameters)
+    options = exchange.parameters.options(frozenset({"noOverwrite"}))
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    document, context = await exchange.document()
+    patched = await entities.append(
+        exchange.broker,
+        exchange.tenant,
+        entity_id,
+        document,
+        context.names,
+        type_parameter(exchange, context.names),
+        overwrite="noOverwrite" not in options,
+    )
+    return update_result(patched)
+
+
+async def update_attributes(exchange: Exchange) -> Response:
+    """PATCH /entities/{entityId}/attrs: Update Attributes (6.6.3.2)."""
+    local_scope(exchange.parameters)
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    document, context = await exchange.document()
+    types = type_parameter(exchange, context.names)
+    patched = await entities.update(exchange.broker, exchange.tenant, entity_id, document, context.names, types)
+    return update_result(patched)
+
+
+async def update_attribute(exchange: Exchange) -> Response:
+    """PATCH /entities/{entityId}/attrs/{attrId}: Partial Attribute Update (6.7.3.1)."""
+    return await _with_attribute_document(exchange, entities.update_attribute)
+
+
+async def replace_attribute(exchange: Exchange) -> Response:
+    """PUT /entities/{entityId}/attrs/{attrId}: Replace Attribute (6.7.3.3)."""
+    return await _with_attribute_document(exchange, entities.replace_one_attribute)
+
+
+async def _with_attribute_document(exchange: Exchange, operation: Any) -> Response:
+    local_scope(exchange.parameters)
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    attribute = attribute_variable(exchange)
+    if attribute == "scope":
+        raise BadRequestData("scope is not an attribute that can be updated by itself (5.6.4, 5.6.19)")
+    document, context = await exchange.document()
+    types = type_parameter(exchange, context.names)
+    await operation(exchange.broker, exchange.tenant, entity_id, attribute, document, context.names, types)
+    return no_content()
+
+
+async def delete_attribute(exchange: Exchange) -> Response:
+    """DELETE /entities/{entityId}/attrs/{attrId}: Delete Attribute (6.7.3.2)."""
+    parameters = exchange.parameters
+    local_scope(parameters)
+    entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    attribute = attribute_variable(exchange)
+    names = (await exchange.context()).names
+    dataset_id = parameters.text("datasetId")
+    if dataset_id == "@none":
+        dataset_id = None
+    elif dataset_id is not None:
+        check_uri(dataset_id, "datasetId")
+    await entities.remove_attribute(
+        exchange.broker,
+        exchange.tenant,
+        entity_id,
+        attribute if attribute == "scope" else names.expand(attribute),
+        type_parameter(exchange, names),
+        dataset_id=dataset_id,
+        delete_all=parameters.flag("deleteAll") or False,
+    )
+    return no_content()
+
+
+def attribute_variable(exchange: Exchange) -> str:
+    """The attribute name in the path: a name (4.6.2) or an IRI. Raises BadRequestData."""
+    return check_name(exchange.variable("attrId"))
+
+
+def type_parameter(exchange: Exchange, names: Any) -> TypeSelection | None:
+    """The selection of entity types that the target must meet (4.17)."""
+    text = exchange.parameters.text("type")
+    return None if text is None else parse_type_selection(text, names)
+
+
+def projection_members(exchange: Exchange) -> dict[str, Any]:
+    """The parameters of a request that shape the entities it shows, as members of a Query (5.2.23)."""
+    parameters = exchange.parameters
+    query: dict[str, Any] = {}
+    for name in ("attrs", "pick", "omit"):
+        if (text := parameters.text(name)) is not None:
+            query[name] = [text]
+    for name in ("datasetId", "containedBy"):
+        if elements := parameters.names(name):
+            query[name] = elements
+    if (lang := parameters.text("lang")) is not None:
+        query["lang"] = lang
+    join, level = check_join_parameters(parameters)
+    if join is not None:
+        query["join"], query["joinLevel"] = join, level
+    return query
+
+
+def update_result(patched: Patched) -> Response:
+    """204, or 207 with an UpdateResult (5.2.18) in fully qualified names where something was left as it was."""
+    if not patched.not_updated:
+        return no_content()
+    return json_answer(
+        {
+            "updated": patched.updated,
+            "notUpdated": [{"attributeName": attribute, "reason": reason} for attribute, reason in patched.not_updated],
+        },
+        status=207,
+    )

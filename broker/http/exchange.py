@@ -1,0 +1,157 @@
+"""One request on its way through the HTTP binding: what every handler needs to know of it, and how it answers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from broker.errors import BadRequestData, InvalidRequest
+from broker.http.documents import json_object, parse_json
+from broker.http.message import Request, Response, json_body
+from broker.http.negotiation import (
+    GEO_JSON,
+    JSON,
+    JSON_LD,
+    body_type,
+    context_header,
+    context_link,
+    negotiate,
+    prefers_plain_body,
+)
+from broker.http.parameters import Parameters
+from broker.operations.broker import Broker
+
+if TYPE_CHECKING:
+    from broker.contexts.library import ResolvedContext
+
+API_ROOT: Final = "/ngsi-ld/v1"
+TENANT_HEADER: Final = "NGSILD-Tenant"
+
+PLAIN_TYPES: Final = (JSON, JSON_LD)
+ENTITY_TYPES: Final = (JSON, JSON_LD, GEO_JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """Bounds on paging: the page size without `limit`, and the largest that a client gets."""
+
+    default: int = 20
+    maximum: int = 1000
+
+
+class Exchange:
+    """A request with its parameters and tenant, and the answers that it can get."""
+
+    __slots__ = ("broker", "page_sizes", "parameters", "request", "tenant")
+
+    def __init__(self, broker: Broker, request: Request, parameters: Parameters, page_sizes: PageSizes) -> None:
+        self.broker = broker
+        self.request = request
+        self.parameters = parameters
+        self.page_sizes = page_sizes
+        self.tenant = request.headers.get("ngsild-tenant", "")
+
+    # --- what came in
+
+    def variable(self, name: str) -> str:
+        """A variable of the resource's path, percent-decoded."""
+        return self.request.variables[name]
+
+    def accepted(self, available: tuple[str, ...] = PLAIN_TYPES) -> str:
+        """The media type to answer with (6.3.4)."""
+        return negotiate(self.request.headers.get("accept"), available)
+
+    def json(self) -> tuple[Any, bool]:
+        """The JSON value of the body, and whether it came as JSON-LD; the preconditions of 6.3.4 are checked."""
+        media_type = body_type(self.request.headers.get("content-type"), self.request.method)
+        return parse_json(self.request.body), media_type == JSON_LD
+
+    async def context(self) -> "ResolvedContext":
+        """The @context of a request without a body: from the Link header, or the default (6.3.5)."""
+        return await self.broker.contexts.resolve(context_link(self.request.headers.get("link")))
+
+    async def document(self) -> "tuple[dict[str, Any], ResolvedContext]":
+        """The body as a JSON object, without its @context, and the @context that applies to it (6.3.5)."""
+        value, is_json_ld = self.json()
+        return await self.document_of(json_object(value), is_json_ld)
+
+    async def document_of(self, document: dict[str, Any], is_json_ld: bool) -> "tuple[dict[str, Any], ResolvedContext]":
+        """The same for one element of a batch."""
+        link = context_link(self.request.headers.get("link"))
+        if is_json_ld:
+            if link is not None:
+                raise BadRequestData("Link: a JSON-LD body brings its own @context, the header may not name another")
+            if "@context" not in document:
+                raise BadRequestData("@context: an application/ld+json body must contain one")
+            context = document["@context"]
+            document = {member: value for member, value in document.items() if member != "@context"}
+            if context is None:
+                raise BadRequestData("@context: null is not a JSON-LD @context")
+            return document, await self.broker.contexts.resolve(context)
+        if "@context" in document:
+            raise BadRequestData("@context: an application/json body may not contain one; use the Link header")
+        return document, await self.broker.contexts.resolve(link)
+
+    # --- what goes out
+
+    async def answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int = 200) -> Response:
+        """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body."""
+        if media_type == JSON:
+            headers = {"Content-Type": JSON, "Link": context_header(await self.broker.contexts.link_for(context))}
+            return Response(status, headers, json_body(payload))
+        if media_type == GEO_JSON:
+            headers = {"Content-Type": GEO_JSON}
+            if prefers_plain_body(self.request.headers.get("prefer")):
+                headers["Link"] = context_header(await self.broker.contexts.link_for(context))
+            else:
+                payload = with_context(payload, context)
+            return Response(status, headers, json_body(payload))
+        body = (
+            [with_context(element, context) for element in payload]
+            if isinstance(payload, list)
+            else with_context(payload, context)
+        )
+        return Response(status, {"Content-Type": JSON_LD}, json_body(body))
+
+
+def with_context(payload: dict[str, Any], context: "ResolvedContext") -> dict[str, Any]:
+    """A JSON-LD object with its @context as the last member."""
+    return {**payload, "@context": context.payload}
+
+
+def json_answer(payload: Any, status: int = 200) -> Response:
+    """A plain JSON answer without an @context: results of batches and partial updates (6.3.6)."""
+    return Response(status, {"Content-Type": JSON}, json_body(payload))
+
+
+def no_content() -> Response:
+    """204, without a body."""
+    return Response(204)
+
+
+def created(path: str) -> Response:
+    """201 with the relative path of the new resource."""
+    return Response(201, {"Location": path})
+
+
+def check_tenant_name(tenant: str | None) -> None:
+    """A tenant is any short printable string (5.5.10). Raises BadRequestData."""
+    if tenant is None:
+        return
+    if not tenant or len(tenant) > 256 or not tenant.isprintable():
+        raise BadRequestData(f"{TENANT_HEADER}: a tenant is a non-empty printable string of at most 256 characters")
+
+
+def local_scope(parameters: Parameters) -> bool:
+    """Whether the request limits itself to this broker (6.3.18). `splitEntities` has nothing to apply to here."""
+    parameters.flag("splitEntities")
+    return parameters.flag("local") or False
+
+
+def check_join_parameters(parameters: Parameters) -> tuple[str | None, int]:
+    """`join` and `joinLevel` (4.5.23): (None, "flat" or "inline"; levels). Raises BadRequestData, InvalidRequest."""
+    join = parameters.text("join")
+    if join not in (None, "flat", "inline", "@none"):
+        raise InvalidRequest(f"join={join} is not one of flat, inline, @none")
+    level = parameters.number("joinLevel", minimum=1)
+    if join in (None, "@none"):
+        return None, 0
+    return join, level or 1

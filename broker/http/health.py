@@ -1,0 +1,33 @@
+"""What operators and orchestrators ask: is it alive, is it ready, what are its numbers."""
+
+from collections.abc import Awaitable, Callable
+
+from broker.errors import StoreUnavailable
+from broker.http.message import Response, json_body
+from broker.store.protocol import Store
+
+
+def health_door(
+    store: Store, render_metrics: Callable[[], tuple[bytes, str]]
+) -> Callable[[str], Awaitable[Response | None]]:
+    """The side door of the server: GET /health/live, /health/ready, /metrics."""
+
+    async def answer(path: str) -> Response | None:
+        if path == "/health/live":
+            return _status(200, {"status": "live"})
+        if path == "/health/ready":
+            try:
+                head = await store.head()
+            except StoreUnavailable as error:
+                return _status(503, {"status": "not ready", "reason": error.detail})
+            return _status(200, {"status": "ready", "changeLogHead": head})
+        if path == "/metrics":
+            body, content_type = render_metrics()
+            return Response(200, {"Content-Type": content_type}, body)
+        return None
+
+    return answer
+
+
+def _status(status: int, payload: dict[str, object]) -> Response:
+    return Response(status, {"Content-Type": "application/json"}, json_body(payload))

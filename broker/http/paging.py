@@ -1,0 +1,76 @@
+"""Pages of a result and the links between them (5.5.9, 6.3.10, 6.3.13).
+
+Links are relative references that repeat the request's parameters, in alphabetical order, with `limit` and `offset`
+of the page that they lead to. A page that lies deep also carries `after`, the id of the entity before it: the store
+then seeks instead of skipping, so that the last page costs what the first one does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from broker.errors import BadRequestData
+from broker.http.parameters import Parameters
+
+PAGING_PARAMETERS: Final = frozenset({"limit", "offset", "count"})
+DEEP: Final = 1000
+"""From this offset on a `next` link seeks by key."""
+
+_KEPT: Final = "!$'()*,:@/?~-._="
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What a client asked for: `limit` elements from `offset` (or behind the id `after`), and whether to count all."""
+
+    limit: int
+    offset: int
+    count: bool
+    after: str | None = None
+
+
+def requested_page(parameters: Parameters, *, default: int, maximum: int) -> Paging:
+    """The paging parameters of a request; a larger limit than `maximum` is lowered to it. Raises BadRequestData."""
+    count = parameters.flag("count") or False
+    limit = parameters.number("limit", minimum=0)
+    offset = parameters.number("offset", minimum=0)
+    if limit == 0 and not count:
+        raise BadRequestData("limit=0 is only allowed together with count=true")
+    after = parameters.text("after") if "after" in parameters else None
+    return Paging(default if limit is None else min(limit, maximum), offset or 0, count, after)
+
+
+def page_links(
+    path: str,
+    query: Iterable[tuple[str, str]],
+    paging: Paging,
+    *,
+    more: bool,
+    media_type: str,
+    last_id: str | None = None,
+) -> list[str]:
+    """The `prev` and `next` link values of a page. `last_id` is the id of the page's last entity, in the default order."""
+    if paging.limit == 0:
+        return []
+    links = []
+    kept = [(name, value) for name, value in query if name not in ("limit", "offset", "after")]
+    if paging.offset > 0:
+        offset = max(0, paging.offset - paging.limit)
+        links.append(_link(path, [*kept, *_position(paging.limit, offset)], "prev", media_type))
+    if more:
+        offset = paging.offset + paging.limit
+        position = _position(paging.limit, offset)
+        if last_id is not None and offset >= DEEP:
+            position.append(("after", last_id))
+        links.append(_link(path, [*kept, *position], "next", media_type))
+    return links
+
+
+def _position(limit: int, offset: int) -> list[tuple[str, str]]:
+    return [("limit", str(limit)), ("offset", str(offset))]
+
+
+def _link(path: str, query: list[tuple[str, str]], relation: str, media_type: str) -> str:
+    text = "&".join(f"{quote(name, safe='')}={quote(value, safe=_KEPT)}" for name, value in sorted(query))
+    return f'<{path}?{text}>; rel="{relation}"; type="{media_type}"'

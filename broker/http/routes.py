@@ -1,0 +1,146 @@
+"""The resources of table 6.2-1: which verb on which path is which handler, with the query parameters that it takes."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+from broker.errors import BadRequestData, ResourceNotFound
+from broker.http import batches, discovery, entities, jsonld_contexts, queries, subscriptions
+from broker.http.exchange import API_ROOT, Exchange
+from broker.http.message import Response
+from broker.http.paging import PAGING_PARAMETERS
+from broker.http.problem import MethodNotAllowed
+
+Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation: its name (as in metrics), handler, declared parameters, and whether it creates tenants (5.5.10)."""
+
+    name: str
+    handler: Handler
+    parameters: frozenset[str]
+    creates_tenant: bool = False
+    has_tenant: bool = True
+
+
+_LOCAL: Final = frozenset({"local"})
+_GEO: Final = frozenset({"georel", "geometry", "coordinates", "geoproperty", "geometryProperty"})
+_SELECTION: Final = frozenset({"id", "idPattern", "type", "q", "scopeQ", "csf", "expandValues", "jsonKeys"}) | _GEO
+_PROJECTION: Final = frozenset(
+    {"attrs", "pick", "omit", "datasetId", "lang", "join", "joinLevel", "containedBy", "format", "options"}
+)
+_ENTITY_MAP: Final = frozenset({"entityMap", "entityMapLifetime"})
+_ORDERING: Final = frozenset({"orderBy", "collation", "orderFrom", "orderGeometry"})
+_TYPE: Final = frozenset({"type"})
+_OPTIONS: Final = frozenset({"options"})
+
+
+def _endpoints() -> Mapping[str, Mapping[str, Endpoint]]:
+    """Endpoints by path template and verb."""
+    return {
+        "entities": {
+            "POST": Endpoint("create_entity", entities.create, _LOCAL, creates_tenant=True),
+            "GET": Endpoint(
+                "query_entities",
+                queries.query,
+                _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | {"after", "splitEntities"},
+            ),
+            "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"drop", "keep"} | _LOCAL),
+        },
+        "entities/{entityId}": {
+            "GET": Endpoint("retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | {"geometryProperty"}),
+            "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL),
+            "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL),
+            "PATCH": Endpoint(
+                "merge_entity", entities.merge, _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"}
+            ),
+        },
+        "entities/{entityId}/attrs": {
+            "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS),
+            "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL),
+        },
+        "entities/{entityId}/attrs/{attrId}": {
+            "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL),
+            "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL),
+            "DELETE": Endpoint(
+                "delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}
+            ),
+        },
+        "entityOperations/create": {
+            "POST": Endpoint("batch_create", batches.create, _LOCAL, creates_tenant=True),
+        },
+        "entityOperations/upsert": {
+            "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, creates_tenant=True),
+        },
+        "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS)},
+        "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL)},
+        "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL)},
+        "entityOperations/query": {
+            "POST": Endpoint(
+                "query_entities_by_post",
+                queries.query_by_post,
+                PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", "geometryProperty", "splitEntities"},
+            )
+        },
+        "types": {"GET": Endpoint("list_types", discovery.list_types, _LOCAL | {"details"})},
+        "types/{type}": {"GET": Endpoint("retrieve_type", discovery.retrieve_type, _LOCAL)},
+        "attributes": {"GET": Endpoint("list_attributes", discovery.list_attributes, _LOCAL | {"details"})},
+        "attributes/{attrId}": {"GET": Endpoint("retrieve_attribute", discovery.retrieve_attribute, _LOCAL)},
+        "subscriptions": {
+            "POST": Endpoint("create_subscription", subscriptions.create, frozenset(), creates_tenant=True),
+            "GET": Endpoint("query_subscriptions", subscriptions.query, PAGING_PARAMETERS | _OPTIONS),
+        },
+        "subscriptions/{subscriptionId}": {
+            "GET": Endpoint("retrieve_subscription", subscriptions.retrieve, _OPTIONS),
+            "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset()),
+            "DELETE": Endpoint("delete_subscription", subscriptions.delete, frozenset()),
+        },
+        "jsonldContexts": {
+            "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), has_tenant=False),
+            "GET": Endpoint(
+                "list_contexts", jsonld_contexts.list_all, frozenset({"details", "kind"}), has_tenant=False
+            ),
+        },
+        "jsonldContexts/{contextId}": {
+            "GET": Endpoint("serve_context", jsonld_contexts.serve, frozenset({"details"}), has_tenant=False),
+            "DELETE": Endpoint("delete_context", jsonld_contexts.delete, frozenset({"reload"}), has_tenant=False),
+        },
+    }
+
+
+class Routes:
+    """Finds the endpoint of a request: by the fixed segments of its path, with variables where the table has them."""
+
+    def __init__(self) -> None:
+        self._table: dict[tuple[str, int], tuple[tuple[str, ...], Mapping[str, Endpoint]]] = {}
+        for template, verbs in _endpoints().items():
+            segments = tuple(template.split("/"))
+            key = template if segments[0] == "entityOperations" else segments[0]
+            self._table[key, len(segments)] = (segments, verbs)
+
+    def find(self, method: str, raw_path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint and the path's variables, percent-decoded. Raises ResourceNotFound, MethodNotAllowed."""
+        if not raw_path.startswith(API_ROOT + "/"):
+            raise ResourceNotFound(f"there is no resource {raw_path}; the API starts at {API_ROOT}/")
+        segments = raw_path[len(API_ROOT) + 1 :].rstrip("/").split("/")
+        key = "/".join(segments[:2]) if segments[0] == "entityOperations" else segments[0]
+        entry = self._table.get((key, len(segments)))
+        if entry is None or (len(segments) > 2 and entry[0][2] != segments[2]):
+            raise ResourceNotFound(f"there is no resource {raw_path}")
+        template, verbs = entry
+        endpoint = verbs.get(method)
+        if endpoint is None:
+            raise MethodNotAllowed(method, raw_path, sorted(verbs))
+        return endpoint, {
+            name[1:-1]: _decoded(value) for name, value in zip(template, segments, strict=True) if name[0] == "{"
+        }
+
+
+def _decoded(segment: str) -> str:
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequestData(f"the path is not percent-encoded UTF-8: {segment}") from None

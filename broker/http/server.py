@@ -1,0 +1,114 @@
+"""The network side of the HTTP binding: aiohttp's low-level server in front of `Binding` (design §9)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from broker import __version__
+from broker.errors import InvalidRequest, NgsiLdError
+from broker.http.binding import Binding
+from broker.http.message import Request, Response
+from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
+
+logger: Final = logging.getLogger(__name__)
+
+BODY_SECONDS: Final = 60.0
+"""How long a client may take to send a body."""
+
+SERVER: Final = f"tsunagu/{__version__}"
+MAX_QUERY_FIELDS: Final = 200
+WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
+
+Observer: TypeAlias = Callable[[str, str, str, int, float], None]
+"""Told of each answer: operation, method, target, status, seconds."""
+
+SideDoor: TypeAlias = Callable[[str], Awaitable[Response | None]]
+"""Answers GET requests outside the API (health, metrics) by path; None for a path that it does not know."""
+
+
+class HttpServer:
+    """Listens, reads requests whole, and writes what the binding answers."""
+
+    def __init__(self, binding: Binding, side_door: SideDoor, observe: Observer, *, max_body_bytes: int) -> None:
+        self._binding = binding
+        self._side_door = side_door
+        self._observe = observe
+        self._max_body_bytes = max_body_bytes
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port that was opened (for port 0, a free one). Raises OSError where that cannot be."""
+        server = web.Server(self._handle, access_log=None, keepalive_timeout=75.0)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=10.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
+        await site.start()
+        address = self._runner.addresses[0]
+        return int(address[1])
+
+    async def stop(self) -> None:
+        """Stop listening, let what is in flight finish, close the connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        started = perf_counter()
+        try:
+            request = await self._read(incoming)
+        except BareStatus as bare:
+            response, operation = Response(bare.status), "unread"
+        except NgsiLdError as error:
+            response, operation = problem_response(error), "unread"
+        else:
+            side_answer = await self._side_door(request.path) if request.method == "GET" else None
+            if side_answer is not None:
+                response, operation = side_answer, "side_door"
+            else:
+                response, operation = await self._binding.answer(request)
+        self._observe(operation, incoming.method, incoming.path_qs, response.status, perf_counter() - started)
+        response.headers["Server"] = SERVER
+        outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
+        if operation == "unread":
+            # The rest of the body is still on its way: this connection cannot carry another request.
+            outgoing.force_close()
+        return outgoing
+
+    async def _read(self, incoming: web.BaseRequest) -> Request:
+        headers = {name.lower(): value for name, value in incoming.headers.items()}
+        body = b""
+        if incoming.method in WITH_BODY:
+            body = await self._read_body(incoming, headers)
+        target = incoming.rel_url
+        return Request(incoming.method, target.raw_path, _query_fields(target.raw_query_string), headers, body)
+
+    async def _read_body(self, incoming: web.BaseRequest, headers: dict[str, str]) -> bytes:
+        length = incoming.content_length
+        if length is None:
+            raise BareStatus(411)
+        if length > self._max_body_bytes:
+            raise PayloadTooLarge(f"the body has {length} bytes, this broker takes at most {self._max_body_bytes}")
+        if headers.get("expect", "").lower() == "100-continue":
+            await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            incoming.writer.output_size = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await incoming.content.readexactly(length)
+        except TimeoutError:
+            raise InvalidRequest(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+        except asyncio.IncompleteReadError as error:
+            raise InvalidRequest(f"the body ended after {len(error.partial)} of {length} bytes") from None
+
+
+def _query_fields(raw_query: str) -> list[tuple[str, str]]:
+    if not raw_query:
+        return []
+    try:
+        return parse_qsl(raw_query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError as error:  # too many fields, or not UTF-8
+        raise InvalidRequest(f"the query string cannot be read: {error}") from None

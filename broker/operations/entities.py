@@ -1,0 +1,242 @@
+"""Provision of single entities and their attributes (5.6.1 to 5.6.6, 5.6.17 to 5.6.19).
+
+Each operation parses its input first, then hands the writer a pure decision: current state -> change. The decision may
+run again if another process was faster; what it found is taken from its last run.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from broker.errors import AlreadyExists, BadRequestData, ResourceNotFound
+from broker.model.change import Change
+from broker.model.entity import Entity, Names
+from broker.model.naming import check_uri
+from broker.model.parsing import (
+    parse_attribute_fragment,
+    parse_entity,
+    parse_fragment,
+    parse_simplified_fragment,
+)
+from broker.model.patches import (
+    Patched,
+    append_attributes,
+    delete_attribute,
+    make_change,
+    merge_entity,
+    partial_update,
+    replace_attribute,
+    replace_entity,
+    update_attributes,
+)
+from broker.operations.broker import Broker
+from broker.query.ast import TypeSelection
+from broker.query.evaluate import matches_types
+
+Patch: TypeAlias = Callable[[Entity], Patched]
+
+
+async def create_entity(broker: Broker, tenant: str, document: dict[str, Any], names: Names) -> str:
+    """5.6.1 Create Entity: the id of the new entity. Raises AlreadyExists, BadRequestData."""
+    now = broker.now()
+    entity = parse_entity(document, names, now)
+    await broker.tenants.ensure(tenant, now)
+    await broker.writer.write(tenant, entity["id"], creation(tenant, entity, now))
+    return entity["id"]
+
+
+def creation(tenant: str, entity: Entity, now: str) -> Callable[[Entity | None], Change | None]:
+    """The decision of 5.6.1 for a parsed entity."""
+
+    def decide(current: Entity | None) -> Change | None:
+        if current is not None:
+            raise AlreadyExists(f"{entity['id']} already exists", instance=entity["id"])
+        return make_change(tenant, None, entity, (), now)
+
+    return decide
+
+
+async def replace(
+    broker: Broker, tenant: str, entity_id: str, document: dict[str, Any], names: Names, types: TypeSelection | None
+) -> None:
+    """5.6.18 Replace Entity: completely, but its id and createdAt."""
+    now = broker.now()
+    replacement = parse_entity({"id": entity_id, **document}, names, now)
+    check_same_id(entity_id, replacement["id"])
+    await patch_entity(broker, tenant, entity_id, types, now, lambda current: replace_entity(current, replacement, now))
+
+
+async def append(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+    *,
+    overwrite: bool,
+) -> Patched:
+    """5.6.3 Append Attributes: what was appended, and what was not because it exists and may not be overwritten."""
+    now = broker.now()
+    fragment = parse_fragment(document, names, entity_id=entity_id, allow_null=False)
+    return await patch_entity(
+        broker,
+        tenant,
+        entity_id,
+        types,
+        now,
+        lambda current: append_attributes(current, fragment, now, overwrite=overwrite),
+    )
+
+
+async def update(
+    broker: Broker, tenant: str, entity_id: str, document: dict[str, Any], names: Names, types: TypeSelection | None
+) -> Patched:
+    """5.6.2 Update Attributes: whole attributes replaced, appended, or deleted by NGSI-LD Null."""
+    now = broker.now()
+    fragment = parse_fragment(document, names, entity_id=entity_id, allow_null=True)
+    return await patch_entity(
+        broker, tenant, entity_id, types, now, lambda current: update_attributes(current, fragment, now)
+    )
+
+
+async def merge(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+    *,
+    simplified: bool = False,
+    observed_at: str | None = None,
+    lang: str | None = None,
+) -> Patched:
+    """5.6.17 Merge Entity: a merge patch of any depth (5.5.12).
+
+    `simplified`: the document is in simplified representation, each attribute keeps the type that it has. `observed_at`
+    goes to merged attributes that had an observedAt and bring none. `lang` is the language of plain strings for
+    LanguageProperties.
+    """
+    now = broker.now()
+    fragment = None if simplified else parse_fragment(document, names, entity_id=entity_id, allow_null=True)
+
+    def patch(current: Entity) -> Patched:
+        parsed = fragment
+        if parsed is None:
+            parsed = parse_simplified_fragment(document, names, current, entity_id=entity_id, lang=lang)
+        return merge_entity(current, parsed, now, observed_at=observed_at, lang=lang)
+
+    return await patch_entity(broker, tenant, entity_id, types, now, patch)
+
+
+async def delete(broker: Broker, tenant: str, entity_id: str, types: TypeSelection | None) -> None:
+    """5.6.6 Delete Entity."""
+    check_uri(entity_id, "entityId")
+    await broker.writer.write(tenant, entity_id, deletion(tenant, entity_id, types, broker.now()))
+
+
+def deletion(
+    tenant: str, entity_id: str, types: TypeSelection | None, now: str
+) -> Callable[[Entity | None], Change | None]:
+    """The decision of 5.6.6."""
+
+    def decide(current: Entity | None) -> Change | None:
+        return make_change(tenant, existing(current, entity_id, types), None, (), now)
+
+    return decide
+
+
+async def update_attribute(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    attribute: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+) -> Patched:
+    """5.6.4 Partial Attribute Update: members of one instance replaced, or removed by NGSI-LD Null."""
+    now = broker.now()
+    iri = names.expand(attribute)
+    fragment = parse_attribute_fragment(document, names, iri, partial=True)
+    return await patch_entity(
+        broker, tenant, entity_id, types, now, lambda current: partial_update(current, iri, fragment, now)
+    )
+
+
+async def replace_one_attribute(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    attribute: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+) -> Patched:
+    """5.6.19 Replace Attribute: one instance, completely."""
+    now = broker.now()
+    iri = names.expand(attribute)
+    fragment = parse_attribute_fragment(document, names, iri, partial=False)
+    return await patch_entity(
+        broker, tenant, entity_id, types, now, lambda current: replace_attribute(current, iri, fragment, now)
+    )
+
+
+async def remove_attribute(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    attribute: str,
+    types: TypeSelection | None,
+    *,
+    dataset_id: str | None,
+    delete_all: bool,
+) -> Patched:
+    """5.6.5 Delete Attribute: `attribute` is an IRI or `scope`; its default instance, the one of a dataset, or all."""
+    now = broker.now()
+    return await patch_entity(
+        broker,
+        tenant,
+        entity_id,
+        types,
+        now,
+        lambda current: delete_attribute(current, attribute, dataset_id, delete_all, now),
+    )
+
+
+async def patch_entity(
+    broker: Broker, tenant: str, entity_id: str, types: TypeSelection | None, now: str, patch: Patch
+) -> Patched:
+    """Apply a patch to an existing entity through the writer. Raises ResourceNotFound and what the patch raises."""
+    check_uri(entity_id, "entityId")
+    found: list[Patched] = []
+
+    def decide(current: Entity | None) -> Change | None:
+        found.clear()
+        before = existing(current, entity_id, types)
+        patched = patch(before)
+        found.append(patched)
+        return change_of(tenant, before, patched, now)
+
+    await broker.writer.write(tenant, entity_id, decide)
+    return found[0]
+
+
+def change_of(tenant: str, before: Entity, patched: Patched, now: str) -> Change | None:
+    """The change that a patch makes, None if the entity is what it was."""
+    if patched.entity is before:
+        return None
+    return make_change(tenant, before, patched.entity, patched.touched, now)
+
+
+def existing(current: Entity | None, entity_id: str, types: TypeSelection | None) -> Entity:
+    """The target entity, if it is there and of the selected types. Raises ResourceNotFound."""
+    if current is None or (types is not None and not matches_types(types, current["type"])):
+        raise ResourceNotFound(f"there is no entity {entity_id}", instance=entity_id)
+    return current
+
+
+def check_same_id(entity_id: str, given: str) -> None:
+    """A document may repeat the id of its target, not name another (5.4). Raises BadRequestData."""
+    if given != entity_id:
+        raise BadRequestData(f"id: {given} is not the id of the target entity, {entity_id}", instance=entity_id)

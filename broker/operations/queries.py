@@ -1,0 +1,288 @@
+"""Query Entities (5.7.2): a Query (5.2.23) is compiled once, whether it came as a body or as URL parameters, then run."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from broker.errors import BadRequestData, TooComplexQuery
+from broker.model.entity import Entity, JsonObject, Names
+from broker.model.expiry import without_expired
+from broker.model.naming import check_uri
+from broker.model.projection import Projection, parse_projection
+from broker.model.representation import View
+from broker.model.terms import is_attribute_name
+from broker.operations.broker import Broker
+from broker.query.ast import And, Condition, EntityQuery, EntitySelector, Linked, LinkedIn, Or, TypeSelection
+from broker.query.geo import parse_geo_query
+from broker.query.linked import linked_depth, linked_terms, replace_linked
+from broker.query.ordering import parse_ordering
+from broker.query.patterns import compile_pattern
+from broker.query.q import parse_q
+from broker.query.scopes import parse_scope_query
+from broker.query.selection import parse_type_selection
+from broker.store.protocol import Page
+
+MAX_LINKED: Final = 10_000
+"""Entities that the inner condition of a linked path may select, before the query counts as too complex."""
+
+QUERY_MEMBERS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "type": str,
+    "entities": list,
+    "q": str,
+    "geoQ": dict,
+    "scopeQ": str,
+    "temporalQ": dict,
+    "attrs": list,
+    "omit": list,
+    "pick": list,
+    "aggrParams": dict,
+    "csf": str,
+    "containedBy": list,
+    "datasetId": list,
+    "expandValues": str,
+    "entityMap": bool,
+    "entityMapLifetime": str,
+    "jsonKeys": str,
+    "join": str,
+    "joinLevel": int,
+    "lang": str,
+    "ordering": dict,
+    "splitEntities": bool,
+}
+"""The members of a Query (5.2.23) and their JSON types."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """One page: entities in order, whether more follow, and the number of all matches where it was asked for."""
+
+    entities: list[Entity]
+    more: bool
+    total: int | None
+
+
+def check_query(query: JsonObject) -> None:
+    """Types of the members of a Query (5.2.23). Raises BadRequestData naming the member."""
+    if query.get("type") != "Query":
+        raise BadRequestData(f"type: a query has the type Query, not {query.get('type')!r}")
+    for member, value in query.items():
+        expected = QUERY_MEMBERS.get(member)
+        if expected is None:
+            raise BadRequestData(f"{member}: not a member of Query (5.2.23)")
+        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+            raise BadRequestData(f"{member}: wrong type, expected {getattr(expected, '__name__', expected)}")
+        if isinstance(value, list) and not value:
+            raise BadRequestData(f"{member}: an empty array is not allowed")
+        if isinstance(value, list) and member != "entities" and not all(isinstance(item, str) for item in value):
+            raise BadRequestData(f"{member}: an array of strings is expected")
+
+
+def compile_query(query: JsonObject, names: Names, now: str, *, local: bool) -> EntityQuery:
+    """The conditions of a Query, all names expanded. Raises BadRequestData for any that is invalid or all too wide."""
+    selectors, every_type = _selectors(query.get("entities", []), names)
+    local = local or every_type
+    attrs = frozenset(names.expand(name) for name in query.get("attrs", []))
+    q = query.get("q")
+    condition = None
+    if q is not None:
+        condition = parse_q(
+            q,
+            names,
+            expand_values=frozenset(_listed(query.get("expandValues"))),
+            json_keys=frozenset(_listed(query.get("jsonKeys"))),
+        )
+    geo_query = query.get("geoQ")
+    geo = None
+    if geo_query is not None:
+        geo = parse_geo_query(
+            geo_query.get("georel"),
+            geo_query.get("geometry"),
+            geo_query.get("coordinates"),
+            geo_query.get("geoproperty"),
+            names,
+        )
+    narrowed = (
+        any(selector.types is not None for selector in selectors)
+        or any(is_attribute_name(attribute) for attribute in attrs)
+        or (condition is not None and any(map(is_attribute_name, _first_names(condition))))
+        or geo is not None
+    )
+    if not (narrowed or local):
+        raise BadRequestData("too wide a query: give type, attrs, q on an attribute, a geoquery, or local=true (5.7.2)")
+    scope = query.get("scopeQ")
+    ordering = query.get("ordering")
+    if ordering is not None and not local:
+        raise BadRequestData("orderBy: ordering needs local=true (5.7.2)")
+    return EntityQuery(
+        selectors=selectors,
+        attrs=attrs,
+        q=condition,
+        geo=geo,
+        scope=parse_scope_query(scope) if scope is not None else None,
+        ordering=None
+        if ordering is None
+        else parse_ordering(
+            ordering.get("orderBy") or [],
+            names,
+            collation=ordering.get("collation"),
+            order_from=ordering.get("coordinates"),
+            order_geometry=ordering.get("geometry"),
+        ),
+        now=now,
+    )
+
+
+def compile_view(query: JsonObject, names: Names, *, representation: str, sys_attrs: bool) -> View:
+    """How the entities of a Query are to be shown: representation, projection, language, datasets, joins (6.3.7, 4.21)."""
+    projection = _projection(query, names)
+    join, level = query.get("join"), query.get("joinLevel", 1)
+    if join not in (None, "flat", "inline", "@none"):
+        raise BadRequestData(f"join: {join!r} is not one of flat, inline, @none")
+    if level < 1:
+        raise BadRequestData("joinLevel: a positive integer is expected")
+    if join == "@none":
+        join = None
+    depth = 0 if projection is None else projection.depth
+    if depth > (level if join else 0):
+        raise BadRequestData("pick, omit: the projection goes deeper than join and joinLevel (4.21)")
+    datasets = query.get("datasetId")
+    if datasets is not None:
+        for dataset in datasets:
+            if dataset != "@none":
+                check_uri(dataset, "datasetId")
+    for contained in query.get("containedBy", []):
+        check_uri(contained, "containedBy")
+    return View(
+        format=representation,
+        sys_attrs=sys_attrs,
+        lang=query.get("lang"),
+        dataset_ids=None if datasets is None else frozenset(datasets),
+        projection=projection,
+        join=join,
+        join_level=level if join else 0,
+    )
+
+
+def check_linked_depth(query: EntityQuery, view: View) -> None:
+    """q may follow relationships only as deep as the request joins (5.7.2). Raises BadRequestData."""
+    if query.q is not None and linked_depth(query.q) > view.join_level:
+        raise BadRequestData("q: linked entity paths go deeper than join and joinLevel (5.7.2)")
+
+
+async def run_query(
+    broker: Broker, tenant: str, query: EntityQuery, *, limit: int, offset: int, after: str | None, count: bool
+) -> QueryResult:
+    """5.7.2 Query Entities on the local store. An offset past the end means the last element (6.3.10)."""
+    query = await resolve_linked(broker, tenant, query)
+    total = await broker.store.count(tenant, query) if count else None
+    if limit == 0:
+        return QueryResult([], False, total)
+    keyset = after if query.ordering is None else None
+    window = await broker.store.query(tenant, query, Page(limit, 0 if keyset is not None else offset, keyset))
+    if not window.entities and offset > 0:
+        size = total if total is not None else await broker.store.count(tenant, query)
+        if size > 0:
+            window = await broker.store.query(tenant, query, Page(limit, size - 1))
+    return QueryResult(window.entities, window.more, total)
+
+
+async def resolve_linked(broker: Broker, tenant: str, query: EntityQuery) -> EntityQuery:
+    """The query with each linked path replaced by the ids that its inner condition selects. Raises TooComplexQuery."""
+    condition = query.q
+    if condition is None:
+        return query
+    while pending := linked_terms(condition):
+        term = pending[0]
+        ids = await _select_ids(broker, tenant, term, query.now)
+        condition = replace_linked(condition, {term: LinkedIn(term.path, ids)})
+    return query if condition is query.q else replace(query, q=condition)
+
+
+async def _select_ids(broker: Broker, tenant: str, term: Linked, now: str | None) -> frozenset[str]:
+    selectors: tuple[EntitySelector, ...] = ()
+    if term.types:
+        selectors = (EntitySelector(types=TypeSelection(tuple((name,) for name in term.types))),)
+    inner = EntityQuery(selectors=selectors, q=term.condition, now=now)
+    window = await broker.store.query(tenant, inner, Page(MAX_LINKED))
+    if window.more:
+        raise TooComplexQuery(f"q: more than {MAX_LINKED} entities match inside a linked path; narrow it by type")
+    return frozenset(entity["id"] for entity in window.entities)
+
+
+async def linked_entities(
+    broker: Broker,
+    tenant: str,
+    roots: Iterable[Entity],
+    view: View,
+    find_ids: Callable[[Entity, View], set[str]],
+    *,
+    contained_by: Iterable[str] = (),
+) -> dict[str, Entity]:
+    """The entities that `roots` link to, down to the view's join level (4.5.23), without any met before."""
+    met = {*contained_by, *(root["id"] for root in roots)}
+    found: dict[str, Entity] = {}
+    frontier = list(roots)
+    now = broker.now()
+    for _ in range(view.join_level):
+        wanted = {linked for entity in frontier for linked in find_ids(entity, view)} - met
+        if not wanted:
+            break
+        met |= wanted
+        states = await broker.store.read([(tenant, entity_id) for entity_id in sorted(wanted)])
+        frontier = [live for state in states.values() if (live := without_expired(state, now)) is not None]
+        found.update((entity["id"], entity) for entity in frontier)
+    return found
+
+
+def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector, ...], bool]:
+    """The selectors of a Query, and whether `*` asks for every type."""
+    selectors = []
+    every_type = False
+    for entry in entities:
+        if not isinstance(entry, dict):
+            raise BadRequestData("entities: each element is an object with type, id or idPattern (5.2.33)")
+        if unknown := entry.keys() - {"id", "idPattern", "type"}:
+            raise BadRequestData(f"entities: {', '.join(sorted(unknown))} is not a member of EntitySelector (5.2.33)")
+        types = entry.get("type")
+        if types is not None and not isinstance(types, str):
+            raise BadRequestData("entities.type: a type selection is a string (4.17)")
+        every_type = every_type or types == "*"
+        ids = entry.get("id")
+        id_list = [ids] if isinstance(ids, str) else ids
+        if id_list is not None and not (isinstance(id_list, list) and id_list):
+            raise BadRequestData("entities.id: a URI or a non-empty array of URIs is expected")
+        pattern = entry.get("idPattern")
+        if pattern is not None and not isinstance(pattern, str):
+            raise BadRequestData("entities.idPattern: a regular expression is a string")
+        if pattern is not None:
+            compile_pattern(pattern)
+        selectors.append(
+            EntitySelector(
+                ids=None if id_list is None else frozenset(check_uri(entity_id, "id") for entity_id in id_list),
+                id_pattern=pattern if id_list is None else None,
+                types=None if types in (None, "*") else parse_type_selection(types, names),
+            )
+        )
+    return tuple(selectors), every_type
+
+
+def _first_names(condition: Condition) -> Iterable[str]:
+    if isinstance(condition, And | Or):
+        for term in condition.terms:
+            yield from _first_names(term)
+    else:
+        yield condition.path.names[0]
+
+
+def _listed(text: str | None) -> list[str]:
+    return [] if text is None else [name.strip() for name in text.split(",")]
+
+
+def _projection(query: JsonObject, names: Names) -> Projection | None:
+    """`pick`, `omit` and the deprecated `attrs` (4.21). pick and attrs together are contradictory."""
+    pick, omit, attrs = query.get("pick"), query.get("omit"), query.get("attrs")
+    if pick is not None and attrs is not None:
+        raise BadRequestData("pick and attrs cannot be combined: attrs is the deprecated spelling of pick and q")
+    if pick is None and omit is None and attrs is None:
+        return None
+    return parse_projection(names, pick=pick, omit=omit, attrs=attrs)

@@ -1,0 +1,209 @@
+"""Nothing acknowledged is lost: the process is killed (SIGKILL) under write load, again and again, on both stores.
+
+Each write carries a number of its own. After each kill the broker starts again on the same state; at the end every
+number that got a 2xx must be in the entity's state (or overtaken by a later one), in the change log, in the temporal
+history, and must have reached the subscriber. `TSUNAGU_KILLS` sets how many kills there are.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from mongod import die_with_parent, free_port
+
+from broker.app import make_store
+from broker.settings import parse_store
+
+KILLS = int(os.environ.get("TSUNAGU_KILLS", "3"))
+CLIENTS = 16
+HOT = 4
+VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
+JSON = {"Content-Type": "application/json"}
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 15 * KILLS)]
+
+
+class Process:
+    """A `tsunagu serve` on one store and one port, which can be killed and started again."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, session: aiohttp.ClientSession) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "broker.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--store", self.store, "--egress", "any"),
+            stdout=asyncio.subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )
+        for _ in range(400):
+            assert self._process.returncode is None, "the broker ended by itself"
+            try:
+                async with session.get(f"{self.url}/health/ready") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+        raise AssertionError("the broker did not become ready within 20 s")
+
+    async def end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), 30)
+
+
+class Receiver:
+    """A subscriber that remembers the numbers it was notified of, by entity."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[int]] = defaultdict(set)
+        self.repeated = 0
+
+    async def receive(self, request: web.Request) -> web.Response:
+        for entity in orjson.loads(await request.read())["data"]:
+            number = entity["number"]
+            self.repeated += number in self.seen[entity["id"]]
+            self.seen[entity["id"]].add(number)
+        return web.Response(status=200)
+
+
+class Load:
+    """Clients that write unique numbers into new and into shared entities, and remember which were acknowledged."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"{url}/ngsi-ld/v1/entities"
+        self.acknowledged: dict[str, list[int]] = defaultdict(list)
+        self._next = 0
+
+    async def client(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._next += 1
+            number = self._next
+            hot = number % 3 == 0
+            entity_id = f"urn:ngsi-ld:Kill:hot{number % HOT}" if hot else f"urn:ngsi-ld:Kill:{number}"
+            value = {"number": {"type": "Property", "value": number}}
+            try:
+                if hot:
+                    request = session.patch(f"{self.url}/{entity_id}/attrs", data=orjson.dumps(value), headers=JSON)
+                else:
+                    body = orjson.dumps({"id": entity_id, "type": "Kill", **value})
+                    request = session.post(self.url, data=body, headers=JSON)
+                async with request as answer:
+                    if answer.status in (201, 204):
+                        self.acknowledged[entity_id].append(number)
+                    else:
+                        assert answer.status >= 500, await answer.text()
+            except (aiohttp.ClientError, OSError):
+                return  # the broker is dead: it said nothing about this write
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'state'}"
+    uri = request.getfixturevalue("mongodb_uri")
+    database = request.getfixturevalue("mongo_database")
+    base, _, options = uri.partition("?")
+    return f"{base.rstrip('/')}/{database}?{options}"
+
+
+async def test_every_acknowledged_write_its_change_record_and_its_notification_survive(store_url: str) -> None:
+    receiver = Receiver()
+    receiving = web.Application()
+    receiving.router.add_post("/notify", receiver.receive)
+    runner = web.AppRunner(receiving)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}/notify"
+    broker = Process(store_url)
+    load = Load(broker.url)
+    chance = random.Random(20211)
+    try:
+        async with aiohttp.ClientSession() as session:
+            await broker.start(session)
+            await _prepare(session, load.url, broker.url, endpoint)
+            for _ in range(KILLS):
+                stop = asyncio.Event()
+                clients = [asyncio.create_task(load.client(session, stop)) for _ in range(CLIENTS)]
+                await asyncio.sleep(chance.uniform(0.05, 0.6))
+                assert await broker.end(signal.SIGKILL) == -signal.SIGKILL
+                stop.set()
+                await asyncio.gather(*clients)
+                await broker.start(session)
+            await _check_states(session, load)
+            await _check_notifications(receiver, load)
+            assert await broker.end(signal.SIGTERM) == 0
+    finally:
+        await runner.cleanup()
+    await _check_log_and_history(store_url, load)
+    written = sum(map(len, load.acknowledged.values()))
+    print(f"{KILLS} kills, {written} acknowledged writes, none lost; {receiver.repeated} notifications came twice")
+
+
+async def _prepare(session: aiohttp.ClientSession, entities: str, url: str, endpoint: str) -> None:
+    for hot in range(HOT):
+        body = {"id": f"urn:ngsi-ld:Kill:hot{hot}", "type": "Kill", "number": {"type": "Property", "value": 0}}
+        async with session.post(entities, json=body) as answer:
+            assert answer.status == 201
+    subscription = {
+        "type": "Subscription",
+        "entities": [{"type": "Kill"}],
+        "watchedAttributes": ["number"],
+        "notification": {"format": "simplified", "endpoint": {"uri": endpoint}},
+    }
+    async with session.post(f"{url}/ngsi-ld/v1/subscriptions", json=subscription) as answer:
+        assert answer.status == 201, await answer.text()
+
+
+async def _check_states(session: aiohttp.ClientSession, load: Load) -> None:
+    for entity_id, numbers in load.acknowledged.items():
+        async with session.get(f"{load.url}/{entity_id}?format=simplified") as answer:
+            assert answer.status == 200, f"{entity_id} was acknowledged and is lost"
+            assert (await answer.json())["number"] >= max(numbers)
+
+
+async def _check_notifications(receiver: Receiver, load: Load) -> None:
+    missing: dict[str, set[int]] = {}
+    for _ in range(300):
+        missing = {
+            entity_id: lost
+            for entity_id, numbers in load.acknowledged.items()
+            if (lost := set(numbers) - receiver.seen[entity_id])
+        }
+        if not missing:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"acknowledged writes that were never notified: {missing}")
+
+
+async def _check_log_and_history(store_url: str, load: Load) -> None:
+    store = make_store(parse_store(store_url))
+    await store.open()
+    try:
+        logged: dict[str, list[int]] = defaultdict(list)
+        after = 0
+        while changes := await store.changes(after, 1000):
+            after = changes[-1].sequence
+            for change in changes:
+                assert change.after is not None
+                logged[change.entity_id].append(change.after["attrs"][VALUE][0]["value"])
+        for entity_id, numbers in load.acknowledged.items():
+            assert set(numbers) <= set(logged[entity_id]), f"{entity_id}: no change record for some numbers"
+            assert len(logged[entity_id]) == len(set(logged[entity_id])), f"{entity_id}: a write was applied twice"
+            history = await store.history("", entity_id)
+            assert [entry.instance["value"] for entry in history] == logged[entity_id]
+    finally:
+        await store.close()

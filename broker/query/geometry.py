@@ -1,0 +1,207 @@
+"""Spatial relationships between geometries (4.10), distances (4.23.1), and boxes for the stores' indexes.
+
+A line between two positions is straight in longitude and latitude, as RFC 7946 (3.1.1) has it; the topological
+relationships are those of OGC Simple Features in that plane (a point on a polygon's edge is not within it). A polygon that
+crosses itself stands for the area it covers.
+
+Distances are metres on a sphere of 6,371,008.8 m (the Earth's mean radius), by the haversine formula: between points
+exactly that (against the ellipsoid up to 0.5 % off, typically 0.2 %). Where lines or polygons take part, the pair of nearest
+points is found in the plane scaled to the local latitude, and the haversine distance of that pair counts: never less than
+the shortest distance, and for geometries of up to about 100 km below 75 degrees of latitude less than 0.1 % more. What leaves
+the world (a longitude beyond 180 or a latitude beyond 90 degrees) is infinitely far from everything. What leaves even the
+plane in which such coordinates could have been meant (1000 degrees) is disjoint from everything.
+
+shapely is imported when the first relationship has to be decided, not before: a broker without geoqueries stays small.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from math import asin, cos, degrees, inf, pi, radians, sin, sqrt
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import orjson
+
+from broker.model.entity import JsonObject
+from broker.query.ast import GeoQuery
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+EARTH_RADIUS: Final = 6_371_008.8
+"""Metres."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""min_lon, min_lat, max_lon, max_lat."""
+
+_PLANE: Final = 1000.0
+"""Degrees: there is nothing beyond, and GEOS loses its footing where coordinates are enormous."""
+
+_MARGIN: Final = 1e-9
+"""Degrees, about 0.1 mm: more than rounding can take away from a box."""
+
+
+def bounding_box(geometry: JsonObject) -> Box:
+    """The smallest box around a GeoJSON geometry, which has at least one position."""
+    if geometry["type"] == "Point":
+        longitude, latitude = geometry["coordinates"][:2]
+        return longitude, latitude, longitude, latitude
+    longitudes, latitudes = zip(*((p[0], p[1]) for p in _positions(geometry["coordinates"])), strict=True)
+    return min(longitudes), min(latitudes), max(longitudes), max(latitudes)
+
+
+def is_on_earth(geometry: JsonObject) -> bool:
+    """Whether all longitudes are between -180 and 180 and all latitudes between -90 and 90 degrees."""
+    west, south, east, north = bounding_box(geometry)
+    return west >= -180 and south >= -90 and east <= 180 and north <= 90
+
+
+def _positions(coordinates: Sequence[Any]) -> Iterator[Sequence[float]]:
+    if coordinates and not isinstance(coordinates[0], list):
+        yield coordinates
+    else:
+        for part in coordinates:
+            yield from _positions(part)
+
+
+def _reference_box(query: GeoQuery) -> Box:
+    """The bounding box of a query's reference geometry."""
+    return bounding_box(_reference_geometry(query.geometry, query.coordinates))
+
+
+@lru_cache(maxsize=64)
+def search_box(query: GeoQuery) -> Box | None:
+    """A box that the bounding box of every matching geometry meets; None where there is no such box.
+
+    None for `disjoint` and for `minDistance`. A box that would reach over a pole or the antimeridian spans all longitudes.
+    """
+    if query.relation == "disjoint" or query.min_distance is not None:
+        return None
+    west, south, east, north = _reference_box(query)
+    if query.max_distance is None or not -90 <= south <= north <= 90:
+        return west, south, east, north
+    angle = query.max_distance / EARTH_RADIUS
+    reach = degrees(angle) + _MARGIN
+    widest = radians(max(abs(south), abs(north)))
+    south, north = max(-90.0, south - reach), min(90.0, north + reach)
+    if angle >= pi / 2 or south == -90.0 or north == 90.0:
+        return -180.0, south, 180.0, north
+    sideways = degrees(asin(min(1.0, sin(angle) / cos(widest)))) + _MARGIN
+    if west - sideways < -180.0 or east + sideways > 180.0:
+        return -180.0, south, 180.0, north
+    return west - sideways, south, east + sideways, north
+
+
+def relates(query: GeoQuery, geometry: JsonObject) -> bool:
+    """Whether a geometry stands in the query's relationship to its reference geometry."""
+    if query.relation == "near":
+        box = search_box(query)
+        if box is not None and not _boxes_meet(box, bounding_box(geometry)):
+            return False
+        metres = distance_from(query.geometry, query.coordinates, geometry)
+        return metres <= query.max_distance if query.max_distance is not None else metres > (query.min_distance or 0.0)
+    own, other = bounding_box(geometry), _reference_box(query)
+    if not (_boxes_meet(own, other) and max(map(abs, own + other)) <= _PLANE):
+        return query.relation == "disjoint"
+    reference = _reference(query.geometry, query.coordinates)
+    target = _shape(geometry)
+    match query.relation:
+        case "within":
+            return bool(reference.contains(target))
+        case "contains":
+            return bool(reference.within(target))
+        case "overlaps":
+            return bool(reference.overlaps(target))
+        case "intersects":
+            return bool(reference.intersects(target))
+        case "disjoint":
+            return bool(reference.disjoint(target))
+        case "equals":
+            return bool(reference.equals(target))
+    raise ValueError(query.relation)
+
+
+def distance_from(reference_type: str, reference_coordinates: str, geometry: JsonObject) -> float:
+    """Metres between a reference geometry (coordinates as JSON text) and a geometry."""
+    reference = _reference_geometry(reference_type, reference_coordinates)
+    if not (is_on_earth(reference) and is_on_earth(geometry)):
+        return inf
+    if reference_type == "Point" and geometry["type"] == "Point":
+        return haversine(
+            _reference_geometry(reference_type, reference_coordinates)["coordinates"], geometry["coordinates"]
+        )
+    return _metres(_reference(reference_type, reference_coordinates), _shape(geometry))
+
+
+def distance(one: JsonObject, other: JsonObject) -> float:
+    """Metres between two geometries."""
+    return distance_from(one["type"], orjson.dumps(one["coordinates"]).decode(), other)
+
+
+def haversine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Metres between two positions (longitude, latitude)."""
+    latitude, other_latitude = radians(one[1]), radians(other[1])
+    height = sin((other_latitude - latitude) / 2) ** 2
+    width = sin(radians(other[0] - one[0]) / 2) ** 2
+    return 2 * EARTH_RADIUS * asin(min(1.0, sqrt(height + cos(latitude) * cos(other_latitude) * width)))
+
+
+def _boxes_meet(one: Box, other: Box) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+@lru_cache(maxsize=64)
+def _reference_geometry(kind: str, coordinates: str) -> JsonObject:
+    return {"type": kind, "coordinates": orjson.loads(coordinates)}
+
+
+@lru_cache(maxsize=64)
+def _reference(kind: str, coordinates: str) -> "BaseGeometry":
+    import shapely
+
+    reference = _shape(_reference_geometry(kind, coordinates))
+    shapely.prepare(reference)
+    return reference
+
+
+def _shape(geometry: JsonObject) -> "BaseGeometry":
+    import shapely
+    from shapely.geometry import shape
+
+    if geometry["type"] == "Point":
+        return shapely.Point(geometry["coordinates"][:2])
+    made = shapely.force_2d(shape(geometry))
+    return made if made.is_valid else shapely.make_valid(made, method="structure", keep_collapsed=True)
+
+
+def _metres(one: "BaseGeometry", other: "BaseGeometry") -> float:
+    from shapely.affinity import translate
+
+    if one.is_empty or other.is_empty:
+        return inf
+    west, _, east, _ = one.bounds
+    other_west, _, other_east, _ = other.bounds
+    shifts = (0.0,) if max(east, other_east) - min(west, other_west) <= 180 else (0.0, -360.0, 360.0)
+    return min(_planar(one, translate(other, xoff=shift) if shift else other) for shift in shifts)
+
+
+def _planar(one: "BaseGeometry", other: "BaseGeometry") -> float:
+    """Metres between the points that are nearest in the plane, scaled to the latitude where they lie."""
+    import shapely
+    from shapely.affinity import scale
+
+    if one.intersects(other):
+        return 0.0
+    latitude = (max(one.bounds[1], other.bounds[1]) + min(one.bounds[3], other.bounds[3])) / 2
+    shortest = inf
+    for _ in range(3):
+        narrowing = max(cos(radians(latitude)), 1e-6)
+        pair = shapely.shortest_line(
+            scale(one, xfact=narrowing, origin=(0, 0)), scale(other, xfact=narrowing, origin=(0, 0))
+        )
+        (x, y), (other_x, other_y) = pair.coords
+        found = haversine((x / narrowing, y), (other_x / narrowing, other_y))
+        if found >= shortest:
+            break
+        shortest = found
+        latitude = (y + other_y) / 2
+    return shortest

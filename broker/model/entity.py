@@ -42,6 +42,8 @@ class Entity(TypedDict):
     version: int
     scope: NotRequired[list[str]]
     expiresAt: NotRequired[str]
+    deletedAt: NotRequired[str]
+    """Only in what a notification shows of a deleted entity (5.8.6), never in a stored state."""
 
 
 class Names(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, JsonObject
 from broker.query.ast import EntityQuery
@@ -30,6 +31,13 @@ class VersionConflict(Exception):
     def __init__(self, keys: Sequence[EntityKey]) -> None:
         super().__init__(f"changed meanwhile: {', '.join(key[1] for key in keys)}")
         self.keys = tuple(keys)
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The connection was lost in the middle of a commit: it was written as a whole, or it was not, or it still may be.
+
+    Who gets this looks for the commit's changes in the log before trying again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,8 @@ class Store(Protocol):
     async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
         """Write states and change records in one atomic, durable commit; the changes come back with their sequences.
 
-        Several mutations of one key are applied in the order given. Raises VersionConflict.
+        Several mutations of one key are applied in the order given. Raises VersionConflict, and OutcomeUnknown where
+        the store itself cannot find out whether the commit was written.
         """
         ...
 
@@ -131,7 +140,7 @@ class Store(Protocol):
         ...
 
     async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
-        """The types in use, ordered by IRI (only `entity_type`, where given), without entities expired at `now`."""
+        """The types in use, ordered by IRI (only `entity_type`, where given), without what has expired at `now`."""
         ...
 
     # the change log

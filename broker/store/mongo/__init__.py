@@ -1,1 +1,1 @@
-"""The production store: MongoDB, driven by PyMongo's asyncio API."""
+"""The production store: MongoDB through PyMongo's asyncio API. `store.MongoStore` is the whole Store protocol."""

@@ -1,0 +1,67 @@
+"""Documents: subscriptions, @contexts, registrations and what else the broker keeps beside entities."""
+
+from typing import Final
+
+from bson.binary import Binary
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from broker.model.entity import JsonObject
+from broker.store.mongo.connection import Connection
+from broker.store.mongo.encoding import SEPARATOR, check_size, decode_body, encode_body
+
+COUNTER: Final = "documents"
+"""The `_id` of the document in `meta` that numbers documents in order of creation."""
+
+
+def _key(kind: str, tenant: str, document_id: str) -> str:
+    return kind + SEPARATOR + tenant + SEPARATOR + document_id
+
+
+async def put(
+    connection: Connection, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool
+) -> bool:
+    """Store a document. With `create`, False if there is one already."""
+    encoded = encode_body(body)
+    check_size(document_id, encoded)
+    key = _key(kind, tenant, document_id)
+    documents = connection.collection("documents")
+    content = {"$set": {"body": Binary(encoded)}}
+    async with connection.translated("storing a document"):
+        if not create and (await documents.update_one({"_id": key}, content)).matched_count:
+            return True
+        if create and await documents.find_one({"_id": key}, {"_id": 1}) is not None:
+            return False
+        number = await connection.advance(COUNTER, "last", 1)
+        new = {"kind": kind, "tenant": tenant, "id": document_id, "number": number}
+        try:
+            if create:
+                await documents.insert_one({"_id": key, **new, "body": Binary(encoded)})
+            else:
+                await documents.update_one({"_id": key}, content | {"$setOnInsert": new}, upsert=True)
+        except DuplicateKeyError:
+            return False
+        return True
+
+
+async def get(connection: Connection, kind: str, tenant: str, document_id: str) -> JsonObject | None:
+    """A document's body."""
+    async with connection.translated("reading a document"):
+        found = await connection.collection("documents").find_one({"_id": _key(kind, tenant, document_id)})
+        body: JsonObject | None = None if found is None else decode_body(found["body"])
+        return body
+
+
+async def delete(connection: Connection, kind: str, tenant: str, document_id: str) -> bool:
+    """Whether there was one to delete."""
+    async with connection.translated("deleting a document"):
+        result = await connection.collection("documents").delete_one({"_id": _key(kind, tenant, document_id)})
+        return result.deleted_count > 0
+
+
+async def listing(connection: Connection, kind: str, tenant: str | None) -> list[tuple[str, str, JsonObject]]:
+    """(tenant, id, body) of every document of a kind, in order of creation."""
+    wanted = {"kind": kind} if tenant is None else {"kind": kind, "tenant": tenant}
+    async with connection.translated("listing documents"):
+        found = connection.collection("documents").find(wanted, sort=[("number", ASCENDING)])
+        return [(each["tenant"], each["id"], decode_body(each["body"])) async for each in found]

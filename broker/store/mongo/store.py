@@ -1,0 +1,128 @@
+"""MongoStore: the production store, the whole Store protocol on one MongoDB database."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from broker.model.change import Change
+from broker.model.entity import Entity, JsonObject
+from broker.query.ast import EntityQuery
+from broker.store.mongo import commit, documents, entities, examination, history
+from broker.store.mongo.connection import Connection
+from broker.store.mongo.entities import Search
+from broker.store.mongo.log import Log
+from broker.store.protocol import EntityKey, Finding, HistoryEntry, Mutation, Page, TypeCensus, Window
+
+
+class MongoStore:
+    """A store in `database` of the replica set or sharded cluster at `uri`. Queries may take `query_seconds` each."""
+
+    def __init__(self, uri: str, database: str = "tsunagu", *, query_seconds: float = 20.0) -> None:
+        self._connection = Connection(uri, database)
+        self._log = Log(self._connection)
+        self._search = Search(self._connection, query_seconds)
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect, create what is missing, refuse a server without transactions or a schema from the future."""
+        await self._connection.open()
+
+    async def close(self) -> None:
+        """Finish the commit under way and close all connections."""
+        async with self._turn:
+            await self._connection.close()
+
+    async def examine(self) -> list[Finding]:
+        """Reachable, a replica set, recent enough, writable, durable, disk space; each with its remedy."""
+        return await examination.examine(self._connection)
+
+    # entities
+
+    async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
+        """The stored states of those that exist, expired or not."""
+        return await entities.read(self._connection, keys) if keys else {}
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
+        """Write states and change records in one atomic, durable commit. Raises VersionConflict, OutcomeUnknown."""
+        if not mutations:
+            return []
+        made = commit.draft(mutations)
+        async with self._turn:  # commits exclude each other anyway: better to queue here than to collide there
+            changes = await commit.write(self._connection, made)
+        self._log.announce(changes[-1].sequence)
+        return changes
+
+    async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
+        """One page of the entities that match."""
+        return await self._search.page(tenant, query, page)
+
+    async def count(self, tenant: str, query: EntityQuery) -> int:
+        """How many entities match, exactly."""
+        return await self._search.count(tenant, query)
+
+    async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
+        """The types in use, ordered by IRI (only `entity_type`, where given), without entities expired at `now`."""
+        return await self._search.census(tenant, entity_type, now)
+
+    # the change log
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        """The changes of all tenants with a sequence above `after`, in order."""
+        return await self._log.read(after, limit)
+
+    async def head(self) -> int:
+        """The sequence of the newest change, 0 for an empty log."""
+        return await self._log.head()
+
+    async def tail(self) -> int:
+        """The sequence up to which the log has been trimmed, 0 if never."""
+        return await self._log.tail()
+
+    async def trim(self, through: int) -> None:
+        """Forget the changes up to and including this sequence."""
+        await self._log.trim(through)
+
+    async def wait_for_changes(self, after: int, timeout: float) -> bool:
+        """Return as soon as there is a change above `after`, or after `timeout` seconds; whether there is one."""
+        return await self._log.wait(after, timeout)
+
+    async def cursors(self) -> dict[str, int]:
+        """Every consumer's durable cursor."""
+        return await self._log.cursors()
+
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Set these cursors, durably."""
+        await self._log.save_cursors(cursors)
+
+    async def drop_cursor(self, name: str) -> None:
+        """Forget a cursor."""
+        await self._log.drop_cursor(name)
+
+    # temporal history
+
+    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+        """Add entries and set the recorder's cursor in the same commit."""
+        await history.append(self._connection, entries, cursor)
+
+    async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
+        """All entries of one entity, in order of sequence."""
+        return await history.read(self._connection, tenant, entity_id)
+
+    # documents
+
+    async def put_document(
+        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+    ) -> bool:
+        """Store a document durably. With `create`, False if there is one with this id already."""
+        return await documents.put(self._connection, kind, tenant, document_id, body, create=create)
+
+    async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
+        """A document's body."""
+        return await documents.get(self._connection, kind, tenant, document_id)
+
+    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
+        """Whether there was one to delete."""
+        return await documents.delete(self._connection, kind, tenant, document_id)
+
+    async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
+        """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
+        return await documents.listing(self._connection, kind, tenant)

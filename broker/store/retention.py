@@ -1,0 +1,106 @@
+"""Retention of the change log: what every consumer has read goes after a while (design §4).
+
+Changes stay for `keep_seconds`, but not more than `keep_changes` of them, so that streams and replays can go back. Beyond
+that they stay for as long as a live cursor has not passed them, up to a bound in time and number. When the bound is hit,
+the log is trimmed all the same and each cursor that was overtaken is named in the log of the broker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from broker import metrics
+from broker.errors import StoreUnavailable
+from broker.model.instants import canonical
+from broker.store.protocol import Store
+
+STRIDE: Final = 5_000
+"""Changes trimmed at a time, so that no write waits long for it."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long changes are kept once all have read them (`keep_`), and at most (`bound_`)."""
+
+    keep_seconds: float = 86_400.0
+    keep_changes: int = 500_000
+    bound_seconds: float = 7 * 86_400.0
+    bound_changes: int = 10_000_000
+
+
+class Retention:
+    """Trims a store's log every `interval` seconds, as long as `run` runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        bounds: Bounds = Bounds(),
+        *,
+        interval: float = 30.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._interval = interval
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Trim from time to time until cancelled; a store that is not available is tried again next time."""
+        while True:
+            try:
+                await self.trim()
+            except StoreUnavailable as error:
+                _LOG.warning("the log cannot be trimmed now", extra={"detail": error.detail})
+            await asyncio.sleep(self._interval)
+
+    async def trim(self) -> int:
+        """Trim once; the log's tail after it. Raises StoreUnavailable."""
+        store, bounds = self._store, self._bounds
+        head, tail, cursors = await store.head(), await store.tail(), await store.cursors()
+        _show(head, tail, cursors)
+        done_with = max(head - bounds.keep_changes, await self._last_before(bounds.keep_seconds, tail, head))
+        through = min(done_with, *cursors.values(), head) if cursors else min(done_with, head)
+        forced = max(head - bounds.bound_changes, await self._last_before(bounds.bound_seconds, tail, head))
+        if forced > through:
+            for name, cursor in cursors.items():
+                if max(cursor, tail) < forced:
+                    _LOG.error(
+                        "the log's bound is reached: a consumer will miss changes",
+                        extra={"cursor": name, "after": cursor, "through": forced},
+                    )
+            through = forced
+        while tail < through:
+            tail = min(through, tail + STRIDE)
+            await store.trim(tail)
+        metrics.log_tail.set(tail)
+        return tail
+
+    async def _last_before(self, seconds: float, tail: int, head: int) -> int:
+        """The last sequence of a change made more than `seconds` ago, `tail` if there is none: found by halving."""
+        limit = canonical(self._clock() - timedelta(seconds=seconds))
+        low, high = tail, head
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._store.changes(middle, 1)
+            if found and found[0].at < limit:
+                low = found[0].sequence
+            else:
+                high = middle
+        return low
+
+
+def _show(head: int, tail: int, cursors: Mapping[str, int]) -> None:
+    """Put the log's ends and the slowest cursor of each kind of consumer into the metrics."""
+    metrics.log_head.set(head)
+    metrics.log_tail.set(tail)
+    slowest: dict[str, int] = {}
+    for name, cursor in cursors.items():
+        kind = name.partition("/")[0]
+        slowest[kind] = min(cursor, slowest.get(kind, cursor))
+    for kind, cursor in slowest.items():
+        metrics.consumer_lag.labels("history" if kind == "temporal" else kind).set(max(0, head - cursor))

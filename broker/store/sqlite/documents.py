@@ -1,0 +1,45 @@
+"""Documents: subscriptions, @contexts, registrations and whatever else is kept whole, by kind, tenant and id."""
+
+import sqlite3
+
+import orjson
+
+from broker.model.entity import JsonObject
+
+
+def put(
+    connection: sqlite3.Connection, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool
+) -> bool:
+    """Store a document; one that is there keeps its place in the order of creation, or (`create`) is left alone."""
+    conflict = "DO NOTHING" if create else "DO UPDATE SET body = excluded.body"
+    cursor = connection.execute(
+        f"INSERT INTO documents (kind, tenant, id, body) VALUES (?, ?, ?, ?) ON CONFLICT (kind, tenant, id) {conflict}",
+        (kind, tenant, document_id, orjson.dumps(body).decode()),
+    )
+    return cursor.rowcount == 1
+
+
+def get(connection: sqlite3.Connection, kind: str, tenant: str, document_id: str) -> JsonObject | None:
+    """A document's body."""
+    row = connection.execute(
+        "SELECT body FROM documents WHERE kind = ? AND tenant = ? AND id = ?", (kind, tenant, document_id)
+    ).fetchone()
+    if row is None:
+        return None
+    body: JsonObject = orjson.loads(row[0])
+    return body
+
+
+def delete(connection: sqlite3.Connection, kind: str, tenant: str, document_id: str) -> bool:
+    """Whether there was one to delete."""
+    cursor = connection.execute(
+        "DELETE FROM documents WHERE kind = ? AND tenant = ? AND id = ?", (kind, tenant, document_id)
+    )
+    return cursor.rowcount == 1
+
+
+def listing(connection: sqlite3.Connection, kind: str, tenant: str | None) -> list[tuple[str, str, JsonObject]]:
+    """(tenant, id, body) of all documents of a kind, in order of creation."""
+    condition, values = ("kind = ?", [kind]) if tenant is None else ("kind = ? AND tenant = ?", [kind, tenant])
+    rows = connection.execute(f"SELECT tenant, id, body FROM documents WHERE {condition} ORDER BY no", values)
+    return [(owner, document_id, orjson.loads(body)) for owner, document_id, body in rows]

@@ -1,0 +1,156 @@
+"""Entities' rows: reading them by key, and writing a commit's mutations together with their change records."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from broker.model.change import Change
+from broker.model.entity import Entity
+from broker.store.protocol import EntityKey, Mutation, VersionConflict
+from broker.store.sqlite import entries, log
+from broker.store.sqlite.catalogue import Catalogue, Traits
+
+
+class Row(NamedTuple):
+    """An entity's row without its body."""
+
+    row: int
+    version: int
+    traits: Traits
+    entries: str | None
+
+
+def read(connection: sqlite3.Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
+    """The stored states of those of `keys` that exist."""
+    found: dict[EntityKey, Entity] = {}
+    for tenant, ids in _by_tenant(keys).items():
+        rows = connection.execute(
+            "SELECT id, body FROM entities WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",
+            (tenant, orjson.dumps(ids).decode()),
+        )
+        for entity_id, body in rows:
+            found[tenant, entity_id] = orjson.loads(body)
+    return found
+
+
+def commit(
+    connection: sqlite3.Connection, catalogue: Catalogue, mutations: Sequence[Mutation], head: int
+) -> list[Change]:
+    """Write states and change records; sequences follow `head`. To be called in a transaction. Raises VersionConflict."""
+    before = _rows(connection, {(mutation.change.tenant, mutation.change.entity_id) for mutation in mutations})
+    states = _final_states(before, mutations)
+    changes = [mutation.change.committed(head + place) for place, mutation in enumerate(mutations, start=1)]
+    bodies = [None if change.after is None else orjson.dumps(change.after).decode() for change in changes]
+    body_of = {(change.tenant, change.entity_id): body for change, body in zip(changes, bodies, strict=True)}
+    shapes: Counter[int] = Counter()
+    type_sets: Counter[int] = Counter()
+    for key, state in states.items():
+        row = before.get(key)
+        body = body_of[key]
+        if row is not None:
+            shapes[row.traits.shape] -= 1
+            type_sets[row.traits.type_set] -= 1
+        if state is None or body is None:
+            if row is not None:
+                _delete(connection, row)
+            continue
+        traits = catalogue.traits(connection, key[0], state)
+        shapes[traits.shape] += 1
+        type_sets[traits.type_set] += 1
+        if row is None:
+            _insert(connection, catalogue, key, state, traits, body)
+        else:
+            _update(connection, catalogue, key[0], row, state, traits, body)
+    _adjust(connection, "shapes", shapes)
+    _adjust(connection, "type_sets", type_sets)
+    log.append(connection, changes, bodies)
+    return changes
+
+
+def _by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for tenant, entity_id in keys:
+        grouped.setdefault(tenant, []).append(entity_id)
+    return grouped
+
+
+def _rows(connection: sqlite3.Connection, keys: Iterable[EntityKey]) -> dict[EntityKey, Row]:
+    found: dict[EntityKey, Row] = {}
+    for tenant, ids in _by_tenant(keys).items():
+        rows = connection.execute(
+            "SELECT id, row, version, entries, type_set, shape, scope_set, expires_at, fades_at FROM entities"
+            " WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",
+            (tenant, orjson.dumps(ids).decode()),
+        )
+        for entity_id, row, version, drawn, *traits in rows:
+            found[tenant, entity_id] = Row(row, version, Traits(*traits), drawn)
+    return found
+
+
+def _final_states(before: dict[EntityKey, Row], mutations: Sequence[Mutation]) -> dict[EntityKey, Entity | None]:
+    """The last state of each key, after checking that every mutation found the version it expects."""
+    versions = {key: row.version for key, row in before.items()}
+    states: dict[EntityKey, Entity | None] = {}
+    conflicts: dict[EntityKey, None] = {}
+    for mutation in mutations:
+        change = mutation.change
+        key = change.tenant, change.entity_id
+        if versions.get(key, 0) != mutation.expected_version:
+            conflicts[key] = None
+        states[key] = change.after
+        versions[key] = 0 if change.after is None else change.after["version"]
+    if conflicts:
+        raise VersionConflict(list(conflicts))
+    return states
+
+
+def _insert(
+    connection: sqlite3.Connection, catalogue: Catalogue, key: EntityKey, state: Entity, traits: Traits, body: str
+) -> None:
+    cursor = connection.execute(
+        "INSERT INTO entities (tenant, id, version, type_set, shape, scope_set, expires_at, fades_at, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*key, state["version"], *traits, body),
+    )
+    assert cursor.lastrowid is not None
+    made = entries.renew(connection, catalogue, key[0], cursor.lastrowid, None, state)
+    if made is not None:
+        connection.execute("UPDATE entities SET entries = ? WHERE row = ?", (made, cursor.lastrowid))
+
+
+def _update(
+    connection: sqlite3.Connection,
+    catalogue: Catalogue,
+    tenant: str,
+    row: Row,
+    state: Entity,
+    traits: Traits,
+    body: str,
+) -> None:
+    made = entries.renew(connection, catalogue, tenant, row.row, row.entries, state)
+    if traits == row.traits:  # a statement that names no indexed column leaves the indexes alone
+        connection.execute(
+            "UPDATE entities SET version = ?, body = ?, entries = ? WHERE row = ?",
+            (state["version"], body, made, row.row),
+        )
+    else:
+        connection.execute(
+            "UPDATE entities SET version = ?, type_set = ?, shape = ?, scope_set = ?, expires_at = ?, fades_at = ?,"
+            " body = ?, entries = ? WHERE row = ?",
+            (state["version"], *traits, body, made, row.row),
+        )
+
+
+def _delete(connection: sqlite3.Connection, row: Row) -> None:
+    entries.erase(connection, row.entries)
+    connection.execute("DELETE FROM entities WHERE row = ?", (row.row,))
+
+
+def _adjust(connection: sqlite3.Connection, table: str, differences: Counter[int]) -> None:
+    connection.executemany(
+        f"UPDATE {table} SET entities = entities + ? WHERE no = ?",
+        [(difference, number) for number, difference in differences.items() if difference],
+    )

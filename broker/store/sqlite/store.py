@@ -1,0 +1,175 @@
+"""SqliteStore: the embedded default, the whole Store protocol on one SQLite database."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from broker.model.change import Change
+from broker.model.entity import Entity, JsonObject
+from broker.query.ast import EntityQuery
+from broker.store.protocol import EntityKey, Finding, HistoryEntry, Mutation, Page, TypeCensus, Window
+from broker.store.sqlite import census, documents, entities, examination, history, log, search
+from broker.store.sqlite.catalogue import Catalogue
+from broker.store.sqlite.database import Database
+
+
+class SqliteStore:
+    """A store in directory `path`, or in memory with ":memory:". Queries may take `query_seconds` each."""
+
+    def __init__(self, path: str, *, query_seconds: float = 20.0, query_threads: int = 3) -> None:
+        self._database = Database(path, query_threads=query_threads)
+        self._query_seconds = query_seconds
+        self._catalogue = Catalogue()
+        self._head = 0
+        self._tail = 0
+        self._news = asyncio.Event()
+
+    async def open(self) -> None:
+        """Take the directory, create or check the database, find the log's ends."""
+        await self._database.open()
+        self._head, self._tail = await self._database.read(lambda c: (log.head(c), log.tail(c)), "reading the log")
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the directory."""
+        await self._database.close()
+        self._catalogue.forget()
+
+    async def examine(self) -> list[Finding]:
+        """Whether the database can be written, is sound, and has room to grow."""
+        return await examination.examine(self._database)
+
+    # entities
+
+    async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
+        """The stored states of those that exist, expired or not."""
+        return await self._database.read(lambda c: entities.read(c, keys), "reading entities")
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
+        """Write states and change records in one atomic, durable commit. Raises VersionConflict."""
+        if not mutations:
+            return []
+        loop = asyncio.get_running_loop()
+
+        def committed(changes: list[Change]) -> None:
+            self._head = changes[-1].sequence
+            loop.call_soon_threadsafe(self._announce)
+
+        return await self._database.write(
+            lambda c: entities.commit(c, self._catalogue, mutations, self._head),
+            "committing",
+            committed=committed,
+            rolled_back=self._catalogue.forget,
+        )
+
+    async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
+        """One page of the entities that match. Raises TooComplexQuery if that takes too long."""
+        return await self._database.search(
+            lambda c, deadline: search.find(c, deadline, tenant, query, page), "querying entities", self._query_seconds
+        )
+
+    async def count(self, tenant: str, query: EntityQuery) -> int:
+        """How many entities match, exactly. Raises TooComplexQuery if that takes too long."""
+        return await self._database.search(
+            lambda c, deadline: search.count(c, deadline, tenant, query), "counting entities", self._query_seconds
+        )
+
+    async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
+        """The types in use, ordered by IRI, without entities and attribute instances expired at `now`."""
+        return await self._database.search(
+            lambda c, _: census.take(c, tenant, entity_type, now), "counting types", self._query_seconds
+        )
+
+    # the change log
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        """The changes of all tenants with a sequence above `after`, in order."""
+        return await self._database.read(lambda c: log.read(c, after, limit), "reading the log")
+
+    async def head(self) -> int:
+        """The sequence of the newest change, 0 for an empty log."""
+        self._database.check_open()
+        return self._head
+
+    async def tail(self) -> int:
+        """The sequence up to which the log has been trimmed, 0 if never."""
+        self._database.check_open()
+        return self._tail
+
+    async def trim(self, through: int) -> None:
+        """Forget the changes up to and including this sequence."""
+
+        def job(connection: sqlite3.Connection) -> int:
+            self._catalogue.prune(connection)
+            return log.trim(connection, through)
+
+        self._tail = await self._database.write(job, "trimming the log", rolled_back=self._catalogue.forget)
+
+    async def wait_for_changes(self, after: int, timeout: float) -> bool:
+        """Return as soon as there is a change above `after`, or after `timeout` seconds; whether there is one."""
+        self._database.check_open()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._head <= after:
+                    await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _announce(self) -> None:
+        """Wake all who wait for changes; they look at the head themselves."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def cursors(self) -> dict[str, int]:
+        """Every consumer's durable cursor."""
+        return await self._database.read(log.cursors, "reading cursors")
+
+    async def save_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Set these cursors, durably."""
+        values = dict(cursors)
+        await self._database.write(lambda c: log.save_cursors(c, values), "saving cursors")
+
+    async def drop_cursor(self, name: str) -> None:
+        """Forget a cursor."""
+        await self._database.write(lambda c: log.drop_cursor(c, name), "dropping a cursor")
+
+    # temporal history
+
+    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+        """Add entries and set the recorder's cursor in the same commit."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            history.append(connection, entries)
+            log.save_cursors(connection, dict([cursor]))
+
+        await self._database.write(job, "writing history")
+
+    async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
+        """All entries of one entity, in order of sequence."""
+        return await self._database.search(
+            lambda c, _: history.read(c, tenant, entity_id), "reading history", self._query_seconds
+        )
+
+    # documents
+
+    async def put_document(
+        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+    ) -> bool:
+        """Store a document durably. With `create`, False if there is one with this id already."""
+        return await self._database.write(
+            lambda c: documents.put(c, kind, tenant, document_id, body, create=create), "storing a document"
+        )
+
+    async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
+        """A document's body."""
+        return await self._database.read(lambda c: documents.get(c, kind, tenant, document_id), "reading a document")
+
+    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
+        """Whether there was one to delete."""
+        return await self._database.write(
+            lambda c: documents.delete(c, kind, tenant, document_id), "deleting a document"
+        )
+
+    async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
+        """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
+        return await self._database.read(lambda c: documents.listing(c, kind, tenant), "listing documents")

@@ -1,0 +1,1 @@
+"""Floor 4: temporal history, written from the change log."""

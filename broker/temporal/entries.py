@@ -1,0 +1,83 @@
+"""From a change of an entity to the entries of its temporal evolution (4.5.6, 4.5.7, 4.5.8): pure."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from broker.model.change import Change
+from broker.model.entity import Entity, Instance, dataset_of
+from broker.model.terms import KINDS, NGSI_LD_NULL
+from broker.store.protocol import HistoryEntry
+
+SCOPE: Final = "scope"
+"""Under this name the evolution of an entity's scope is kept, as a Property (4.5.6)."""
+
+_INSTANCES: Final = UUID("6f0a4d52-6b3c-5a0e-9d57-0a3f1c7e2b84")
+_KEPT_AFTER_DELETION: Final[tuple[str, ...]] = ("type", "datasetId", "createdAt")
+
+
+def entries_of(change: Change) -> list[HistoryEntry]:
+    """One entry for each attribute instance that a change created, updated or deleted, and one for the scope if it changed.
+
+    A deleted instance holds the NGSI-LD Null and `deletedAt` (4.5.7). The same change gives the same entries again.
+    """
+    return [
+        HistoryEntry(
+            tenant=change.tenant,
+            entity_id=change.entity_id,
+            types=tuple((change.after or change.before or {"type": []})["type"]),
+            attribute=attribute,
+            dataset_id=dataset_of(instance),
+            instance_id=_instance_id(change, attribute, dataset_of(instance)),
+            sequence=change.sequence,
+            recorded_at=change.at,
+            deleted="deletedAt" in instance,
+            instance=instance,
+        )
+        for attribute, instance in (*_attributes(change), *_scope(change))
+    ]
+
+
+def _instance_id(change: Change, attribute: str, dataset_id: str | None) -> str:
+    # All that makes a change unique in the world goes in: histories of several brokers may be merged (4.3.6).
+    name = (change.tenant, change.entity_id, change.at, str(change.sequence), attribute, dataset_id or "")
+    return uuid5(_INSTANCES, "\n".join(name)).urn
+
+
+def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:
+    if change.after is None:
+        for attribute, instances in (change.before or {"attrs": {}})["attrs"].items():
+            for instance in instances:
+                yield attribute, _deleted(instance, change.at)
+        return
+    for attribute, dataset_id, trigger in dict.fromkeys(change.touched):
+        source = change.before if trigger == "attributeDeleted" else change.after
+        found = _find(source, attribute, dataset_id)
+        if found is not None:
+            yield attribute, _deleted(found, change.at) if trigger == "attributeDeleted" else found
+
+
+def _find(entity: Entity | None, attribute: str, dataset_id: str | None) -> Instance | None:
+    instances = entity["attrs"].get(attribute, ()) if entity is not None else ()
+    return next((instance for instance in instances if dataset_of(instance) == dataset_id), None)
+
+
+def _deleted(instance: Instance, at: str) -> Instance:
+    kind = KINDS[instance["type"]]
+    null: Any = {"@none": NGSI_LD_NULL} if kind.name == "LanguageProperty" else NGSI_LD_NULL
+    kept: Instance = {member: instance[member] for member in _KEPT_AFTER_DELETION if member in instance}
+    return kept | {kind.value: null, "modifiedAt": at, "deletedAt": at}
+
+
+def _scope(change: Change) -> Iterator[tuple[str, Instance]]:
+    before = change.before.get("scope", []) if change.before is not None else []
+    after = change.after.get("scope", []) if change.after is not None else []
+    if before == after:
+        return
+    instance: Instance = {"type": "Property", "modifiedAt": change.at, "observedAt": change.at}
+    if not before:
+        instance["createdAt"] = change.at
+    if after:
+        yield SCOPE, instance | {"value": after}
+    else:
+        yield SCOPE, instance | {"value": NGSI_LD_NULL, "deletedAt": change.at}

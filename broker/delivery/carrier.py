@@ -1,0 +1,207 @@
+"""One attempt to deliver: changes read back from the log, a notification composed, and sent (5.8.6, 6.3.8, 7.2)."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from broker import metrics
+from broker.delivery.course import Course
+from broker.delivery.linking import joined_entities, settle_query
+from broker.delivery.matching import is_match, state_of_interest
+from broker.delivery.mqtt import MqttError, MqttPublisher
+from broker.delivery.payload import Message, changed_entity, make_message
+from broker.delivery.subscription import Subscription
+from broker.egress.http import EgressError, OutboundHttp
+from broker.errors import NgsiLdError
+from broker.model.change import Change
+from broker.model.entity import Entity
+from broker.query.ast import EntityQuery
+from broker.store.protocol import Page, Store
+
+if TYPE_CHECKING:
+    from broker.contexts.library import ContextLibrary
+
+RECENT: Final = 512
+"""Changes that are kept at hand because they are about to be sent."""
+PERIOD_PAGE: Final = 1_000
+"""Entities in one periodic notification; a period with more of them is told of in several."""
+
+_REFUSED_MESSAGE: Final = frozenset({400, 409, 413, 422, 500})
+"""Statuses that say something about the message, not about the endpoint: other entities need not wait."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class AttemptFailed(Exception):
+    """The receiver did not take a notification. The text is the reason; for the two marks see `Course.failed`."""
+
+    def __init__(self, reason: str, *, by_message: bool = False, unanswered: bool = False) -> None:
+        super().__init__(reason)
+        self.by_message = by_message
+        self.unanswered = unanswered
+
+
+class RecentChanges:
+    """The changes that were matched last, by position, so that most deliveries need not read them again."""
+
+    def __init__(self) -> None:
+        self._changes: OrderedDict[int, Change] = OrderedDict()
+
+    def put(self, change: Change) -> None:
+        """Keep a change, and forget the oldest one if there are too many."""
+        self._changes[change.sequence] = change
+        if len(self._changes) > RECENT:
+            self._changes.popitem(last=False)
+
+    def get(self, position: int) -> Change | None:
+        """The change at a position, if it is kept."""
+        return self._changes.get(position)
+
+
+class Carrier:
+    """Composes and sends. `report(course, reached)` is called after each attempt that was not cancelled."""
+
+    def __init__(
+        self,
+        store: Store,
+        contexts: "ContextLibrary",
+        http: OutboundHttp,
+        mqtt: MqttPublisher,
+        now: Callable[[], str],
+        report: Callable[[Course, bool], None],
+    ) -> None:
+        self._store = store
+        self._contexts = contexts
+        self._http = http
+        self._mqtt = mqtt
+        self._now = now
+        self._report = report
+        self.recent = RecentChanges()
+
+    async def carry(self, course: Course, positions: tuple[int, ...]) -> None:
+        """Deliver the notification for these positions, and tell course and tally what came of it."""
+        failure: AttemptFailed | None = None
+        try:
+            if course.subscription.interval is None:
+                await self._carry_changes(course, positions)
+            else:
+                await self._carry_period(course)
+        except asyncio.CancelledError:
+            course.released(positions)
+            raise
+        except AttemptFailed as failed:
+            failure = failed
+        except NgsiLdError as error:  # the @context cannot be had, or the store cannot be read
+            failure = AttemptFailed(f"not composed: {error.detail}")
+        except Exception as error:  # noqa: BLE001 - a fault in one notification must not end the deliveries of a receiver
+            _LOG.exception("a notification cannot be composed", extra={"subscription": course.subscription.id})
+            failure = AttemptFailed(f"not composed: {type(error).__name__}", by_message=True)
+        if course.closed:
+            return
+        if failure is None:
+            course.delivered(positions)
+        else:
+            course.tally.failed(self._now(), str(failure))
+            course.failed(
+                positions,
+                asyncio.get_running_loop().time(),
+                by_message=failure.by_message,
+                unanswered=failure.unanswered,
+            )
+        self._report(course, failure is None)
+
+    async def _carry_changes(self, course: Course, positions: tuple[int, ...]) -> None:
+        """Notify changes: one of an unthrottled subscription, the last ones of several entities of a throttled one."""
+        subscription = course.subscription
+        entities: list[Entity] = []
+        for position in positions:
+            change = await self._change(position)
+            if change is None:
+                self._tell_lost(course, position)
+            elif position > course.unsure or await is_match(
+                self._store, subscription, change, state_of_interest(change)
+            ):
+                entities.append(changed_entity(subscription, change))
+        if entities:
+            occasion = ",".join(map(str, positions))
+            await self._attempt(course, await self._compose(subscription, entities, occasion))
+
+    async def _carry_period(self, course: Course) -> None:
+        """Notify all entities that match now (5.8.6, timeInterval). Without any there is no notification."""
+        subscription, now = course.subscription, self._now()
+        query = EntityQuery(
+            selectors=subscription.query.selectors,
+            q=subscription.query.q,
+            geo=subscription.query.geo,
+            scope=subscription.query.scope,
+            now=now,
+        )
+        query = await settle_query(self._store, subscription.tenant, query)
+        after: str | None = None
+        while True:
+            window = await self._store.query(subscription.tenant, query, Page(PERIOD_PAGE, after=after))
+            if window.entities:
+                after = window.entities[-1]["id"]
+                message = await self._compose(subscription, window.entities, f"{now} {after}")
+                await self._attempt(course, message)
+            if not window.more:
+                return
+
+    async def _compose(self, subscription: Subscription, entities: list[Entity], occasion: str) -> Message:
+        now = self._now()
+        context = await self._contexts.resolve(subscription.context)
+        linked: dict[str, Entity] = {}
+        if subscription.view.join is not None:
+            linked = await joined_entities(self._store, subscription.tenant, entities, subscription.view, now)
+        return make_message(
+            subscription,
+            entities,
+            linked,
+            context.names,
+            context.payload,
+            subscription.context,
+            occasion=occasion,
+            now=now,
+        )
+
+    async def _attempt(self, course: Course, message: Message) -> None:
+        """Send a message once. Raises AttemptFailed."""
+        endpoint, started = course.subscription.endpoint, time.perf_counter()
+        course.tally.sent(self._now())
+        delivered = False
+        try:
+            if endpoint.mqtt is not None:
+                await self._mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
+            else:
+                answer = await self._http.post(
+                    endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout
+                )
+                if not 200 <= answer.status < 300:
+                    raise AttemptFailed(f"status {answer.status}", by_message=answer.status in _REFUSED_MESSAGE)
+            delivered = True
+        except EgressError as error:
+            raise AttemptFailed(f"{error.reason}: {error.message}", unanswered=error.reason != "forbidden") from error
+        except MqttError as error:
+            raise AttemptFailed(str(error), unanswered=True) from error
+        finally:
+            metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
+        course.tally.succeeded(self._now())
+
+    async def _change(self, position: int) -> Change | None:
+        """The change at a position of the log, None if it was trimmed away."""
+        known = self.recent.get(position)
+        if known is not None:
+            return known
+        found = await self._store.changes(position - 1, 1)
+        return found[0] if found and found[0].sequence == position else None
+
+    def _tell_lost(self, course: Course, position: int) -> None:
+        """A change that was owed is gone from the log, because its retention ended: said loudly, and counted."""
+        _LOG.error(
+            "an undelivered change was trimmed from the log",
+            extra={"subscription": course.subscription.id, "tenant": course.subscription.tenant, "position": position},
+        )
+        course.tally.failed(self._now(), "the change was trimmed from the log before it could be delivered")

@@ -1,0 +1,409 @@
+"""The dispatcher: from the change log to the receivers of notifications (5.8.6, design §7).
+
+It reads the log in order, finds the subscriptions that each change concerns, and hands positions to their courses; lanes send
+what courses owe. Writers never wait for any of this. How nothing is lost is told in broker.delivery.ledger, how a receiver
+that hangs harms nobody else in broker.delivery.lane, and what happens after a failure in broker.delivery.course.
+
+Decisions where the standard leaves room:
+
+* A 2xx status is success: 5.8.6 names 200, but receivers rightly answer 201, 202 or 204.
+* Throttling (5.2.12): changes within the period are not dropped. At its end one notification tells the last matching state
+  of each entity that changed meanwhile.
+* Cooldown (5.2.15): nothing is sent while it lasts; what is owed goes out afterwards.
+* While a subscription is paused or expired its changes pass by: they are not notified when it becomes active again.
+* A periodic notification that failed is tried again, with the states of that moment, until the next period begins.
+* Creating a subscription sends nothing: 5.8.1 and 5.8.6 know no initial notification.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from broker.delivery.carrier import Carrier
+from broker.delivery.course import Course
+from broker.delivery.lane import Lane
+from broker.delivery.ledger import DOCUMENTS, WATERMARK, Ledger, guard_name, restored_tally
+from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
+from broker.delivery.mqtt import MqttPublisher
+from broker.delivery.replay import LOW, replay
+from broker.delivery.subscription import Subscription, SubscriptionKey, compile_subscription
+from broker.delivery.tally import Tally
+from broker.egress.http import OutboundHttp
+from broker.errors import NgsiLdError, StoreUnavailable
+from broker.model.change import Change
+from broker.model.entity import JsonObject
+from broker.model.instants import parse_instant
+from broker.store.protocol import Store
+
+if TYPE_CHECKING:
+    from broker.contexts.library import ContextLibrary
+
+BATCH: Final = 256
+"""Changes that are read from the log at a time."""
+SAVE_SECONDS: Final = 0.1
+"""How soon what should be on record is on record."""
+IDLE_SAVE_SECONDS: Final = 0.5
+"""How often the watermark and counts are saved where nothing is urgent."""
+LONGEST_WAIT: Final = 5.0
+"""Seconds after which a wait for changes or a failing store is looked at again."""
+LONGEST_TIMER: Final = 86_400.0
+GRACE_SECONDS: Final = 2.0
+"""How long a stop waits for deliveries that are under way."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """See the module. To be started and stopped in the event loop that uses it."""
+
+    def __init__(
+        self,
+        store: Store,
+        contexts: "ContextLibrary",
+        http: OutboundHttp,
+        mqtt: MqttPublisher,
+        now: Callable[[], str],
+    ) -> None:
+        """`now` gives the canonical instant of the moment."""
+        self._store = store
+        self._now = now
+        self._carrier = Carrier(store, contexts, http, mqtt, now, self._attempted)
+        self._index = SubscriptionIndex()
+        self._courses: dict[SubscriptionKey, Course] = {}
+        self._lanes: dict[tuple[str, str, int], Lane] = {}
+        self._replays: dict[Lane, asyncio.Task[None]] = {}
+        self._expiries: dict[SubscriptionKey, asyncio.TimerHandle] = {}
+        self._periods: dict[SubscriptionKey, asyncio.TimerHandle] = {}
+        self._ledger = Ledger(store, lambda: asyncio.get_running_loop().time())
+        self._changing: WeakValueDictionary[SubscriptionKey, asyncio.Lock] = WeakValueDictionary()
+        self._matched = 0
+        self._urgent = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- life
+
+    async def start(self) -> None:
+        """Take up every subscription where its deliveries were left, and begin to read the log."""
+        cursors = await self._store.cursors()
+        documents = await self._store.list_documents("subscription")
+        states = {
+            (tenant, subscription_id): body
+            for tenant, subscription_id, body in await self._store.list_documents(DOCUMENTS)
+        }
+        head, tail = await self._store.head(), await self._store.tail()
+        earliest = min((document["since"] for _, _, document in documents), default=head)
+        self._matched = cursors.get(WATERMARK, min(earliest, head))
+        if self._matched < tail:
+            _LOG.error(
+                "changes were trimmed from the log before they were matched with subscriptions",
+                extra={"after": self._matched, "through": tail},
+            )
+            self._matched = tail
+        for tenant, subscription_id, document in documents:
+            self._restore(tenant, subscription_id, document, states.get((tenant, subscription_id), {}))
+        self._ledger.restore(self._courses.values(), cursors.get(WATERMARK, -1))
+        outstanding = {guard_name(key) for key, course in self._courses.items() if course.is_outstanding}
+        for name in cursors:
+            if name.startswith(f"{WATERMARK}/") and name not in outstanding:
+                await self._store.drop_cursor(name)
+        self._tasks = [_watched(self._match_log()), _watched(self._save_regularly())]
+        for course in self._courses.values():
+            self._join(course)
+
+    async def stop(self) -> None:
+        """Give what is under way a moment, break off the rest (it stays owed), and save. Raises StoreUnavailable."""
+        tasks = [*self._tasks, *self._replays.values()]
+        for task in tasks:
+            task.cancel()
+        for lane in self._lanes.values():
+            lane.halt()
+        for timers in (self._expiries, self._periods):
+            for timer in timers.values():
+                timer.cancel()
+            timers.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        under_way = [task for lane in self._lanes.values() for task in lane.under_way]
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._tasks.clear()
+        self._lanes.clear()
+        await self._ledger.save(self._matched, counts=True)
+
+    # --- subscriptions come, change and go
+
+    def changing(self, tenant: str, subscription_id: str) -> asyncio.Lock:
+        """The lock to hold while a stored subscription is read, changed and written back."""
+        return self._changing.setdefault((tenant, subscription_id), asyncio.Lock())
+
+    def put(self, tenant: str, document: JsonObject) -> None:
+        """A subscription was created or changed: its stored document. Takes effect at once."""
+        subscription = compile_subscription(tenant, document)
+        course = self._courses.get(subscription.key)
+        if course is None:
+            self._admit(subscription, Tally(), subscription.since)
+            return
+        if course.closed:
+            self._retire_timers(subscription.key)
+            self._ledger.succeed(course, self._admit(subscription, course.tally, subscription.since))
+            return
+        self._retire_timers(subscription.key)
+        self._lane(course.subscription).leave(course, break_off=False)
+        course.renew(subscription)
+        self._enter(course)
+
+    async def remove(self, tenant: str, subscription_id: str) -> None:
+        """A subscription was deleted: its deliveries and retries end, its counts are forgotten."""
+        course = self._courses.pop((tenant, subscription_id), None)
+        if course is not None:
+            self._close(course)
+            await self._ledger.erase(course)
+
+    async def tally(self, tenant: str, subscription_id: str) -> Tally:
+        """The counts of a subscription's deliveries, as of this moment."""
+        course = self._courses.get((tenant, subscription_id))
+        return await restored_tally(self._store, (tenant, subscription_id)) if course is None else course.tally
+
+    def owed(self, tenant: str, subscription_id: str) -> tuple[int, int | None]:
+        """How many notifications of a subscription wait, and from which position of the log on it is behind, if it is."""
+        course = self._courses.get((tenant, subscription_id))
+        return (0, None) if course is None else (len(course.pending), course.behind)
+
+    def _restore(self, tenant: str, subscription_id: str, document: JsonObject, state: JsonObject) -> None:
+        """Take up a stored subscription at start; what its document says is owed, is owed."""
+        try:
+            subscription = compile_subscription(tenant, document)
+        except NgsiLdError as error:
+            # Only if a later version reads subscriptions more strictly: the others must work all the same.
+            _LOG.error("a stored subscription is not valid", extra={"id": subscription_id, "detail": error.detail})
+            return
+        lag = state.get("lag", {})
+        course = Course(subscription, Tally.restored(state), max(subscription.since, lag.get("through", 0)))
+        self._courses[subscription.key] = course
+        if subscription.status(self._now()) != "active":
+            course.closed = True
+            self._watch_expiry(subscription)
+            return
+        course.recall(dict(lag.get("pending", ())))
+        if lag.get("behind") is not None:
+            course.behind = max(lag["behind"], subscription.since + 1)
+
+    def _admit(self, subscription: Subscription, tally: Tally, through: int) -> Course:
+        """A new course for a subscription that is new, or that was not active until now."""
+        course = self._courses[subscription.key] = Course(subscription, tally, through)
+        self._enter(course)
+        return course
+
+    def _enter(self, course: Course) -> None:
+        """Let a course run, if its subscription is active."""
+        if course.subscription.status(self._now()) == "active":
+            self._join(course)
+        else:
+            self._close(course)
+            self._watch_expiry(course.subscription)
+
+    def _join(self, course: Course) -> None:
+        if course.closed:
+            return
+        subscription = course.subscription
+        if subscription.interval is None:
+            self._index.put(subscription)
+        else:
+            self._index.remove(subscription.key)
+            self._start_period(course, subscription.interval)
+        self._watch_expiry(subscription)
+        lane = self._lane(subscription)
+        lane.join(course)
+        self._read_on(lane)
+
+    def _close(self, course: Course) -> None:
+        """End a course: nothing more is sent under its subscription, what is under way is broken off."""
+        key = course.subscription.key
+        self._index.remove(key)
+        self._retire_timers(key)
+        course.close()
+        self._ledger.forget(course)
+        lane = self._lane(course.subscription)
+        lane.leave(course, break_off=True)
+
+    def _lane(self, subscription: Subscription) -> Lane:
+        lane = self._lanes.get(subscription.endpoint.lane)
+        if lane is None:
+            lane = self._lanes[subscription.endpoint.lane] = Lane(self._carrier.carry)
+        return lane
+
+    # --- time passes
+
+    def _watch_expiry(self, subscription: Subscription) -> None:
+        """Close the course when the subscription expires (5.8.1)."""
+        if subscription.expires_at is None or subscription.status(self._now()) == "expired":
+            return
+        left = (parse_instant(subscription.expires_at) - parse_instant(self._now())).total_seconds()
+
+        def look() -> None:
+            del self._expiries[subscription.key]
+            course = self._courses.get(subscription.key)
+            if course is None or course.closed:
+                return
+            if subscription.status(self._now()) == "expired":
+                self._close(course)
+            else:
+                self._watch_expiry(subscription)
+
+        self._expiries[subscription.key] = asyncio.get_running_loop().call_later(
+            min(max(left, 0.0) + 0.001, LONGEST_TIMER), look
+        )
+
+    def _start_period(self, course: Course, interval: float) -> None:
+        """Notify every `interval` seconds, counted from now, or from the last notification before a restart."""
+        loop = asyncio.get_running_loop()
+        first = interval
+        if course.tally.last_notification is not None:
+            ago = (parse_instant(self._now()) - parse_instant(course.tally.last_notification)).total_seconds()
+            first = min(max(interval - ago, 0.0), interval)
+        next_at = loop.time() + first
+
+        def tick() -> None:
+            nonlocal next_at
+            now = loop.time()
+            if next_at <= now:
+                course.due = True
+                self._lane(course.subscription).offer(course)
+                next_at = max(next_at + interval, now)
+            self._periods[course.subscription.key] = loop.call_at(min(next_at, now + LONGEST_TIMER), tick)
+
+        self._periods[course.subscription.key] = loop.call_at(min(next_at, loop.time() + LONGEST_TIMER), tick)
+
+    def _retire_timers(self, key: SubscriptionKey) -> None:
+        for timers in (self._expiries, self._periods):
+            timer = timers.pop(key, None)
+            if timer is not None:
+                timer.cancel()
+
+    # --- the log moves on
+
+    async def _match_log(self) -> None:
+        """Match change after change, for ever."""
+        while True:
+            try:
+                await self._match_more()
+            except StoreUnavailable as error:
+                _LOG.warning("the change log cannot be read", extra={"detail": error.detail})
+                await asyncio.sleep(LONGEST_WAIT)
+
+    async def _match_more(self) -> None:
+        """Match what there is, or wait for more. Without any subscription the log is passed over unread."""
+        if not len(self._index):
+            head = await self._store.head()
+            if not len(self._index):
+                self._matched = max(self._matched, head)
+                await self._store.wait_for_changes(self._matched, LONGEST_WAIT)
+                return
+        changes = await self._store.changes(self._matched, BATCH)
+        if not changes:
+            await self._store.wait_for_changes(self._matched, LONGEST_WAIT)
+            return
+        for change in changes:
+            await self._match(change)
+            self._matched = change.sequence
+        await asyncio.sleep(0)
+
+    async def _match(self, change: Change) -> None:
+        """Hand the position of a change to the courses of all subscriptions that it concerns."""
+        candidates = self._index.candidates(change)
+        if not candidates:
+            return
+        state = state_of_interest(change)
+        self._carrier.recent.put(change)
+        for number, subscription in enumerate(candidates, 1):
+            course = self._courses.get(subscription.key)
+            if course is not None and await is_match_or_fault(self._store, subscription, change, state, course.tally):
+                self._owe(subscription, change)
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+
+    def _owe(self, subscription: Subscription, change: Change) -> None:
+        course = self._courses.get(subscription.key)
+        if course is None or course.closed or course.behind is not None or change.sequence <= course.through:
+            return
+        lane = self._lane(course.subscription)
+        if not course.push(change.sequence, change.entity_id):
+            course.behind = change.sequence
+            lane.behind.add(course)
+        self._ledger.owed(course)
+        if self._ledger.is_urgent:
+            self._urgent.set()
+        lane.offer(course)
+
+    def _attempted(self, course: Course, reached: bool) -> None:
+        """After each attempt: note it, let others try that had found nobody there, read on where there is room again."""
+        self._ledger.attempted(course)
+        if self._ledger.is_urgent:
+            self._urgent.set()
+        lane = self._lane(course.subscription)
+        if reached:
+            lane.reached(asyncio.get_running_loop().time())
+        elif course.stop.unanswered:
+            lane.unreachable.add(course)
+        lane.offer(course)  # it may have moved to this lane while the attempt was under way in another one
+        if course.behind is not None and course.has_room(LOW):
+            self._read_on(lane)
+
+    def _read_on(self, lane: Lane) -> None:
+        """Read the log again for courses of a lane that are behind, unless that is going on already."""
+        if lane in self._replays or not lane.behind:
+            return
+        task = _watched(self._replay(lane))
+        self._replays[lane] = task
+
+        def done(_: asyncio.Task[None]) -> None:
+            del self._replays[lane]
+
+        task.add_done_callback(done)
+
+    async def _replay(self, lane: Lane) -> None:
+        def owed(course: Course) -> None:
+            self._ledger.owed(course)
+            lane.offer(course)
+
+        while True:
+            try:
+                await replay(self._store, self._index, lane.behind, lambda: self._matched, owed)
+                return
+            except StoreUnavailable as error:
+                _LOG.warning("the change log cannot be read", extra={"detail": error.detail})
+                await asyncio.sleep(LONGEST_WAIT)
+
+    async def _save_regularly(self) -> None:
+        """Keep what is durable close behind what is true: soon where something is urgent, else now and then."""
+        while True:
+            counts = False
+            try:
+                async with asyncio.timeout(IDLE_SAVE_SECONDS):
+                    await self._urgent.wait()
+                await asyncio.sleep(SAVE_SECONDS)
+            except TimeoutError:
+                counts = True
+            self._urgent.clear()
+            try:
+                await self._ledger.save(self._matched, counts=counts)
+            except StoreUnavailable as error:
+                _LOG.warning("the state of deliveries cannot be saved", extra={"detail": error.detail})
+                await asyncio.sleep(LONGEST_WAIT)
+            self._lanes = {key: lane for key, lane in self._lanes.items() if lane.courses or lane.under_way}
+
+
+def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A background task whose failure, which should not be, is logged at once."""
+    task = asyncio.create_task(work)
+
+    def report(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _LOG.critical("deliveries came to a stop", exc_info=error)
+
+    task.add_done_callback(report)
+    return task

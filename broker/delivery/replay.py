@@ -1,0 +1,70 @@
+"""Courses that fell behind read the change log again, as far as they have room (broker.delivery.course)."""
+
+from collections.abc import Callable
+from typing import Final
+
+from broker.delivery.course import Course
+from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
+from broker.delivery.subscription import SubscriptionKey
+from broker.model.change import Change
+from broker.store.protocol import Store
+
+BATCH: Final = 128
+"""Changes that are read from the log at a time."""
+LOW: Final = 0.5
+"""A course reads on when less than this share of its room is taken."""
+
+
+async def replay(
+    store: Store,
+    index: SubscriptionIndex,
+    behind: set[Course],
+    matched: Callable[[], int],
+    owed: Callable[[Course], None],
+) -> None:
+    """Go through the log for those of the courses `behind` that have room, until none is left; who has caught up leaves it.
+
+    One pass serves all courses of a lane. A course that comes up to the `matched` head of the log is behind no more and
+    gets further changes from live matching. Where the log was trimmed, reading goes on with what is left.
+    """
+    while readers := _readers(behind):
+        start = min(course.behind for course in readers.values() if course.behind is not None)
+        changes = await store.changes(start - 1, BATCH)
+        for change in changes:
+            for course in await _readers_of(store, index, readers, change):
+                if course.closed or course.behind is None or course.behind > change.sequence:
+                    continue
+                course.behind = change.sequence
+                if not course.push(change.sequence, change.entity_id):
+                    del readers[course.subscription.key]
+        reached = changes[-1].sequence if changes else max(matched(), start - 1)
+        for course in readers.values():
+            if course.closed or course.behind is None:
+                continue
+            course.behind = max(course.behind, reached + 1)
+            if course.behind > matched():
+                course.through = max(course.through, course.behind - 1)
+                course.behind = None
+                behind.discard(course)
+            owed(course)
+
+
+def _readers(courses: set[Course]) -> dict[SubscriptionKey, Course]:
+    return {
+        course.subscription.key: course
+        for course in courses
+        if course.behind is not None and not course.closed and course.has_room(LOW)
+    }
+
+
+async def _readers_of(
+    store: Store, index: SubscriptionIndex, readers: dict[SubscriptionKey, Course], change: Change
+) -> list[Course]:
+    """The readers that a change concerns."""
+    state = state_of_interest(change)
+    found = []
+    for subscription in index.candidates(change):
+        course = readers.get(subscription.key)
+        if course is not None and await is_match_or_fault(store, subscription, change, state, course.tally):
+            found.append(course)
+    return found

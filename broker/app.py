@@ -19,6 +19,7 @@ import uvloop
 from broker import metrics
 from broker.contexts.library import ContextLibrary
 from broker.delivery.dispatcher import Dispatcher
+from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
 from broker.http.binding import Binding
@@ -111,9 +112,10 @@ async def store_opened(store: Store) -> AsyncIterator[Store]:
 async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]:
     """A broker on an open store, its consumers of the log at work, without HTTP server; all ended on leaving."""
     http = OutboundHttp(settings.egress_policy)
+    mqtt = MqttPublisher(settings.egress_policy)
     writer = EntityWriter(store, now)
     contexts = ContextLibrary(store, http, now, settings.base_url)
-    dispatcher = Dispatcher(store, contexts, http, now)
+    dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     recorder = Recorder(store)
     retention = Retention(store)
     await contexts.open()
@@ -127,6 +129,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await mqtt.close()
         await http.close()
 
 

@@ -51,6 +51,6 @@ class Binding:
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
         parameters = Parameters(request.query, endpoint.parameters)
         exchange = Exchange(self._broker, request, parameters, self._page_sizes)
-        if endpoint.has_tenant and not endpoint.creates_tenant:
+        if endpoint.needs_tenant:
             await self._broker.tenants.require(exchange.tenant)
         return await endpoint.handler(exchange)

@@ -20,7 +20,7 @@ from broker.http.parameters import Parameters
 from broker.operations.broker import Broker
 
 if TYPE_CHECKING:
-    from broker.contexts.library import ResolvedContext
+    from broker.contexts.resolved import ResolvedContext
 
 API_ROOT: Final = "/ngsi-ld/v1"
 TENANT_HEADER: Final = "NGSILD-Tenant"
@@ -95,12 +95,15 @@ class Exchange:
     async def answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int = 200) -> Response:
         """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body."""
         if media_type == JSON:
-            headers = {"Content-Type": JSON, "Link": context_header(await self.broker.contexts.link_for(context))}
+            headers = {
+                "Content-Type": JSON,
+                "Link": context_header(await self.broker.contexts.link_for(context, self.tenant)),
+            }
             return Response(status, headers, json_body(payload))
         if media_type == GEO_JSON:
             headers = {"Content-Type": GEO_JSON}
             if prefers_plain_body(self.request.headers.get("prefer")):
-                headers["Link"] = context_header(await self.broker.contexts.link_for(context))
+                headers["Link"] = context_header(await self.broker.contexts.link_for(context, self.tenant))
             else:
                 payload = with_context(payload, context)
             return Response(status, headers, json_body(payload))

@@ -1,11 +1,12 @@
 """Query parameters of the HTTP binding: each endpoint declares the names that it takes, anything else is refused (6.3.20)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from broker.errors import BadRequestData, InvalidRequest
+from broker.model.representation import Format
 
-FORMATS: Final = {
+FORMATS: Final[Mapping[str, Format]] = {
     "normalized": "normalized",
     "concise": "concise",
     "simplified": "simplified",
@@ -76,7 +77,7 @@ class Parameters:
             raise InvalidRequest(f"options={option} is not supported here (only: {', '.join(sorted(supported))})")
         return options
 
-    def representation(self, options: frozenset[str], default: str = "normalized") -> str:
+    def representation(self, options: frozenset[str]) -> Format:
         """The entity representation that `format`, or else `options`, asks for (6.3.7)."""
         wanted = self.text("format")
         if wanted is not None:
@@ -86,4 +87,4 @@ class Parameters:
         for option, representation in FORMATS.items():
             if option in options:
                 return representation
-        return default
+        return "normalized"

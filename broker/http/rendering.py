@@ -1,18 +1,18 @@
 """Entities as payloads: linked entities fetched, each represented in the request's @context, GeoJSON where it is accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from broker.http.exchange import Exchange
 from broker.http.negotiation import GEO_JSON
 from broker.model.entity import Entity
 from broker.model.geojson import feature_collection, geojson_feature
-from broker.model.representation import View, linked_ids, represent
+from broker.model.representation import NO_ENTITIES, View, flatten, represent
 from broker.model.terms import LOCATION
-from broker.operations.queries import linked_entities
+from broker.store.linked import linked_entities
 
 if TYPE_CHECKING:
-    from broker.contexts.library import ResolvedContext
+    from broker.contexts.resolved import ResolvedContext
 
 
 async def render_entity(
@@ -40,12 +40,16 @@ async def render_entities(
 ) -> Any:
     """Entities as a JSON array or a FeatureCollection; with join=flat the linked entities follow them (4.5.23.3)."""
     linked = await _linked(exchange, entities, view, contained_by)
-    shown = [*entities, *linked.values()] if view.join == "flat" else entities
-    inline = linked if view.join == "inline" else {}
+    if view.join == "flat":
+        shown, inline = flatten(entities, view, linked), NO_ENTITIES
+    else:
+        shown, inline = [(entity, view) for entity in entities], linked
     if media_type == GEO_JSON:
         geometry = geometry_property(exchange, context)
-        return feature_collection([geojson_feature(entity, context.names, view, geometry, inline) for entity in shown])
-    return [represent(entity, context.names, view, inline) for entity in shown]
+        return feature_collection(
+            [geojson_feature(entity, context.names, seen_as, geometry, inline) for entity, seen_as in shown]
+        )
+    return [represent(entity, context.names, seen_as, inline) for entity, seen_as in shown]
 
 
 def geometry_property(exchange: Exchange, context: "ResolvedContext") -> str:
@@ -56,9 +60,8 @@ def geometry_property(exchange: Exchange, context: "ResolvedContext") -> str:
 
 async def _linked(
     exchange: Exchange, entities: Sequence[Entity], view: View, contained_by: Sequence[str]
-) -> dict[str, Entity]:
+) -> Mapping[str, Entity]:
     if view.join is None:
-        return {}
-    return await linked_entities(
-        exchange.broker, exchange.tenant, entities, view, linked_ids, contained_by=contained_by
-    )
+        return NO_ENTITIES
+    broker = exchange.broker
+    return await linked_entities(broker.store, exchange.tenant, entities, view, broker.now(), contained_by)

@@ -17,13 +17,13 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: its name (as in metrics), handler, declared parameters, and whether it creates tenants (5.5.10)."""
+    """One operation: its name (as in metrics), handler, declared parameters, and whether its tenant has to
+    exist already (5.5.10)."""
 
     name: str
     handler: Handler
     parameters: frozenset[str]
-    creates_tenant: bool = False
-    has_tenant: bool = True
+    needs_tenant: bool = True
 
 
 _LOCAL: Final = frozenset({"local"})
@@ -38,77 +38,70 @@ _TYPE: Final = frozenset({"type"})
 _OPTIONS: Final = frozenset({"options"})
 
 
-def _endpoints() -> Mapping[str, Mapping[str, Endpoint]]:
-    """Endpoints by path template and verb."""
-    return {
-        "entities": {
-            "POST": Endpoint("create_entity", entities.create, _LOCAL, creates_tenant=True),
-            "GET": Endpoint(
-                "query_entities",
-                queries.query,
-                _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | {"after", "splitEntities"},
-            ),
-            "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"drop", "keep"} | _LOCAL),
-        },
-        "entities/{entityId}": {
-            "GET": Endpoint("retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | {"geometryProperty"}),
-            "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL),
-            "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL),
-            "PATCH": Endpoint(
-                "merge_entity", entities.merge, _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"}
-            ),
-        },
-        "entities/{entityId}/attrs": {
-            "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS),
-            "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL),
-        },
-        "entities/{entityId}/attrs/{attrId}": {
-            "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL),
-            "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL),
-            "DELETE": Endpoint(
-                "delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}
-            ),
-        },
-        "entityOperations/create": {
-            "POST": Endpoint("batch_create", batches.create, _LOCAL, creates_tenant=True),
-        },
-        "entityOperations/upsert": {
-            "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, creates_tenant=True),
-        },
-        "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS)},
-        "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL)},
-        "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL)},
-        "entityOperations/query": {
-            "POST": Endpoint(
-                "query_entities_by_post",
-                queries.query_by_post,
-                PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", "geometryProperty", "splitEntities"},
-            )
-        },
-        "types": {"GET": Endpoint("list_types", discovery.list_types, _LOCAL | {"details"})},
-        "types/{type}": {"GET": Endpoint("retrieve_type", discovery.retrieve_type, _LOCAL)},
-        "attributes": {"GET": Endpoint("list_attributes", discovery.list_attributes, _LOCAL | {"details"})},
-        "attributes/{attrId}": {"GET": Endpoint("retrieve_attribute", discovery.retrieve_attribute, _LOCAL)},
-        "subscriptions": {
-            "POST": Endpoint("create_subscription", subscriptions.create, frozenset(), creates_tenant=True),
-            "GET": Endpoint("query_subscriptions", subscriptions.query, PAGING_PARAMETERS | _OPTIONS),
-        },
-        "subscriptions/{subscriptionId}": {
-            "GET": Endpoint("retrieve_subscription", subscriptions.retrieve, _OPTIONS),
-            "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset()),
-            "DELETE": Endpoint("delete_subscription", subscriptions.delete, frozenset()),
-        },
-        "jsonldContexts": {
-            "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), has_tenant=False),
-            "GET": Endpoint(
-                "list_contexts", jsonld_contexts.list_all, frozenset({"details", "kind"}), has_tenant=False
-            ),
-        },
-        "jsonldContexts/{contextId}": {
-            "GET": Endpoint("serve_context", jsonld_contexts.serve, frozenset({"details"}), has_tenant=False),
-            "DELETE": Endpoint("delete_context", jsonld_contexts.delete, frozenset({"reload"}), has_tenant=False),
-        },
-    }
+ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "entities": {
+        "POST": Endpoint("create_entity", entities.create, _LOCAL, needs_tenant=False),
+        "GET": Endpoint(
+            "query_entities",
+            queries.query,
+            _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | {"after", "splitEntities"},
+        ),
+        "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"drop", "keep"} | _LOCAL),
+    },
+    "entities/{entityId}": {
+        "GET": Endpoint("retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | {"geometryProperty"}),
+        "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL),
+        "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL),
+        "PATCH": Endpoint("merge_entity", entities.merge, _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"}),
+    },
+    "entities/{entityId}/attrs": {
+        "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS),
+        "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL),
+    },
+    "entities/{entityId}/attrs/{attrId}": {
+        "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL),
+        "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL),
+        "DELETE": Endpoint("delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}),
+    },
+    "entityOperations/create": {
+        "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False),
+    },
+    "entityOperations/upsert": {
+        "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, needs_tenant=False),
+    },
+    "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS)},
+    "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL)},
+    "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL)},
+    "entityOperations/query": {
+        "POST": Endpoint(
+            "query_entities_by_post",
+            queries.query_by_post,
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", "geometryProperty", "splitEntities"},
+        )
+    },
+    "types": {"GET": Endpoint("list_types", discovery.list_types, _LOCAL | {"details"})},
+    "types/{type}": {"GET": Endpoint("retrieve_type", discovery.retrieve_type, _LOCAL)},
+    "attributes": {"GET": Endpoint("list_attributes", discovery.list_attributes, _LOCAL | {"details"})},
+    "attributes/{attrId}": {"GET": Endpoint("retrieve_attribute", discovery.retrieve_attribute, _LOCAL)},
+    "subscriptions": {
+        "POST": Endpoint("create_subscription", subscriptions.create, frozenset(), needs_tenant=False),
+        "GET": Endpoint("query_subscriptions", subscriptions.query, PAGING_PARAMETERS | _OPTIONS),
+    },
+    "subscriptions/{subscriptionId}": {
+        "GET": Endpoint("retrieve_subscription", subscriptions.retrieve, _OPTIONS),
+        "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset()),
+        "DELETE": Endpoint("delete_subscription", subscriptions.delete, frozenset()),
+    },
+    "jsonldContexts": {
+        "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), needs_tenant=False),
+        "GET": Endpoint("list_contexts", jsonld_contexts.list_all, frozenset({"details", "kind"}), needs_tenant=False),
+    },
+    "jsonldContexts/{contextId}": {
+        "GET": Endpoint("serve_context", jsonld_contexts.serve, frozenset({"details"}), needs_tenant=False),
+        "DELETE": Endpoint("delete_context", jsonld_contexts.delete, frozenset({"reload"}), needs_tenant=False),
+    },
+}
+"""Endpoints by path template (below the API root) and verb."""
 
 
 class Routes:
@@ -116,7 +109,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._table: dict[tuple[str, int], tuple[tuple[str, ...], Mapping[str, Endpoint]]] = {}
-        for template, verbs in _endpoints().items():
+        for template, verbs in ENDPOINTS.items():
             segments = tuple(template.split("/"))
             key = template if segments[0] == "entityOperations" else segments[0]
             self._table[key, len(segments)] = (segments, verbs)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from broker.model.change import Change
+from broker.model.change import Change, Touch
 from broker.model.entity import Entity
 from broker.model.patches import delete_attribute, make_change
 from broker.operations.batches import BatchResult, record_outcomes
 from broker.operations.broker import Broker
 from broker.operations.entities import deletion
-from broker.operations.queries import resolve_linked
 from broker.query.ast import EntityQuery
 from broker.query.evaluate import matches
+from broker.store.linked import resolve_linked
 from broker.store.protocol import Page
 
 STRIDE = 500
@@ -24,7 +24,7 @@ async def purge(
 
     Each entity is checked once more under the writer, so one that stopped matching meanwhile stays.
     """
-    query = await resolve_linked(broker, tenant, query)
+    query = await resolve_linked(broker.store, tenant, query)
     now = broker.now()
     result = BatchResult()
     after: str | None = None
@@ -53,7 +53,7 @@ def _decision(
             if (drop is not None and name in drop) or (keep is not None and name not in keep)
         ]
         state = current
-        touched = []
+        touched: list[Touch] = []
         for name in doomed:
             patched = delete_attribute(state, name, None, True, now)
             touched.extend(patched.touched)

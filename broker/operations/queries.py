@@ -1,29 +1,26 @@
 """Query Entities (5.7.2): a Query (5.2.23) is compiled once, whether it came as a body or as URL parameters, then run."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from broker.errors import BadRequestData, TooComplexQuery
+from broker.errors import BadRequestData
 from broker.model.entity import Entity, JsonObject, Names
-from broker.model.expiry import without_expired
 from broker.model.naming import check_uri
 from broker.model.projection import Projection, parse_projection
-from broker.model.representation import View
+from broker.model.representation import Format, View
 from broker.model.terms import is_attribute_name
 from broker.operations.broker import Broker
-from broker.query.ast import And, Condition, EntityQuery, EntitySelector, Linked, LinkedIn, Or, TypeSelection
+from broker.query.ast import And, Condition, EntityQuery, EntitySelector, Or
 from broker.query.geo import parse_geo_query
-from broker.query.linked import linked_depth, linked_terms, replace_linked
+from broker.query.linked import linked_depth
 from broker.query.ordering import parse_ordering
 from broker.query.patterns import compile_pattern
 from broker.query.q import parse_q
 from broker.query.scopes import parse_scope_query
 from broker.query.selection import parse_type_selection
+from broker.store.linked import resolve_linked
 from broker.store.protocol import Page
-
-MAX_LINKED: Final = 10_000
-"""Entities that the inner condition of a linked path may select, before the query counts as too complex."""
 
 QUERY_MEMBERS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "type": str,
@@ -132,7 +129,7 @@ def compile_query(query: JsonObject, names: Names, now: str, *, local: bool) -> 
     )
 
 
-def compile_view(query: JsonObject, names: Names, *, representation: str, sys_attrs: bool) -> View:
+def compile_view(query: JsonObject, names: Names, *, representation: Format, sys_attrs: bool) -> View:
     """How the entities of a Query are to be shown: representation, projection, language, datasets, joins (6.3.7, 4.21)."""
     projection = _projection(query, names)
     join, level = query.get("join"), query.get("joinLevel", 1)
@@ -173,7 +170,7 @@ async def run_query(
     broker: Broker, tenant: str, query: EntityQuery, *, limit: int, offset: int, after: str | None, count: bool
 ) -> QueryResult:
     """5.7.2 Query Entities on the local store. An offset past the end means the last element (6.3.10)."""
-    query = await resolve_linked(broker, tenant, query)
+    query = await resolve_linked(broker.store, tenant, query)
     total = await broker.store.count(tenant, query) if count else None
     if limit == 0:
         return QueryResult([], False, total)
@@ -184,54 +181,6 @@ async def run_query(
         if size > 0:
             window = await broker.store.query(tenant, query, Page(limit, size - 1))
     return QueryResult(window.entities, window.more, total)
-
-
-async def resolve_linked(broker: Broker, tenant: str, query: EntityQuery) -> EntityQuery:
-    """The query with each linked path replaced by the ids that its inner condition selects. Raises TooComplexQuery."""
-    condition = query.q
-    if condition is None:
-        return query
-    while pending := linked_terms(condition):
-        term = pending[0]
-        ids = await _select_ids(broker, tenant, term, query.now)
-        condition = replace_linked(condition, {term: LinkedIn(term.path, ids)})
-    return query if condition is query.q else replace(query, q=condition)
-
-
-async def _select_ids(broker: Broker, tenant: str, term: Linked, now: str | None) -> frozenset[str]:
-    selectors: tuple[EntitySelector, ...] = ()
-    if term.types:
-        selectors = (EntitySelector(types=TypeSelection(tuple((name,) for name in term.types))),)
-    inner = EntityQuery(selectors=selectors, q=term.condition, now=now)
-    window = await broker.store.query(tenant, inner, Page(MAX_LINKED))
-    if window.more:
-        raise TooComplexQuery(f"q: more than {MAX_LINKED} entities match inside a linked path; narrow it by type")
-    return frozenset(entity["id"] for entity in window.entities)
-
-
-async def linked_entities(
-    broker: Broker,
-    tenant: str,
-    roots: Iterable[Entity],
-    view: View,
-    find_ids: Callable[[Entity, View], set[str]],
-    *,
-    contained_by: Iterable[str] = (),
-) -> dict[str, Entity]:
-    """The entities that `roots` link to, down to the view's join level (4.5.23), without any met before."""
-    met = {*contained_by, *(root["id"] for root in roots)}
-    found: dict[str, Entity] = {}
-    frontier = list(roots)
-    now = broker.now()
-    for _ in range(view.join_level):
-        wanted = {linked for entity in frontier for linked in find_ids(entity, view)} - met
-        if not wanted:
-            break
-        met |= wanted
-        states = await broker.store.read([(tenant, entity_id) for entity_id in sorted(wanted)])
-        frontier = [live for state in states.values() if (live := without_expired(state, now)) is not None]
-        found.update((entity["id"], entity) for entity in frontier)
-    return found
 
 
 def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector, ...], bool]:
@@ -255,7 +204,7 @@ def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector,
         if pattern is not None and not isinstance(pattern, str):
             raise BadRequestData("entities.idPattern: a regular expression is a string")
         if pattern is not None:
-            compile_pattern(pattern)
+            compile_pattern(pattern, "idPattern")
         selectors.append(
             EntitySelector(
                 ids=None if id_list is None else frozenset(check_uri(entity_id, "id") for entity_id in id_list),

@@ -1,0 +1,182 @@
+"""An asynchronous NGSI-LD client for adapters: read, batch upsert, delete attributes, subscribe, over HTTP, to any broker.
+
+Requests are safe to repeat (upserts and reads), so a broker that is busy (429, 502, 503, 504) or drops the connection is
+asked again after a growing, jittered pause; `Retry-After` is obeyed. Bodies carry full IRIs and no @context (see
+`adapters.wire`).
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from adapters.errors import BrokerRefused, BrokerUnreachable
+from adapters.wire import Entity
+
+BATCH: Final = 100
+"""Entities in one upsert."""
+
+_TRY_AGAIN: Final = frozenset([429, 502, 503, 504])
+_IDS_AT_MOST: Final = 50
+_URL_AT_MOST: Final = 6000
+_LONGEST_PAUSE: Final = 30.0
+
+
+class NgsiLdClient:
+    """One broker and one tenant. Use it as an asynchronous context manager.
+
+    `attempts` is how often a request is made before the broker counts as unreachable, `pause` the first pause in seconds,
+    `timeout` how long one attempt may take.
+    """
+
+    def __init__(
+        self,
+        broker_url: str,
+        *,
+        tenant: str | None = None,
+        attempts: int = 6,
+        pause: float = 0.2,
+        timeout: float = 60.0,
+    ) -> None:
+        self.broker_url = broker_url.rstrip("/")
+        if not self.broker_url.startswith(("http://", "https://")):
+            raise BrokerUnreachable(f"{broker_url!r} is no broker URL; it must begin with http:// or https://.")
+        self._base = self.broker_url.removesuffix("/ngsi-ld/v1") + "/ngsi-ld/v1"
+        self._headers = {"NGSILD-Tenant": tenant} if tenant else {}
+        self._attempts = attempts
+        self._pause = pause
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def entities(self, entity_type: str, ids: Sequence[str]) -> dict[str, Entity]:
+        """Those of some entities that the broker has, by id (5.7.2), with names that need no @context.
+
+        `entity_type` is an IRI. An unknown tenant has no entities.
+        """
+        found: dict[str, Entity] = {}
+        for group in _grouped(ids):
+            parameters = {"type": entity_type, "id": ",".join(group), "limit": str(len(group))}
+            status, body = await self._request("GET", "/entities", params=parameters, allowed=(200, 404))
+            if status == 200:
+                found.update((entity["id"], entity) for entity in body)
+        return found
+
+    async def upsert(self, entities: Sequence[Entity]) -> dict[str, str]:
+        """Create entities, or overwrite those attributes of existing ones that are given (5.6.8, update mode).
+
+        The answer is the reason for each id that failed (5.2.16); the others are done.
+        """
+        if not entities:
+            return {}
+        status, body = await self._request(
+            "POST",
+            "/entityOperations/upsert",
+            params={"options": "update"},
+            body=list(entities),
+            allowed=(200, 201, 204, 207),
+        )
+        if status != 207:
+            return {}
+        return {error["entityId"]: _reason(error.get("error")) for error in body.get("errors", ())}
+
+    async def delete_attribute(self, entity_id: str, name: str) -> None:
+        """Delete an attribute of an entity (5.6.5); one that is not there is gone already."""
+        path = f"/entities/{quote(entity_id, safe='')}/attrs/{quote(name, safe='')}"
+        await self._request("DELETE", path, allowed=(204, 404))
+
+    async def subscribe(self, subscription: Mapping[str, Any]) -> None:
+        """Create a subscription (5.8.1) whose id the caller has chosen; one that an earlier attempt made is there."""
+        await self._request("POST", "/subscriptions", body=dict(subscription), allowed=(201, 409))
+
+    async def unsubscribe(self, subscription_id: str) -> None:
+        """Delete a subscription (5.8.5); one that is not there is gone already."""
+        await self._request("DELETE", f"/subscriptions/{quote(subscription_id, safe='')}", allowed=(204, 404))
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        allowed: Iterable[int],
+    ) -> tuple[int, Any]:
+        """The status and JSON body of an answer. Raises BrokerUnreachable, BrokerRefused."""
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if data else {})}
+        trouble = ""
+        async for _ in self._pauses():
+            try:
+                status, answer, retry_after = await self._once(method, self._base + path, params, data, headers)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                trouble = str(error) or type(error).__name__
+                continue
+            if status not in _TRY_AGAIN:
+                if status in allowed:
+                    return status, answer
+                raise BrokerRefused(f"The broker refused {method} {path}: {status} {_reason(answer)}.")
+            trouble = f"it answers {status} {_reason(answer)}"
+            await asyncio.sleep(min(retry_after, _LONGEST_PAUSE))
+        raise BrokerUnreachable(f"The broker at {self.broker_url} cannot be reached: {trouble}.")
+
+    async def _once(
+        self, method: str, url: str, params: Mapping[str, str] | None, data: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, Any, float]:
+        if self._session is None:
+            raise RuntimeError("NgsiLdClient is used outside its `async with` block")
+        async with self._session.request(method, url, params=params, data=data, headers=headers) as response:
+            raw = await response.read()
+            retry_after = response.headers.get("Retry-After", "")
+            return response.status, _json(raw), float(retry_after) if retry_after.isdecimal() else 0.0
+
+    async def _pauses(self) -> AsyncIterator[int]:
+        """One turn for each attempt, with growing, jittered pauses between them."""
+        for attempt in range(self._attempts):
+            if attempt:
+                longest = min(self._pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
+                await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+            yield attempt
+
+
+def _grouped(ids: Sequence[str]) -> Iterable[list[str]]:
+    """The ids in groups that fit into one URL."""
+    group: list[str] = []
+    length = 0
+    for entity_id in ids:
+        size = len(quote(entity_id, safe=":")) + 3
+        if group and (len(group) == _IDS_AT_MOST or length + size > _URL_AT_MOST):
+            yield group
+            group, length = [], 0
+        group.append(entity_id)
+        length += size
+    if group:
+        yield group
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _reason(problem: Any) -> str:
+    """The reason in a ProblemDetails body (5.5.3), as one phrase."""
+    if isinstance(problem, dict):
+        return str(problem.get("detail") or problem.get("title") or problem.get("type") or "")
+    return "" if problem is None else str(problem)

@@ -1,0 +1,48 @@
+"""Transforms of numbers: metres, square metres, people."""
+
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Final
+
+from adapters.transforms.reading import Fix, Reading, Severity, Unreadable
+
+_NUMBER: Final = re.compile(r"([+-]?)(\d{1,12}|\d{1,3}(?:,\d{3}){1,3})(\.\d{1,15})?")
+_MINUS: Final = str.maketrans("−―‐–—ー", "------")
+
+
+def number(
+    text: str, *, units: tuple[str, ...] | list[str] = (), zero_is_missing: bool = False, whole: bool = False
+) -> Reading:
+    """A decimal number, an int where it has no fraction.
+
+    Full-width digits, thousands separators and a unit out of `units` are mended. `zero_is_missing` is for columns
+    whose source writes 0 where it knows nothing. `whole` refuses negative numbers and fractions (numbers of people).
+    """
+    narrow = unicodedata.normalize("NFKC", text).translate(_MINUS).strip()
+    fixes = [Fix("full-width-characters")] if narrow != text else []
+    for unit in units:
+        if narrow.endswith(unit):
+            narrow = narrow.removesuffix(unit).rstrip()
+            fixes.append(Fix("unit-in-cell"))
+            break
+    match = _NUMBER.fullmatch(narrow)
+    if match is None:
+        raise Unreadable("not-a-number", f"{text!r} is not a number")
+    if "," in narrow:
+        narrow = narrow.replace(",", "")
+        fixes.append(Fix("thousands-separator"))
+    exact = Decimal(narrow)
+    value: int | float = int(exact) if exact == exact.to_integral_value() else float(exact)
+    if whole and (value < 0 or not isinstance(value, int)):
+        raise Unreadable("not-a-count", f"{text!r} is not a number of people or things")
+    if whole and match[3]:
+        fixes.append(Fix("decimal-in-count"))
+    if value == 0 and zero_is_missing:
+        return Reading(None, (*fixes, Fix("zero-is-missing", Severity.WARNING)))
+    return Reading(value, tuple(fixes))
+
+
+def count(text: str, *, zero_is_missing: bool = False) -> Reading:
+    """A number of people: a whole number, `人` and `名` taken off."""
+    return number(text, units=("人", "名"), zero_is_missing=zero_is_missing, whole=True)

@@ -1,0 +1,80 @@
+"""Transforms of text: names, katakana, addresses, links and lists."""
+
+import re
+import unicodedata
+from typing import Final
+
+from adapters.transforms.reading import Fix, Reading, Severity, Unreadable
+
+SPACE: Final = " \t\r\n\u00a0\u2000-\u200b\u3000\ufeff"
+OUTER_SPACE: Final = re.compile(f"^[{SPACE}]+|[{SPACE}]+$")
+MISSING_MARKS: Final = frozenset(
+    ["-", "－", "−", "―", "–", "—", "ー", "‐", "…", "･･･", "--", "---", "*", "**", "***", "＊"]
+)
+"""Cells that say "no value" in words of their own."""
+
+_HALF_WIDTH_KANA: Final = re.compile("[\uff61-\uff9f]+")
+_HIRAGANA: Final = re.compile("[\u3041-\u3096\u309d\u309e]")
+_FULL_WIDTH_ASCII: Final = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_DASH_BETWEEN_DIGITS: Final = re.compile("(?<=[0-9])[－−―‐–—ー](?=[0-9])")
+_SPACES: Final = re.compile(f"[{SPACE}]+")
+_OPEN, _CLOSE = "（([｢「", "）)]｣」"
+
+
+def trim(text: str) -> str:
+    """The text without space at its ends; space includes U+3000 and the byte order mark."""
+    return OUTER_SPACE.sub("", text)
+
+
+def text(text: str) -> Reading:
+    """Text as it is; the replacement character of a broken conversion is reported."""
+    return Reading(text, (Fix("burnt-character", Severity.WARNING),) if "\ufffd" in text else ())
+
+
+def katakana(text: str) -> Reading:
+    """A reading in full-width katakana; half-width kana and hiragana are brought to it."""
+    full = _HALF_WIDTH_KANA.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    fixes = [Fix("half-width-kana")] if full != text else []
+    kana = _HIRAGANA.sub(lambda found: chr(ord(found[0]) + 0x60), full)
+    if kana != full:
+        fixes.append(Fix("hiragana"))
+    return Reading(kana, tuple(fixes))
+
+
+def address(text: str, *, spaces: str = "keep") -> Reading:
+    """An address with half-width digits and letters; `spaces="remove"` also joins its parts (Japanese needs no space)."""
+    narrow = _FULL_WIDTH_ASCII.sub(lambda found: chr(ord(found[0]) - 0xFEE0), text)
+    narrow = _DASH_BETWEEN_DIGITS.sub("-", narrow)
+    fixes = [Fix("full-width-characters")] if narrow != text else []
+    joined = _SPACES.sub("", narrow) if spaces == "remove" else narrow
+    if joined != narrow:
+        fixes.append(Fix("space-in-address"))
+    return Reading(joined, tuple(fixes))
+
+
+def link(text: str) -> Reading:
+    """An http(s) URL; a missing scheme before `www.` is added."""
+    if text.startswith("www."):
+        return Reading("http://" + text, (Fix("scheme-added", Severity.WARNING),))
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise Unreadable("not-a-url", f"{text!r} is not a web address")
+    return Reading(text)
+
+
+def text_list(text: str, *, spaces: str = "keep") -> Reading:
+    """A list in one cell, split at ; 、 , ・ and line ends, and with `spaces="split"` at U+3000, never within parentheses.
+
+    Repeated items are kept once.
+    """
+    separators = ";；、，,・\n\r" + ("\u3000" if spaces == "split" else "")
+    items, depth, start = [], 0, 0
+    for position, character in enumerate(text + separators[0]):
+        if character in _OPEN and position < len(text):
+            depth += 1
+        elif character in _CLOSE:
+            depth = max(0, depth - 1)
+        elif (character in separators and depth == 0) or position == len(text):
+            items.append(trim(text[start:position]))
+            start = position + 1
+    found = list(dict.fromkeys(item for item in items if item))
+    return Reading(found or None)

@@ -1,0 +1,237 @@
+"""The command line: `tsunagu serve`, `import` and `doctor`.
+
+What a command needs is imported when the command runs, so that `--version`, `--help` and shell completion answer at
+once.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from broker import __version__
+from broker.settings import ABOUT, Settings, SettingsError, StoreAddress, load_settings
+
+if TYPE_CHECKING:
+    from broker.store.protocol import Finding, Store
+
+app = typer.Typer(
+    name="tsunagu",
+    help="An open city operating system: an NGSI-LD context broker and its adapters.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tsunagu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tsunagu(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """An open city operating system: an NGSI-LD context broker and its adapters."""
+
+
+def _option(name: str, metavar: str) -> Any:
+    about = ABOUT[name]
+    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=f"{about[0].upper()}{about[1:]}.")
+
+
+_Config = Annotated[
+    str | None, typer.Option(metavar="FILE", help="TOML file with settings; else TSUNAGU_CONFIG, else ./tsunagu.toml.")
+]
+_Host = Annotated[str | None, _option("host", "ADDRESS")]
+_Port = Annotated[str | None, _option("port", "NUMBER")]
+_Store = Annotated[str | None, _option("store", "STORE")]
+_Egress = Annotated[str | None, _option("egress", "POLICY")]
+_Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
+
+
+def _fail(message: str, code: int) -> typer.Exit:
+    typer.echo(f"tsunagu: {message}", err=True)
+    return typer.Exit(code)
+
+
+def _settings(config: str | None, **options: str | None) -> Settings:
+    try:
+        return load_settings(options, os.environ, Path.cwd(), config)
+    except SettingsError as error:
+        raise _fail(str(error), 2) from None
+
+
+@app.command()
+def serve(
+    host: _Host = None,
+    port: _Port = None,
+    store: _Store = None,
+    public_url: Annotated[str | None, _option("public_url", "URL")] = None,
+    alias: Annotated[str | None, _option("alias", "NAME")] = None,
+    default_page_size: Annotated[str | None, _option("default_page_size", "NUMBER")] = None,
+    max_page_size: Annotated[str | None, _option("max_page_size", "NUMBER")] = None,
+    temporal_page_size: Annotated[str | None, _option("temporal_page_size", "NUMBER")] = None,
+    max_body_bytes: Annotated[str | None, _option("max_body_bytes", "BYTES")] = None,
+    egress: _Egress = None,
+    log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
+    log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+    slow_request: Annotated[str | None, _option("slow_request", "SECONDS")] = None,
+    config: _Config = None,
+) -> None:
+    """Serve NGSI-LD until SIGTERM or Ctrl-C. Each option can also be set as TSUNAGU_NAME or in the TOML file."""
+    settings = _settings(
+        config,
+        host=host,
+        port=port,
+        store=store,
+        public_url=public_url,
+        alias=alias,
+        default_page_size=default_page_size,
+        max_page_size=max_page_size,
+        temporal_page_size=temporal_page_size,
+        max_body_bytes=max_body_bytes,
+        egress=egress,
+        log_format=log_format,
+        log_level=log_level,
+        slow_request=slow_request,
+    )
+    from broker.app import run
+
+    raise typer.Exit(run(settings, on_ready=lambda url: _greet(url, settings)))
+
+
+def _greet(url: str, settings: Settings) -> None:
+    entity = '{"id":"urn:ngsi-ld:Shelter:1","type":"Shelter","name":{"type":"Property","value":"中央公民館"}}'
+    typer.echo(
+        f"""Tsunagu {__version__} serves NGSI-LD on {url} and keeps its state in {settings.store_label}. Try:
+
+  curl -i {url}/ngsi-ld/v1/entities -H 'Content-Type: application/json' -d '{entity}'
+  curl -s '{url}/ngsi-ld/v1/entities?type=Shelter'
+  curl -s {url}/health/ready
+""",
+    )
+    sys.stdout.flush()
+
+
+@app.command(name="import")
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="CSV, TSV or Excel files as a municipality publishes them.")
+    ],
+    broker: Annotated[
+        str, typer.Option(metavar="URL", envvar="TSUNAGU_BROKER", help="NGSI-LD broker to import into.")
+    ] = "http://localhost:1026",
+    tenant: Annotated[
+        str | None, typer.Option(metavar="NAME", envvar="TSUNAGU_TENANT", help="Tenant to import into.")
+    ] = None,
+    municipality: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Code of the municipality, for files that do not say it.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be sent.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the whole report there, as JSON.", dir_okay=False)
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Import files into a broker, and report each repair.
+
+    Exit code 1 if a file could not be read or an entity was not taken. Rows in quarantine are reported, no failure.
+    """
+    if not broker.startswith(("http://", "https://")):
+        raise _fail(f"--broker: {broker!r} is not an http:// or https:// URL", 2)
+    import asyncio
+
+    from rich.console import Console
+
+    from adapters.errors import AdapterError
+    from adapters.importing import import_files, progress_bar
+
+    screen = Console(stderr=True)
+    shown = progress_bar(screen) if screen.is_terminal else nullcontext(lambda step: None)
+    try:
+        with shown as on_progress:
+            run = import_files(
+                files, broker, tenant=tenant, dry_run=dry_run, municipality=municipality, on_progress=on_progress
+            )
+            result = asyncio.run(run)
+    except AdapterError as error:
+        raise _fail(str(error), 1) from None
+    answer = json.dumps(result.as_json(), ensure_ascii=False, indent=2)
+    if report is not None:
+        try:
+            report.write_text(answer + "\n", "utf-8")
+        except OSError as error:
+            raise _fail(f"--report {report}: {error.strerror or error}", 1) from None
+    if as_json:
+        typer.echo(answer)
+    else:
+        result.render(Console())
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def doctor(
+    host: _Host = None,
+    port: _Port = None,
+    store: _Store = None,
+    egress: _Egress = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Look at everything a broker needs, and say how to mend what is wrong. Exit code 1 if something is."""
+    settings = _settings(config, host=host, port=port, store=store, egress=egress)
+    import asyncio
+
+    from broker.doctor import examine
+
+    findings = asyncio.run(examine(settings, _make_store))
+    ok = all(finding.ok for finding in findings)
+    if as_json:
+        answer = {"ok": ok, "findings": [dataclasses.asdict(each) for each in findings]}
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    else:
+        _show(findings)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _make_store(address: StoreAddress) -> "Store":
+    """Imported late: where a library is missing, the doctor must still be able to say so."""
+    from broker.app import make_store
+
+    return make_store(address)
+
+
+def _show(findings: "Sequence[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for each in findings:
+        mark = Text("ok", style="green") if each.ok else Text("BROKEN", style="bold red")
+        table.add_row(mark, Text(each.subject), Text(each.message))
+        if each.remedy:
+            lead = "advice" if each.ok else "to mend it"
+            table.add_row("", "", Text(f"{lead}: {each.remedy}", style="yellow"))
+    Console(highlight=False).print(table)
+
+
+def main() -> None:
+    """The console's entry point."""
+    app(prog_name="tsunagu")
+
+
+if __name__ == "__main__":
+    main()

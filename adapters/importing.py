@@ -67,7 +67,7 @@ async def import_files(
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[OnProgress]:
-    """A progress bar on a console, as the `on_progress` of an import; it disappears at the end."""
+    """A progress bar as the `on_progress` of an import; it disappears at the end. The console is best one on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, TaskID] = {}

@@ -1,7 +1,7 @@
 """What an import did, for people (`render`) and for scripts (`as_json`)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -133,47 +133,38 @@ class ImportReport:
         }
 
     def render(self, console: Console) -> None:
-        """Write the report for people: a line a file, repairs by rule, quarantined rows, failures, one sentence at the end."""
-        console.print(self._files_table())
-        if repairs := [(file, repair) for file in self.files for repair in file.repairs]:
+        """Write the report for people: repairs by rule, a line a file with its troubles below, one sentence at the end."""
+        if repairs := [repair for file in self.files for repair in file.repairs]:
             console.print(_repairs_table(repairs))
         for file in self.files:
-            _render_troubles(console, file)
+            _render_file(console, file, self.dry_run)
         console.print(self.summary(), highlight=False, soft_wrap=True)
 
     def summary(self) -> str:
         """The run in one sentence."""
-        counts = self.counts
-        rows = (
-            f"{counts['rows']} rows: {counts['accepted']} as they are, {counts['repaired']} repaired, "
-            f"{counts['quarantined']} quarantined"
-        )
-        if self.dry_run:
-            return f"Dry run. {rows}; {counts['entities']} entities, nothing sent."
-        return (
-            f"{rows}; {counts['entities']} entities: {counts['created']} created, {counts['updated']} updated, "
-            f"{counts['unchanged']} unchanged, {counts['failed']} failed."
-        )
-
-    def _files_table(self) -> RichTable:
-        table = RichTable("file", "profile", "encoding", title="Files", title_justify="left")
-        names = [
-            name for name in COUNTS if not (self.dry_run and name in ("created", "updated", "unchanged", "failed"))
-        ]
-        for name in names:
-            table.add_column(name, justify="right")
-        for file in self.files:
-            profile, encoding = (file.decoded.profile.name, file.decoded.encoding) if file.decoded else ("-", "-")
-            table.add_row(escape(file.path), profile, encoding, *(str(file.counts[name]) for name in names))
-        return table
+        sentence = _sentence(self.counts, self.dry_run)
+        return f"Dry run, nothing sent. {sentence}" if self.dry_run else sentence
 
 
-def _repairs_table(repairs: Iterable[tuple[FileReport, Repair]]) -> RichTable:
+def _sentence(counts: Mapping[str, int], dry_run: bool) -> str:
+    rows = (
+        f"{counts['rows']} rows: {counts['accepted']} as they are, {counts['repaired']} repaired, "
+        f"{counts['quarantined']} quarantined; {counts['entities']} entities"
+    )
+    if dry_run:
+        return f"{rows}."
+    return (
+        f"{rows}: {counts['created']} created, {counts['updated']} updated, {counts['unchanged']} unchanged, "
+        f"{counts['failed']} failed."
+    )
+
+
+def _repairs_table(repairs: Iterable[Repair]) -> RichTable:
     table = RichTable("rule", "severity", "column", "cells", "for example", title="Repairs", title_justify="left")
     groups: dict[tuple[str, str, str], list[Repair]] = {}
-    for _, repair in repairs:
+    for repair in repairs:
         groups.setdefault((repair.rule, repair.severity.value, repair.column), []).append(repair)
-    for (rule, severity, column), found in groups.items():
+    for (rule, severity, column), found in sorted(groups.items(), key=lambda group: group[0][1], reverse=True):
         first = found[0]
         example = f"row {first.row}: {first.before!r} → {first.after!r}"
         style = "yellow" if severity == "warning" else ""
@@ -181,18 +172,22 @@ def _repairs_table(repairs: Iterable[tuple[FileReport, Repair]]) -> RichTable:
     return table
 
 
-def _render_troubles(console: Console, file: FileReport) -> None:
-    def line(text: str, style: str) -> None:
+def _render_file(console: Console, file: FileReport, dry_run: bool) -> None:
+    def line(text: str, style: str = "") -> None:
         console.print(escape(text), style=style, highlight=False, soft_wrap=True)
 
-    if file.error is not None:
+    if file.decoded is None:
         line(f"{file.path}: {file.error}", "red")
-    if file.decoded and file.decoded.unknown_columns:
-        line(f"{file.path}: kept in sourceRecord: {'、'.join(file.decoded.unknown_columns)}", "yellow")
+        return
+    line(f"{file.path} ({file.decoded.profile.name}, {file.decoded.encoding}): {_sentence(file.counts, dry_run)}")
+    if file.decoded.unknown_columns:
+        line(f"  unknown columns, kept in sourceRecord: {'、'.join(file.decoded.unknown_columns)}", "yellow")
     for quarantined in file.quarantine[:_SHOWN_AT_MOST]:
-        line(f"{file.path}, row {quarantined.row}: quarantined ({quarantined.rule}): {quarantined.reason}", "yellow")
+        line(f"  row {quarantined.row} is quarantined ({quarantined.rule}): {quarantined.reason}", "yellow")
     if len(file.quarantine) > _SHOWN_AT_MOST:
-        line(f"{file.path}: {len(file.quarantine) - _SHOWN_AT_MOST} more rows are quarantined", "yellow")
+        line(f"  {len(file.quarantine) - _SHOWN_AT_MOST} more rows are quarantined", "yellow")
     failed = list(file.outcome.failed.items()) if file.outcome else []
     for entity_id, reason in failed[:_SHOWN_AT_MOST]:
-        line(f"{file.path}, {entity_id}: the broker refused it: {reason}", "red")
+        line(f"  {entity_id} was refused by the broker: {reason}", "red")
+    if len(failed) > _SHOWN_AT_MOST:
+        line(f"  {len(failed) - _SHOWN_AT_MOST} more entities were refused by the broker", "red")

@@ -97,11 +97,12 @@ def _decode(data: bytes, encoding: str) -> tuple[str, str]:
 
 def _csv_records(text: str) -> Iterator[tuple[str, ...]]:
     csv.field_size_limit(_LARGEST_CELL)
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        for record in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True):
+        for record in reader:
             yield tuple(record)
     except csv.Error as error:
-        raise UnreadableFile(f"The file is no CSV: {error}.") from error
+        raise UnreadableFile(f"The file is no CSV: {error} in line {reader.line_num}.") from error
 
 
 def _xlsx_records(data: bytes) -> Iterator[tuple[str, ...]]:
@@ -139,7 +140,7 @@ def _table(records: Iterable[tuple[str, ...]], encoding: str) -> Table:
             if first.startswith("#") and not first.lower().startswith("#property"):
                 prelude[first.removeprefix("#")] = next((cell for cell in cells[1:] if cell.strip()), "")
             else:
-                headers = _without_unnamed_tail(cells)
+                headers = _header_names(cells)
             if number > _HEADER_WITHIN:
                 raise UnreadableFile(f"The file has no header row among its first {_HEADER_WITHIN} lines.")
         elif first.startswith("#") and normalised(headers)[0] == "#property":
@@ -151,8 +152,8 @@ def _table(records: Iterable[tuple[str, ...]], encoding: str) -> Table:
     return Table(headers, tuple(rows), encoding, prelude)
 
 
-def _without_unnamed_tail(headers: tuple[str, ...]) -> tuple[str, ...]:
-    names = list(headers)
+def _header_names(headers: tuple[str, ...]) -> tuple[str, ...]:
+    names = [UNREADABLE_BYTES.sub("\ufffd", header) for header in headers]
     while names and not names[-1].strip():
         names.pop()
     return tuple(names)

@@ -49,6 +49,18 @@ def to_wire(entity: Mapping[str, Any], model: Model) -> Entity:
     return wire
 
 
+def from_wire(entity: Mapping[str, Any], model: Model) -> Entity:
+    """An entity of a broker with the model's short names; attributes that the model does not have are left out."""
+    now = {_expanded(name): value for name, value in entity.items()}
+    short: Entity = {"id": entity["id"], "type": model.type}
+    for name, attribute in model.attributes.items():
+        for known in (_expanded(attribute.wire_name), name):
+            if known in now:
+                short[name] = now[known]
+                break
+    return short
+
+
 def change(entity: Entity, current: Entity | None, owned: Iterable[str]) -> Change | None:
     """What makes the broker's `current` entity say what `entity` says; None where it does already.
 

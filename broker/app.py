@@ -11,11 +11,13 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import uvloop
 
+import datamodels
 from broker import metrics
 from broker.contexts.library import ContextLibrary
 from broker.delivery.dispatcher import Dispatcher
@@ -88,7 +90,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(100_000, 50, 100)
-            on_ready(settings.base_url if settings.port else settings.base_url.replace(":0", f":{port}"))
+            on_ready(replace(settings, port=port).base_url)
             await stopping.wait()
             logger.info("stopping: finishing what is in flight")
             await server.stop()
@@ -114,7 +116,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     http = OutboundHttp(settings.egress_policy)
     mqtt = MqttPublisher(settings.egress_policy)
     writer = EntityWriter(store, now)
-    contexts = ContextLibrary(store, http, now, settings.base_url)
+    contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     recorder = Recorder(store)
     retention = Retention(store)

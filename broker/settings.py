@@ -22,7 +22,9 @@ ENVIRONMENT_PREFIX: Final = "TSUNAGU_"
 FILE_NAME: Final = "tsunagu.toml"
 DEFAULT_DATABASE: Final = "tsunagu"
 
-OTHER_VARIABLES: Final = frozenset({"TSUNAGU_CONFIG", "TSUNAGU_BROKER", "TSUNAGU_TENANT", "TSUNAGU_KILLS"})
+OTHER_VARIABLES: Final = frozenset(
+    {"TSUNAGU_CONFIG", "TSUNAGU_BROKER", "TSUNAGU_TENANT", "TSUNAGU_KILLS", "TSUNAGU_SHARED_DATA"}
+)
 """Variables with the prefix that are not settings of the broker: for the other commands, and for the fault tests."""
 
 _TEST_VARIABLES: Final = ("TSUNAGU_TEST_", "TSUNAGU_BENCH_")

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -65,6 +66,7 @@ class ContextLibrary:
     """See the module. `storage` has what is stored. `now` gives canonical instants, `clock` seconds since 1970.
 
     `public_url` is under which others reach this broker, `default_context` the user @context of requests that have none (5.5.5).
+    `built_in` are documents by URL that need no network, beside the core's.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ContextLibrary:
         public_url: str | None = None,
         default_context: Any = None,
         *,
+        built_in: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.storage = ContextStorage(store, public_url, now())
@@ -82,6 +85,7 @@ class ContextLibrary:
         self._now = now
         self._clock = clock
         self._default = default_context
+        self._built_in = built_in
         self._resolved: Recent[str | bytes, ResolvedContext] = Recent(512, 64 * MAX_BYTES)
         self._documents: Recent[str, _Copy] = Recent(1024, 64 * MAX_BYTES)
         self._failures: Recent[str, tuple[float, str]] = Recent(1024, 1024)
@@ -222,6 +226,8 @@ class ContextLibrary:
 
     async def _fetch(self, url: str) -> _Copy:
         generation = self._generation
+        if (document := self._built_in.get(url)) is not None:
+            return _Copy(dict(document), 0, float("inf"))
         own, certainly = self.storage.own_id(url)
         record = await self.storage.read(own) if own is not None else None
         if record is None and certainly:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from broker.errors import NgsiLdError
+from broker.errors import BadRequestData, NgsiLdError
 from broker.http.documents import json_array, json_object
-from broker.http.exchange import Exchange, json_answer, local_scope, no_content
+from broker.http.exchange import MIXED_CONTEXTS, Exchange, json_answer, local_scope, no_content
 from broker.http.message import Response
+from broker.http.negotiation import context_link
 from broker.operations import batches
 from broker.operations.batches import BatchResult, Element, store_failure
 
@@ -56,6 +57,8 @@ async def delete(exchange: Exchange) -> Response:
 async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
     """The entities of the body, each with the names of its own @context, or with the error that it has none."""
     value, is_json_ld = exchange.json()
+    if is_json_ld and context_link(exchange.request.headers.get("link")) is not None:
+        raise BadRequestData(MIXED_CONTEXTS)
     elements: list[tuple[Any, Element]] = []
     for raw in json_array(value):
         try:
@@ -63,10 +66,6 @@ async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
             elements.append((raw, (document, context.names)))
         except NgsiLdError as error:
             elements.append((raw, error))
-    failures = [element for _, element in elements if isinstance(element, NgsiLdError)]
-    if len(failures) == len(elements) and len({(type(error), error.detail) for error in failures}) == 1:
-        # The same failure everywhere (a @context that cannot be had, a misplaced one) is the request's, not an entity's.
-        raise failures[0]
     return elements
 
 

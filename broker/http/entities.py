@@ -65,6 +65,8 @@ async def retrieve(exchange: Exchange) -> Response:
         payload: Any = await render_entities(exchange, [entity], context, view, media_type, contained_by)
     else:
         payload = await render_entity(exchange, entity, context, view, media_type, contained_by)
+    if not payload:
+        raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.1)", instance=entity_id)
     return await exchange.answer(payload, context, media_type)
 
 
@@ -201,10 +203,10 @@ def projection_members(exchange: Exchange) -> dict[str, Any]:
     """The parameters of a request that shape the entities it shows, as members of a Query (5.2.23)."""
     parameters = exchange.parameters
     query: dict[str, Any] = {}
-    for name in ("attrs", "pick", "omit"):
+    for name in ("pick", "omit"):
         if (text := parameters.text(name)) is not None:
-            query[name] = [text]
-    for name in ("datasetId", "containedBy"):
+            query[name] = [text]  # braces may hold commas: the projection's own parser splits it (4.21)
+    for name in ("attrs", "datasetId", "containedBy"):
         if elements := parameters.names(name):
             query[name] = elements
     if (lang := parameters.text("lang")) is not None:

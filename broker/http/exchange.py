@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 API_ROOT: Final = "/ngsi-ld/v1"
 TENANT_HEADER: Final = "NGSILD-Tenant"
+MIXED_CONTEXTS: Final = "Link: a JSON-LD body brings its own @context, the header may not name another (6.3.5)"
 
 PLAIN_TYPES: Final = (JSON, JSON_LD)
 ENTITY_TYPES: Final = (JSON, JSON_LD, GEO_JSON)
@@ -78,7 +79,7 @@ class Exchange:
         link = context_link(self.request.headers.get("link"))
         if is_json_ld:
             if link is not None:
-                raise BadRequestData("Link: a JSON-LD body brings its own @context, the header may not name another")
+                raise BadRequestData(MIXED_CONTEXTS)
             if "@context" not in document:
                 raise BadRequestData("@context: an application/ld+json body must contain one")
             context = document["@context"]

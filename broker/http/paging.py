@@ -73,4 +73,4 @@ def _position(limit: int, offset: int) -> list[tuple[str, str]]:
 
 def _link(path: str, query: list[tuple[str, str]], relation: str, media_type: str) -> str:
     text = "&".join(f"{quote(name, safe='')}={quote(value, safe=_KEPT)}" for name, value in sorted(query))
-    return f'<{path}?{text}>; rel="{relation}"; type="{media_type}"'
+    return f'<{path.rstrip("/")}?{text}>; rel="{relation}"; type="{media_type}"'

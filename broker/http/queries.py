@@ -76,7 +76,13 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Re
     view = compile_view(
         query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
     )
-    compiled = compile_query(query, context.names, exchange.broker.now(), local=local_scope(parameters))
+    compiled = compile_query(
+        query,
+        context.names,
+        exchange.broker.now(),
+        local=local_scope(parameters),
+        picked=frozenset() if view.projection is None else view.projection.picked,
+    )
     check_linked_depth(compiled, view)
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
@@ -125,8 +131,6 @@ def query_members(parameters: Parameters) -> dict[str, Any]:
         query["geoQ"] = geo
     if ordering := _ordering(parameters):
         query["ordering"] = ordering
-    if "attrs" in parameters:
-        query["attrs"] = parameters.names("attrs")
     return query
 
 

@@ -126,10 +126,17 @@ class Routes:
         template, verbs = entry
         endpoint = verbs.get(method)
         if endpoint is None:
+            self._check_id(method, key, len(segments), raw_path)
             raise MethodNotAllowed(method, raw_path, sorted(verbs))
         return endpoint, {
             name[1:-1]: _decoded(value) for name, value in zip(template, segments, strict=True) if name[0] == "{"
         }
+
+    def _check_id(self, method: str, key: str, length: int, raw_path: str) -> None:
+        """`PATCH /entities/` means an entity whose id is missing, not the collection (5.6.17.4, 5.6.18.4)."""
+        one = self._table.get((key, length + 1))
+        if raw_path.endswith("/") and one is not None and method in one[1]:
+            raise BadRequestData(f"{one[0][-1][1:-1]}: is missing in {raw_path}")
 
 
 def _decoded(segment: str) -> str:

@@ -73,8 +73,12 @@ async def upsert(broker: Broker, tenant: str, elements: Sequence[tuple[Any, Elem
 async def update(
     broker: Broker, tenant: str, elements: Sequence[tuple[Any, Element]], *, overwrite: bool
 ) -> BatchResult:
-    """5.6.9 Batch Entity Update: attributes appended to existing entities, overwriting what is there or not."""
+    """5.6.9 Batch Entity Update: attributes appended to existing entities, overwriting what is there or not.
+
+    An entity of which something was not appended because it exists is in error, though the rest was (5.6.3.5).
+    """
     now = broker.now()
+    refused: dict[str, str] = {}
 
     def decide(document: dict[str, Any], names: Names) -> Decision:
         fragment = parse_fragment(document, names, allow_null=False)
@@ -82,14 +86,19 @@ async def update(
         def decision(current: Entity | None) -> Change | None:
             present = existing(current, document_id(document), None)
             patched = append_attributes(present, fragment, now, overwrite=overwrite)
-            if patched.not_updated and not patched.updated:
-                refused = ", ".join(attribute for attribute, _ in patched.not_updated)
-                raise BadRequestData(f"nothing was appended, all attributes exist already: {refused}")
+            if patched.not_updated:
+                refused[present["id"]] = ", ".join(attribute for attribute, _ in patched.not_updated)
             return change_of(tenant, present, patched, now)
 
         return decision
 
-    return await _run(broker, tenant, elements, decide)
+    result = await _run(broker, tenant, elements, decide)
+    for entity_id, attributes in refused.items():
+        if entity_id in result.success:
+            result.success.remove(entity_id)
+            detail = f"not appended because they exist already: {attributes}"
+            result.errors.append((entity_id, BadRequestData(detail, instance=entity_id)))
+    return result
 
 
 async def merge(broker: Broker, tenant: str, elements: Sequence[tuple[Any, Element]]) -> BatchResult:

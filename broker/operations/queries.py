@@ -1,6 +1,6 @@
 """Query Entities (5.7.2): a Query (5.2.23) is compiled once, whether it came as a body or as URL parameters, then run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,9 +11,9 @@ from broker.model.projection import Projection, parse_projection
 from broker.model.representation import Format, View
 from broker.model.terms import is_attribute_name
 from broker.operations.broker import Broker
-from broker.query.ast import And, Condition, EntityQuery, EntitySelector, Or
+from broker.query.ast import EntityQuery, EntitySelector
 from broker.query.geo import parse_geo_query
-from broker.query.linked import linked_depth
+from broker.query.linked import attributes_of, linked_depth
 from broker.query.ordering import parse_ordering
 from broker.query.patterns import compile_pattern
 from broker.query.q import parse_q
@@ -74,8 +74,15 @@ def check_query(query: JsonObject) -> None:
             raise BadRequestData(f"{member}: an array of strings is expected")
 
 
-def compile_query(query: JsonObject, names: Names, now: str, *, local: bool) -> EntityQuery:
-    """The conditions of a Query, all names expanded. Raises BadRequestData for any that is invalid or all too wide."""
+def compile_query(
+    query: JsonObject, names: Names, now: str, *, local: bool, picked: frozenset[str] = frozenset()
+) -> EntityQuery:
+    """The conditions of a Query, all names expanded. Raises BadRequestData for any that is invalid or all too wide.
+
+    `picked` are the attributes that `pick` asks for: an entity has to have one of them (5.7.2.4), which does not narrow
+    a query enough by itself (6.4.3.2). This broker forwards nothing, so any query is limited to the local scope, as an
+    ordering demands.
+    """
     selectors, every_type = _selectors(query.get("entities", []), names)
     local = local or every_type
     attrs = frozenset(names.expand(name) for name in query.get("attrs", []))
@@ -101,18 +108,16 @@ def compile_query(query: JsonObject, names: Names, now: str, *, local: bool) -> 
     narrowed = (
         any(selector.types is not None for selector in selectors)
         or any(is_attribute_name(attribute) for attribute in attrs)
-        or (condition is not None and any(map(is_attribute_name, _first_names(condition))))
+        or (condition is not None and bool(attributes_of(condition)))
         or geo is not None
     )
     if not (narrowed or local):
         raise BadRequestData("too wide a query: give type, attrs, q on an attribute, a geoquery, or local=true (5.7.2)")
     scope = query.get("scopeQ")
     ordering = query.get("ordering")
-    if ordering is not None and not local:
-        raise BadRequestData("orderBy: ordering needs local=true (5.7.2)")
     return EntityQuery(
         selectors=selectors,
-        attrs=attrs,
+        attrs=attrs or picked,
         q=condition,
         geo=geo,
         scope=parse_scope_query(scope) if scope is not None else None,
@@ -213,14 +218,6 @@ def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector,
             )
         )
     return tuple(selectors), every_type
-
-
-def _first_names(condition: Condition) -> Iterable[str]:
-    if isinstance(condition, And | Or):
-        for term in condition.terms:
-            yield from _first_names(term)
-    else:
-        yield condition.path.names[0]
 
 
 def _listed(text: str | None) -> list[str]:

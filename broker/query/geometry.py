@@ -126,9 +126,7 @@ def distance_from(reference_type: str, reference_coordinates: str, geometry: Jso
     if not (is_on_earth(reference) and is_on_earth(geometry)):
         return inf
     if reference_type == "Point" and geometry["type"] == "Point":
-        return haversine(
-            _reference_geometry(reference_type, reference_coordinates)["coordinates"], geometry["coordinates"]
-        )
+        return haversine(reference["coordinates"], geometry["coordinates"])
     return _metres(_reference(reference_type, reference_coordinates), _shape(geometry))
 
 

@@ -58,7 +58,8 @@ async def test_5_6_9_update_needs_existing_entities(api):
     assert answer.json["success"] == ["urn:ngsi-ld:Lamp:1"]
     assert answer.json["errors"][0]["error"]["type"].endswith("ResourceNotFound")
     kept = await api.post("entityOperations/update?options=noOverwrite", [lamp(1, on=on(True), power=on(1))])
-    assert kept.status == 204
+    assert kept.status == 207
+    assert kept.json["errors"][0]["error"]["detail"].endswith("default-context/on")
     assert (await api.get("entities/urn:ngsi-ld:Lamp:1?format=simplified")).json == {**lamp(1), "on": False, "power": 1}
 
 

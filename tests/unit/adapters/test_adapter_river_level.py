@@ -1,0 +1,137 @@
+"""Prefectural river level tables, on the made-up gauges of examples/river_level and on the real ones where present."""
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.errors import UnknownLayout
+from adapters.river_level import (
+    THRESHOLDS,
+    LevelReading,
+    decode_gauges,
+    decode_levels,
+    observation,
+)
+from datamodels import schema
+from examples.river_level.expected import COLUMNS, crossings
+
+ROOT = Path(__file__).parents[3]
+MADE_UP = ROOT / "examples" / "river_level" / "data"
+FUKUI = Path(os.environ.get("TSUNAGU_SHARED_DATA") or ROOT.parent / "shared" / "data") / "river-fukui"
+GAUGES = decode_gauges((MADE_UP / "sensors.csv").read_bytes(), authority="999997")
+
+
+def real(name):
+    if not (FUKUI / name).exists():
+        pytest.skip(f"the real file river-fukui/{name} is not present")
+    return (FUKUI / name).read_bytes()
+
+
+def computed_crossings(gauges, levels):
+    """The upward flips of the computed attributes, as the adapter sends them."""
+    before, found = {}, []
+    for reading in levels.readings:
+        if reading.gauge not in gauges:
+            continue
+        last = before.get(reading.gauge)
+        entity = observation(gauges[reading.gauge], reading, last)
+        found.extend(
+            (reading.gauge, name, reading.level)
+            for name in THRESHOLDS
+            if last is not None and entity.get(f"{name}LevelReached", {}).get("value") is True
+        )
+        before[reading.gauge] = reading
+    return sorted(found)
+
+
+def test_gauges_have_the_thresholds_that_the_master_gives_and_no_others():
+    assert dict(GAUGES["1"].thresholds) == {"standby": 2.0, "caution": 3.0, "evacuation": 3.5, "danger": 4.0}
+    assert dict(GAUGES["2"].thresholds) == {"standby": 3.2, "caution": 4.1, "danger": 5.2}
+    assert dict(GAUGES["3"].thresholds) == {}
+    assert GAUGES["1"].id == "urn:ngsi-ld:RiverGauge:999997:1"
+    assert GAUGES["1"].entity["location"]["value"]["type"] == "Point"
+
+
+def test_missing_readings_are_missing_and_late_lines_find_their_place():
+    levels = decode_levels((MADE_UP / "2026-06-30.csv").read_bytes())
+    assert (len(levels.readings), levels.missing, levels.unread) == (572, 4, ())
+    assert [r.observed_at for r in levels.readings] == sorted(r.observed_at for r in levels.readings)
+    assert levels.readings[0].observed_at == "2026-06-29T15:10:00Z"
+    assert levels.readings[-1].observed_at == "2026-06-30T15:00:00Z"
+    assert min(r.level for r in levels.readings) < 0
+
+
+def test_lines_that_are_no_reading_are_told():
+    levels = decode_levels("日時,河川水位,id\n2026-06-30T25:00,1.0,1\n2026-06-30T01:00,高い,1\n".encode())
+    assert [unread.row for unread in levels.unread] == [2, 3]
+    with pytest.raises(UnknownLayout, match="lacks 河川水位"):
+        decode_levels("日時,水位,id\n".encode())
+
+
+def test_entities_satisfy_the_schema_and_say_what_is_computed():
+    validator = jsonschema_rs.validator_for(json.dumps(dict(schema("RiverGauge"))))
+    for gauge in GAUGES.values():
+        entity = gauge.entity | observation(gauge, LevelReading("2026-06-30T00:00:00Z", gauge.number, 3.6))
+        assert list(validator.iter_errors(entity)) == []
+    entity = observation(GAUGES["1"], LevelReading("2026-06-30T00:00:00Z", "1", 3.6))
+    assert entity["levelStatus"]["value"] == 3
+    assert entity["evacuationLevelReached"]["computedFrom"]["value"] == ["waterLevel", "evacuationLevel"]
+    assert "computedFrom" not in entity["waterLevel"]
+    assert "levelStatus" not in observation(GAUGES["3"], LevelReading("2026-06-30T00:00:00Z", "3", 3.6))
+
+
+@given(st.lists(st.floats(-1, 6), min_size=2, max_size=30))
+def test_computed_attributes_are_sent_exactly_when_their_value_changes(levels):
+    gauge, before, state = GAUGES["1"], None, {}
+    for place, level in enumerate(levels):
+        reading = LevelReading(f"2026-06-30T00:00:{place:02d}Z", "1", level)
+        entity = observation(gauge, reading, before)
+        for name, attribute in entity.items():
+            if name.endswith("Reached") or name == "levelStatus":
+                assert state.get(name) != attribute["value"] or type(state.get(name)) is not type(attribute["value"])
+                state[name] = attribute["value"]
+        assert state["levelStatus"] == sum(level >= threshold for threshold in gauge.thresholds.values())
+        for name, threshold in gauge.thresholds.items():
+            assert state[f"{name}LevelReached"] is (level >= threshold)
+        before = reading
+
+
+def test_the_crossings_are_those_of_the_csv():
+    levels = decode_levels((MADE_UP / "2026-06-30.csv").read_bytes())
+    expected = sorted(crossings(MADE_UP / "2026-06-30.csv", MADE_UP / "sensors.csv", list(COLUMNS)))
+    assert computed_crossings(GAUGES, levels) == expected
+    assert len(expected) == 9
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("day", "readings", "missing", "found"),
+    [("2021-08-14", 7180, 48, 17), ("2023-07-13", 1788, 35, 18), ("2026-08-22", 2742, 45, 2)],
+)
+def test_the_real_days_of_fukui(day, readings, missing, found):
+    gauges = decode_gauges(real("sensors.csv"))
+    levels = decode_levels(real(f"{day}.csv"))
+    assert len(gauges) == 103
+    assert (len(levels.readings), levels.missing, levels.unread) == (readings, missing, ())
+    expected = sorted(crossings(FUKUI / f"{day}.csv", FUKUI / "sensors.csv", list(COLUMNS)))
+    assert computed_crossings(gauges, levels) == expected
+    assert len(expected) == found
+
+
+@pytest.mark.real_data
+def test_the_flood_of_august_2021():
+    levels = decode_levels(real("2021-08-14.csv"))
+    gauges = decode_gauges(real("sensors.csv"))
+    highest = {
+        number: max((r for r in levels.readings if r.gauge == number), key=lambda reading: reading.level)
+        for number in ("13", "9", "90")
+    }
+    assert (highest["13"].level, highest["13"].observed_at) == (4.51, "2021-08-14T02:00:00Z")
+    assert (highest["9"].level, highest["90"].level) == (1.89, 2.76)
+    assert gauges["13"].thresholds["evacuation"] == 4.36 < 4.51 < gauges["13"].thresholds["danger"] == 5.14
+    assert gauges["13"].status(4.51) == 3

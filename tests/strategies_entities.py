@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.model.entity import Entity
 from broker.model.parsing import parse_entity
-from broker.model.terms import DEFAULT_VOCAB, NGSI_LD
+from broker.model.terms import DEFAULT_VOCAB, NGSI_LD, NGSI_LD_NULL
 
 CORE_TERMS = {
     **{
@@ -170,3 +170,21 @@ fragments = st.builds(
     st.lists(type_names, min_size=1, max_size=2, unique=True),
 )
 """Normalized Entity Fragments without NGSI-LD Nulls."""
+
+_CORE_MEMBERS = (
+    *("type", "@type", "value", "object", "languageMap", "vocab", "json", "valueList", "objectList", "datasetId"),
+    *("observedAt", "unitCode", "ngsildproof", "coordinates", "a", "b", "@context", "@value", "dataset", ""),
+)
+nasty_values: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.just(NGSI_LD_NULL), st.just("urn:a:b")),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(_CORE_MEMBERS),
+            st.one_of(inner, st.sampled_from(["Property", "GeoProperty", "Relationship", "Point", "ListRelationship"])),
+            max_size=4,
+        ),
+    ),
+    max_leaves=10,
+)
+"""What a careless or hostile client may send as any member: core members, nulls and kinds in the wrong places."""

@@ -17,6 +17,8 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
 """Seconds before the first retry, and the most that retries of one notification lie apart."""
 
+SIDE_BY_SIDE: Final = 8
+"""Notifications of one subscription that are under way at the same time."""
 ROOM: Final = 256
 """Positions that a course keeps."""
 THROTTLED_ROOM: Final = 2_000
@@ -40,7 +42,7 @@ class Course:
     that are on their way. `behind`: None, or the first position that was not matched yet. `through`: every position up to
     it is accounted for. `unsure`: positions up to it were matched under an earlier version of the subscription, or before a
     restart, and are matched again before they are sent. `due`: the period of a periodic subscription is over. `newest`: entity
-    id -> its last pending position, kept for throttled subscriptions only.
+    id -> its last pending position, kept for throttled subscriptions only. `heir`: the course that followed this closed one.
     """
 
     subscription: Subscription
@@ -54,6 +56,7 @@ class Course:
     closed: bool = False
     busy: bool = False
     last_sent: float | None = None
+    heir: "Course | None" = None
     stop: Stop = field(default_factory=Stop)
     stops: dict[str, Stop] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
@@ -144,7 +147,7 @@ class Course:
             positions = tuple(self.pending)
         else:
             first = next(self._free(now), None)
-            if first is None:
+            if first is None or len(self.flying) >= SIDE_BY_SIDE:
                 return None
             positions = (first,)
         self.flying.update(positions)

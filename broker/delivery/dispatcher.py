@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from broker.delivery.alarms import Alarms
 from broker.delivery.carrier import Carrier
 from broker.delivery.course import Course
 from broker.delivery.lane import Lane
@@ -48,7 +49,8 @@ IDLE_SAVE_SECONDS: Final = 0.5
 """How often the watermark and counts are saved where nothing is urgent."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes or a failing store is looked at again."""
-LONGEST_TIMER: Final = 86_400.0
+SHORTEST_PERIOD: Final = 0.1
+"""Seconds below which a timeInterval is not honoured."""
 GRACE_SECONDS: Final = 2.0
 """How long a stop waits for deliveries that are under way."""
 
@@ -74,8 +76,7 @@ class Dispatcher:
         self._courses: dict[SubscriptionKey, Course] = {}
         self._lanes: dict[tuple[str, str, int], Lane] = {}
         self._replays: dict[Lane, asyncio.Task[None]] = {}
-        self._expiries: dict[SubscriptionKey, asyncio.TimerHandle] = {}
-        self._periods: dict[SubscriptionKey, asyncio.TimerHandle] = {}
+        self._alarms = Alarms()
         self._ledger = Ledger(store, lambda: asyncio.get_running_loop().time())
         self._changing: WeakValueDictionary[SubscriptionKey, asyncio.Lock] = WeakValueDictionary()
         self._matched = 0
@@ -96,18 +97,19 @@ class Dispatcher:
         earliest = min((document["since"] for _, _, document in documents), default=head)
         self._matched = cursors.get(WATERMARK, min(earliest, head))
         if self._matched < tail:
-            _LOG.error(
-                "changes were trimmed from the log before they were matched with subscriptions",
-                extra={"after": self._matched, "through": tail},
-            )
+            self._tell_trimmed(tail)
             self._matched = tail
-        for tenant, subscription_id, document in documents:
+        for number, (tenant, subscription_id, document) in enumerate(documents, 1):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
             self._restore(tenant, subscription_id, document, states.get((tenant, subscription_id), {}))
         self._ledger.restore(self._courses.values(), cursors.get(WATERMARK, -1))
         outstanding = {guard_name(key) for key, course in self._courses.items() if course.is_outstanding}
         for name in cursors:
             if name.startswith(f"{WATERMARK}/") and name not in outstanding:
                 await self._store.drop_cursor(name)
+        for key in states.keys() - {(tenant, subscription_id) for tenant, subscription_id, _ in documents}:
+            await self._store.delete_document(DOCUMENTS, *key)
         self._tasks = [_watched(self._match_log()), _watched(self._save_regularly())]
         for course in self._courses.values():
             self._join(course)
@@ -119,10 +121,7 @@ class Dispatcher:
             task.cancel()
         for lane in self._lanes.values():
             lane.halt()
-        for timers in (self._expiries, self._periods):
-            for timer in timers.values():
-                timer.cancel()
-            timers.clear()
+        self._alarms.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         under_way = [task for lane in self._lanes.values() for task in lane.under_way]
         if under_way:
@@ -148,20 +147,21 @@ class Dispatcher:
             self._admit(subscription, Tally(), subscription.since)
             return
         if course.closed:
-            self._retire_timers(subscription.key)
+            self._alarms.cancel(subscription.key)
             self._ledger.succeed(course, self._admit(subscription, course.tally, subscription.since))
             return
-        self._retire_timers(subscription.key)
+        self._alarms.cancel(subscription.key)
         self._lane(course.subscription).leave(course, break_off=False)
         course.renew(subscription)
         self._enter(course)
 
     async def remove(self, tenant: str, subscription_id: str) -> None:
         """A subscription was deleted: its deliveries and retries end, its counts are forgotten."""
-        course = self._courses.pop((tenant, subscription_id), None)
+        key = tenant, subscription_id
+        course = self._courses.pop(key, None)
         if course is not None:
             self._close(course)
-            await self._ledger.erase(course)
+        await self._ledger.erase(key, course)
 
     async def tally(self, tenant: str, subscription_id: str) -> Tally:
         """The counts of a subscription's deliveries, as of this moment."""
@@ -186,11 +186,13 @@ class Dispatcher:
         self._courses[subscription.key] = course
         if subscription.status(self._now()) != "active":
             course.closed = True
-            self._watch_expiry(subscription)
             return
-        course.recall(dict(lag.get("pending", ())))
+        course.recall(
+            {position: entity for position, entity in lag.get("pending", ()) if position > subscription.since}
+        )
         if lag.get("behind") is not None:
             course.behind = max(lag["behind"], subscription.since + 1)
+            course.through = course.behind - 1
 
     def _admit(self, subscription: Subscription, tally: Tally, through: int) -> Course:
         """A new course for a subscription that is new, or that was not active until now."""
@@ -204,7 +206,6 @@ class Dispatcher:
             self._join(course)
         else:
             self._close(course)
-            self._watch_expiry(course.subscription)
 
     def _join(self, course: Course) -> None:
         if course.closed:
@@ -214,7 +215,7 @@ class Dispatcher:
             self._index.put(subscription)
         else:
             self._index.remove(subscription.key)
-            self._start_period(course, subscription.interval)
+            self._start_period(course, max(subscription.interval, SHORTEST_PERIOD))
         self._watch_expiry(subscription)
         lane = self._lane(subscription)
         lane.join(course)
@@ -224,7 +225,7 @@ class Dispatcher:
         """End a course: nothing more is sent under its subscription, what is under way is broken off."""
         key = course.subscription.key
         self._index.remove(key)
-        self._retire_timers(key)
+        self._alarms.cancel(key)
         course.close()
         self._ledger.forget(course)
         lane = self._lane(course.subscription)
@@ -242,10 +243,8 @@ class Dispatcher:
         """Close the course when the subscription expires (5.8.1)."""
         if subscription.expires_at is None or subscription.status(self._now()) == "expired":
             return
-        left = (parse_instant(subscription.expires_at) - parse_instant(self._now())).total_seconds()
 
         def look() -> None:
-            del self._expiries[subscription.key]
             course = self._courses.get(subscription.key)
             if course is None or course.closed:
                 return
@@ -254,35 +253,21 @@ class Dispatcher:
             else:
                 self._watch_expiry(subscription)
 
-        self._expiries[subscription.key] = asyncio.get_running_loop().call_later(
-            min(max(left, 0.0) + 0.001, LONGEST_TIMER), look
-        )
+        left = (parse_instant(subscription.expires_at) - parse_instant(self._now())).total_seconds()
+        self._alarms.expire(subscription.key, left + 0.001, look)
 
     def _start_period(self, course: Course, interval: float) -> None:
         """Notify every `interval` seconds, counted from now, or from the last notification before a restart."""
-        loop = asyncio.get_running_loop()
         first = interval
         if course.tally.last_notification is not None:
             ago = (parse_instant(self._now()) - parse_instant(course.tally.last_notification)).total_seconds()
             first = min(max(interval - ago, 0.0), interval)
-        next_at = loop.time() + first
 
         def tick() -> None:
-            nonlocal next_at
-            now = loop.time()
-            if next_at <= now:
-                course.due = True
-                self._lane(course.subscription).offer(course)
-                next_at = max(next_at + interval, now)
-            self._periods[course.subscription.key] = loop.call_at(min(next_at, now + LONGEST_TIMER), tick)
+            course.due = True
+            self._lane(course.subscription).offer(course)
 
-        self._periods[course.subscription.key] = loop.call_at(min(next_at, loop.time() + LONGEST_TIMER), tick)
-
-    def _retire_timers(self, key: SubscriptionKey) -> None:
-        for timers in (self._expiries, self._periods):
-            timer = timers.pop(key, None)
-            if timer is not None:
-                timer.cancel()
+        self._alarms.repeat(course.subscription.key, first, interval, tick)
 
     # --- the log moves on
 
@@ -307,10 +292,18 @@ class Dispatcher:
         if not changes:
             await self._store.wait_for_changes(self._matched, LONGEST_WAIT)
             return
+        if changes[0].sequence > self._matched + 1 and (tail := await self._store.tail()) > self._matched:
+            self._tell_trimmed(tail)
         for change in changes:
             await self._match(change)
             self._matched = change.sequence
         await asyncio.sleep(0)
+
+    def _tell_trimmed(self, tail: int) -> None:
+        _LOG.error(
+            "changes were trimmed from the log before they were matched with subscriptions",
+            extra={"after": self._matched, "through": tail},
+        )
 
     async def _match(self, change: Change) -> None:
         """Hand the position of a change to the courses of all subscriptions that it concerns."""
@@ -370,9 +363,16 @@ class Dispatcher:
             self._ledger.owed(course)
             lane.offer(course)
 
+        def lost(course: Course, through: int) -> None:
+            _LOG.error(
+                "changes were trimmed from the log before they were matched with a subscription",
+                extra={"subscription": course.subscription.id, "after": course.through, "through": through},
+            )
+            course.tally.failed(self._now(), "changes were trimmed from the log before they could be delivered")
+
         while True:
             try:
-                await replay(self._store, self._index, lane.behind, lambda: self._matched, owed)
+                await replay(self._store, self._index, lane.behind, lambda: self._matched, owed, lost)
                 return
             except StoreUnavailable as error:
                 _LOG.warning("the change log cannot be read", extra={"detail": error.detail})

@@ -1,7 +1,7 @@
 """A lane: all deliveries to one receiver (scheme, host and port), side by side within bounds, so that a receiver that hangs
 holds up nobody but itself.
 
-Courses take turns. Those whose last attempt failed are tried one notification at a time and get at most half of the lane, so
+Courses take turns. Those whose last attempt failed are tried one notification at a time and get at most a quarter of the lane, so
 that a dead path of a receiver leaves the way free to its living ones.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from broker.delivery.course import Course
 
-SLOTS: Final = 8
+SLOTS: Final = 16
 """Notifications under way to one receiver at the same time."""
 SUSPECT_SLOTS: Final = 4
 """How many of them may be for courses whose last attempt failed."""

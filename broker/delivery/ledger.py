@@ -43,7 +43,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._watermark = -1
-        self._fresh: dict[Course, float] = {}
+        self._fresh: dict[Course, tuple[int, float]] = {}
         self._recorded: set[Course] = set()
         self._dirty: set[Course] = set()
         self._counted: set[Course] = set()
@@ -63,8 +63,8 @@ class Ledger:
         """A position was added to a course, or it fell behind."""
         if course in self._recorded or course.behind is not None:
             self._dirty.add(course)
-        elif course not in self._fresh:
-            self._fresh[course] = self._clock()
+        elif course not in self._fresh and course.oldest is not None:
+            self._fresh[course] = (course.oldest, self._clock())
 
     def attempted(self, course: Course) -> None:
         """A delivery succeeded or failed."""
@@ -85,19 +85,36 @@ class Ledger:
         self.forget(old)
         self._counted.discard(old)
         self._counted.add(new)
+        old.heir = new
         if old in self._recorded:
             self._recorded.discard(old)
             self._recorded.add(new)
 
-    async def erase(self, course: Course) -> None:
-        """The subscription is gone: remove what is on record about it."""
-        self.forget(course)
-        self._counted.discard(course)
-        self._recorded.discard(course)
+    async def erase(self, key: SubscriptionKey, course: Course | None) -> None:
+        """The subscription is gone: remove what is on record about it, once a save that is under way has ended."""
         async with self._writing:
-            key = course.subscription.key
+            if course is not None:
+                self.forget(course)
+                self._counted.discard(course)
+                self._recorded.discard(course)
             await self._store.delete_document(DOCUMENTS, *key)
             await self._store.drop_cursor(guard_name(key))
+
+    def _overdue(self) -> list[Course]:
+        """The fresh courses that fail, or whose oldest position has not moved for too long."""
+        now, overdue = self._clock(), []
+        for course, (position, since) in self._fresh.items():
+            oldest = course.oldest
+            if course.stop.failures or course.stops or (oldest == position and since <= now - PATIENCE):
+                overdue.append(course)
+            elif oldest is not None and oldest != position:
+                self._fresh[course] = (oldest, now)
+        return overdue
+
+    def _is_fresh_again(self, course: Course) -> bool:
+        """Whether a course on record keeps up now, so that it may just hold the watermark back like others."""
+        sound = not (course.stop.failures or course.stops or course.behind is not None)
+        return sound and course in self._recorded and (course.oldest or 0) > self._watermark
 
     async def save(self, head: int, *, counts: bool) -> None:
         """Write what must be durable, then move the watermark as far as that allows; `head` is the last matched position.
@@ -108,23 +125,24 @@ class Ledger:
             await self._save(head, counts)
 
     async def _save(self, head: int, counts: bool) -> None:
-        overdue = self._clock() - PATIENCE
-        self._dirty.update(
-            course for course, since in self._fresh.items() if since <= overdue or course.stop.failures or course.stops
-        )
-        to_record = [course for course in self._dirty if course.is_outstanding]
-        settled = [course for course in self._recorded if not course.is_outstanding]
+        self._dirty.update(self._overdue())
+        to_record = [course for course in self._dirty if course.is_outstanding and not self._is_fresh_again(course)]
+        settled = [course for course in self._recorded if not course.is_outstanding or self._is_fresh_again(course)]
         counted = [course for course in self._counted if counts or course in self._dirty]
         self._dirty.clear()
         self._counted.difference_update(counted)
         for course in to_record:
             self._fresh.pop(course, None)
+        for course in settled:
+            if course.oldest is not None:
+                self._fresh[course] = (course.oldest, self._clock())
         watermark = min([head, *(course.oldest - 1 for course in self._fresh if course.oldest is not None)])
         cursors = {guard_name(course.subscription.key): (course.oldest or 1) - 1 for course in to_record}
         if watermark != self._watermark:
             cursors[WATERMARK] = watermark
         documents = [
-            (course.subscription.key, stored_course(course, head)) for course in {*to_record, *settled, *counted}
+            (course.subscription.key, stored_course(course, None if course in self._fresh else head))
+            for course in {*to_record, *settled, *counted}
         ]
         try:
             for start in range(0, len(documents), TOGETHER):
@@ -134,7 +152,9 @@ class Ledger:
                         for (tenant, subscription_id), document in documents[start : start + TOGETHER]
                     )
                 )
-            self._recorded.update(to_record)
+            self._recorded.update(
+                map(_last_heir, to_record)
+            )  # one may have been closed and followed while it was written
             if cursors:
                 await self._store.save_cursors(cursors)
                 self._watermark = watermark
@@ -147,10 +167,16 @@ class Ledger:
             raise
 
 
-def stored_course(course: Course, head: int) -> JsonObject:
-    """A course as its document of kind `delivery`."""
+def _last_heir(course: Course) -> Course:
+    while course.heir is not None:
+        course = course.heir
+    return course
+
+
+def stored_course(course: Course, head: int | None) -> JsonObject:
+    """A course as its document of kind `delivery`; with `head` also what it is owed, complete up to that position."""
     document = course.tally.stored()
-    if course.is_outstanding:
+    if head is not None and course.is_outstanding:
         pending = [[position, entity_id] for position, entity_id in course.pending.items()]
         document["lag"] = {"pending": pending, "behind": course.behind, "through": head}
     return document

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import orjson
 
 from broker.delivery.endpoint import GEO_JSON, JSON_LD
+from broker.delivery.fallback import conforming
 from broker.delivery.subscription import Subscription
 from broker.model.change import Change, Touch
 from broker.model.entity import Entity, Instance, JsonObject, Names, dataset_of
@@ -151,6 +152,10 @@ def make_message(
     in_body = endpoint.accept == JSON_LD or (endpoint.accept == GEO_JSON and not endpoint.plain_geojson)
     parts = flatten(entities, view, linked) if view.join == "flat" else [(entity, view) for entity in entities]
     show = _feature if endpoint.accept == GEO_JSON else _entity
+    version = subscription.conformance
+    if version is not None:
+        parts = [(conforming(entity, version, names), entity_view) for entity, entity_view in parts]
+        linked = {entity_id: conforming(entity, version, names) for entity_id, entity in linked.items()}
     shown = [show(entity, names, entity_view, linked) for entity, entity_view in parts]
     data: Any = shown
     if endpoint.accept == GEO_JSON:

@@ -21,13 +21,20 @@ async def replay(
     behind: set[Course],
     matched: Callable[[], int],
     owed: Callable[[Course], None],
+    lost: Callable[[Course, int], None],
 ) -> None:
     """Go through the log for those of the courses `behind` that have room, until none is left; who has caught up leaves it.
 
     One pass serves all courses of a lane. A course that comes up to the `matched` head of the log is behind no more and
-    gets further changes from live matching. Where the log was trimmed, reading goes on with what is left.
+    gets further changes from live matching. Where the log was trimmed under a course, `lost` is told up to which position,
+    and reading goes on with what is left.
     """
     while readers := _readers(behind):
+        tail = await store.tail()
+        for course in readers.values():
+            if course.behind is not None and course.behind <= tail:
+                lost(course, tail)
+                course.behind = tail + 1
         start = min(course.behind for course in readers.values() if course.behind is not None)
         changes = await store.changes(start - 1, BATCH)
         for change in changes:

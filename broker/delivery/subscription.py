@@ -121,7 +121,10 @@ def bind_terms(document: JsonObject, names: Names) -> JsonObject:
     _query(document, table)
     _view(document, document["notification"], table("notification"))
     if "csf" in document:
-        parse_q(document["csf"], table("csf"), expand_values=frozenset(), json_keys=frozenset())
+        try:
+            parse_q(document["csf"], table("csf"))
+        except BadRequestData as error:
+            raise BadRequestData(f"csf: not a valid query: {error.detail}") from error
     terms = {member: sorted(bound.terms.items()) for member, bound in tables.items() if bound.terms}
     return {**document, "terms": {member: [list(pair) for pair in pairs] for member, pairs in terms.items()}}
 

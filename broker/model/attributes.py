@@ -132,8 +132,8 @@ class AttributeReader:
 
         In a fragment an inferred kind is only a guess that the target may correct, and there may be none.
         """
-        type_name = given.get("type", given.get("@type"))
-        if type_name is not None:
+        if "type" in given or "@type" in given:
+            type_name = given.get("type", given.get("@type"))
             if type(type_name) is str and (rules := RULES.get(type_name.removeprefix(NGSI_LD))) is not None:
                 return rules, True
             raise BadRequestData(
@@ -272,30 +272,32 @@ class AttributeReader:
                 raise BadRequestData(f"{name}.languageMap.{tag}: a string or an array of strings is expected (4.6.5)")
         return item
 
-    def _check_json(self, name: str, value: Any, *, raw: bool = False, in_array: bool = False) -> None:
+    def _check_json(self, name: str, value: Any, *, raw: bool = False, whole: bool = False) -> None:
         """No null and no NGSI-LD Null inside a value (4.5.0, 5.5.4), and no embedded @context (5.5.7).
 
-        In `raw` JSON a null is a value like any other (4.5.24). Only a merge reads an NGSI-LD Null in an object as a removal,
-        and no operation does in an array, which a merge replaces as a whole (RFC 7396).
+        In `raw` JSON a null is a value like any other (4.5.24). Only a merge reads an NGSI-LD Null in an object as a removal;
+        inside what it replaces as a `whole`, arrays (RFC 7396) and JSON-LD value objects, nothing does.
         """
         if type(value) is dict:
             if not raw:
                 if "@context" in value:
                     raise BadRequestData(f"{name}: an embedded @context is not allowed (5.5.7)")
-                if value.get("@type") == "@json":
-                    return
+                if "@value" in value:
+                    if value.get("@type") == "@json":
+                        return
+                    whole = True
             for member, item in value.items():
                 if type(item) is str:
                     if item == NGSI_LD_NULL:
-                        if not self._nulls or in_array:
+                        if not self._nulls or whole:
                             raise BadRequestData(f"{name}.{member}: the NGSI-LD Null is not allowed here (5.5.4)")
                         self.merge_only = self.merge_only or f"{name}.{member}"
                 elif type(item) not in _PRIMITIVES:
-                    self._check_json(f"{name}.{member}", item, raw=raw, in_array=in_array)
+                    self._check_json(f"{name}.{member}", item, raw=raw, whole=whole)
         elif type(value) is list:
             for item in value:
                 if type(item) not in _PRIMITIVES:
-                    self._check_json(name, item, raw=raw, in_array=True)
+                    self._check_json(name, item, raw=raw, whole=True)
         elif value is None:
             if not raw:
                 raise BadRequestData(

@@ -46,7 +46,7 @@ class Rules(NamedTuple):
     """
 
     kind: str
-    value: str
+    value: str | None
     permitted: frozenset[str]
     ignored: frozenset[str]
     primitive: bool
@@ -66,7 +66,7 @@ RULES: Final = {
 
 ANY_KIND: Final = Rules(
     "",
-    "",
+    None,
     frozenset().union(*PERMITTED.values()) - VALUE_MEMBERS.keys(),
     frozenset().union(*(rules.ignored for rules in RULES.values())),
     False,

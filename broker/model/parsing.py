@@ -1,5 +1,6 @@
 """Documents of the API read into the internal form: entities and fragments of them (4.5.1, 5.4, 5.5.4)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,17 +95,17 @@ def parse_simplified_fragment(
     return _fragment(document, names, entity_id, True, reader, read)
 
 
-def parse_attribute_fragment(document: JsonObject, names: Names, attribute_iri: str, *, partial: bool) -> Instance:
+def parse_attribute_fragment(document: JsonObject, names: Names, attribute: str, *, partial: bool) -> Instance:
     """An Attribute Fragment: for Partial Attribute Update (`partial`, 5.6.4) or Replace Attribute (5.6.19).
 
     A partial one may lack the type, and NGSI-LD Nulls in it are removals. Raises BadRequestData.
     """
     given = {member: value for member, value in document.items() if member != "@context"}
-    if not given:
-        raise BadRequestData("the attribute fragment is empty")
     reader = AttributeReader(names, nulls=partial)
-    name = names.compact(attribute_iri)
-    instance = reader.instance(name, attribute_iri, given, of_entity=True, fragment=True)
+    name = names.compact(attribute)
+    instance = reader.instance(name, attribute, given, of_entity=True, fragment=True)
+    if not instance:
+        raise BadRequestData("the attribute fragment is empty: it has nothing to change")
     if reader.merge_only is not None:
         raise BadRequestData(f"{reader.merge_only}: only a merge may remove a member inside a value (5.5.4)")
     return instance
@@ -116,7 +117,7 @@ def _fragment(
     entity_id: str | None,
     allow_null: bool,
     reader: AttributeReader,
-    read: Any,
+    read: Callable[[str, str, Any], list[Instance]],
 ) -> Fragment:
     given_id = _member(document, "id")
     if given_id is not None and check_uri(given_id, "id") != entity_id and entity_id is not None:

@@ -53,6 +53,11 @@ class Projection:
         """How many links deep it reaches, to be held against joinLevel (5.7.1.4)."""
         return max(0 if one is None else one.depth for one in (self.pick, self.omit))
 
+    @property
+    def picked(self) -> frozenset[str]:
+        """The attributes that are picked: a query selects only entities that have one of them (5.7.2.4)."""
+        return frozenset() if self.pick is None else self.pick.attributes
+
     def keeps(self, attribute: str) -> bool:
         """Whether an attribute (IRI) is shown."""
         if self.pick is not None and attribute not in self.pick.attributes:

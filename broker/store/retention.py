@@ -15,6 +15,7 @@ from typing import Final
 from broker import metrics
 from broker.errors import StoreUnavailable
 from broker.model.instants import canonical
+from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
 
 STRIDE: Final = 5_000
@@ -56,6 +57,7 @@ class Retention:
                 await self.trim()
             except StoreUnavailable as error:
                 _LOG.warning("the log cannot be trimmed now", extra={"detail": error.detail})
+            check_cancelled()
             await asyncio.sleep(self._interval)
 
     async def trim(self) -> int:

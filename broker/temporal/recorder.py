@@ -9,6 +9,7 @@ import logging
 from typing import Final
 
 from broker.errors import StoreUnavailable
+from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
 from broker.temporal.entries import entries_of
 
@@ -41,9 +42,11 @@ class Recorder:
                 await self._take_up()
                 while True:
                     await self._record()
+                    check_cancelled()
                     pause = 0.1
                     await self._store.wait_for_changes(self._recorded, LONGEST_WAIT)
             except StoreUnavailable as error:
+                check_cancelled()
                 _LOG.warning("history waits for the store", extra={"detail": error.detail})
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
@@ -80,6 +83,7 @@ class Recorder:
             entries = [entry for change in changes for entry in entries_of(change)]
             await self._store.append_history(entries, (CURSOR, changes[-1].sequence))
             self._advance(changes[-1].sequence)
+            check_cancelled()
 
     def _advance(self, sequence: int) -> None:
         self._recorded = sequence

@@ -70,18 +70,17 @@ def draft(mutations: Sequence[Mutation]) -> Draft:
         entry.version = 0 if change.after is None else change.after["version"]
         entry.body = None if change.after is None else encode_body(change.after)
         before = None if change.before is None else encode_body(change.before)
-        check_size(change.entity_id, before, entry.body)
-        records.append(
-            {
-                "tenant": change.tenant,
-                "entity": change.entity_id,
-                "kind": change.kind,
-                "at": change.at,
-                "touched": [list(touch) for touch in change.touched],
-                "before": binary(before),
-                "after": binary(entry.body),
-            }
-        )
+        record = {
+            "tenant": change.tenant,
+            "entity": change.entity_id,
+            "kind": change.kind,
+            "at": change.at,
+            "touched": [list(touch) for touch in change.touched],
+            "before": binary(before),
+            "after": binary(entry.body),
+        }
+        check_size(change.entity_id, record)
+        records.append(record)
     made = Draft(entries, [mutation.change for mutation in mutations], records, [], 0, 0, 0)
     for key, entry in entries.items():
         _add_write(made, key, entry)
@@ -96,6 +95,7 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
             made.deleted += 1
         return
     fields = search_fields(key[0], entry.state) | {"version": entry.version, "body": Binary(entry.body)}
+    check_size(key[1], fields)
     if entry.found:
         # $set and not a replacement: it is a quarter cheaper, as indexed fields that stay the same are left alone.
         update: dict[str, Any] = {"$set": fields}

@@ -20,6 +20,7 @@ from pymongo.errors import (
     InvalidURI,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
@@ -102,6 +103,13 @@ def _text(error: Exception) -> str:
 
 def _labelled(error: Exception, label: str) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label(label)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a transaction that failed like this may succeed when it is tried again at once."""
+    if isinstance(error, ServerSelectionTimeoutError):  # the driver has waited for a server long enough
+        return False
+    return isinstance(error, PyMongoError) and _labelled(error, "TransientTransactionError")
 
 
 def is_duplicate(error: Exception) -> bool:
@@ -202,7 +210,7 @@ class Connection:
 
     async def _create_collection(self, name: str) -> None:
         try:
-            await self.database.create_collection(name)
+            await self.database.create_collection(name, check_exists=False)
         except OperationFailure as error:
             if error.code != 48:  # NamespaceExists: another process opens at the same time
                 raise
@@ -246,9 +254,7 @@ class Connection:
                 except BaseException as error:
                     if session.in_transaction:
                         await session.abort_transaction()
-                    if not (isinstance(error, PyMongoError) and _labelled(error, "TransientTransactionError")):
-                        raise
-                    if time.monotonic() > deadline:
+                    if time.monotonic() > deadline or not _may_pass(error):
                         raise
                 else:
                     return result

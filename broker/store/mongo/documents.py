@@ -23,9 +23,9 @@ async def put(
 ) -> bool:
     """Store a document. With `create`, False if there is one already."""
     encoded = encode_body(body)
-    check_size(document_id, encoded)
     key = _key(kind, tenant, document_id)
     documents = connection.collection("documents")
+    check_size(document_id, {"body": encoded})
     content = {"$set": {"body": Binary(encoded)}}
     async with connection.translated("storing a document"):
         if not create and (await documents.update_one({"_id": key}, content)).matched_count:

@@ -8,8 +8,10 @@ body in fields of its own (`broker.store.mongo.search`).
 
 import json
 import zlib
+from functools import lru_cache
 from typing import Any, Final
 
+import bson
 import orjson
 from bson.binary import Binary
 
@@ -41,6 +43,14 @@ def parse_key(text: str) -> EntityKey:
     return tenant, entity_id
 
 
+def behind(prefix: str) -> str:
+    """The first string, by code point, behind all that start with `prefix`, which is not empty."""
+    last = ord(prefix[-1]) + 1
+    if last > 0x10FFFF:
+        return behind(prefix[:-1]) if len(prefix) > 1 else prefix + prefix
+    return prefix[:-1] + chr(0xE000 if 0xD800 <= last < 0xE000 else last)
+
+
 def encode_body(value: Any) -> bytes:
     """A JSON value as bytes from which `decode_body` makes exactly the same value."""
     try:
@@ -62,17 +72,20 @@ def binary(body: bytes | None) -> Binary | None:
     return None if body is None else Binary(body)
 
 
-def check_size(entity_id: str, *bodies: bytes | None) -> None:
+def check_size(subject: str, document: dict[str, Any]) -> None:
     """Refuse what does not fit into one MongoDB document. Raises BadRequestData."""
-    size = sum(len(body) for body in bodies if body is not None)
+    if not any(isinstance(value, bytes) and value.startswith(_COMPRESSED) for value in document.values()):
+        return  # with small bodies, all the rest is small too
+    size = len(bson.encode(document))
     if size > LARGEST_DOCUMENT:
         raise BadRequestData(
-            f"{entity_id} would take {size / 2**20:.1f} MiB with its change record; the store keeps up to "
+            f"{subject} takes {size / 2**20:.1f} MiB in the store, which keeps up to "
             f"{LARGEST_DOCUMENT / 2**20:.1f} MiB in one piece",
-            instance=entity_id,
+            instance=subject,
         )
 
 
+@lru_cache(maxsize=8192)
 def escape_name(name: str) -> str:
     """A member name as a MongoDB field name: percent-encoding of what a path cannot hold. Injective."""
     if not name:

@@ -21,7 +21,8 @@ from broker.query.evaluate import compile_query as compile_evaluation
 from broker.query.ordering import sort_entities
 from broker.store.mongo.connection import Collection, Connection, Document
 from broker.store.mongo.encoding import decode_body, key_string, parse_key
-from broker.store.mongo.filters import EntityFilter, Filter, compile_query, tenant_range
+from broker.store.mongo.filters import EntityFilter, compile_query, tenant_range
+from broker.store.mongo.parts import Filter
 from broker.store.mongo.search import attribute_kinds, microseconds
 from broker.store.protocol import AttributeCensus, EntityKey, Page, TypeCensus, Window
 

@@ -2,19 +2,19 @@
 
   types, scopes    lists of IRIs and of scopes ("/a/b"); scopes only where there are any
   names, kinds     IRIs of the attributes, ascending, and their kinds in the same order; one attribute may be there twice
-  values           {field: [scalar, ...]}, the target values of q (4.9) that can be compared, in a range, or tell a pattern
-  elements         {field: [scalar, ...]}, what can be equal only: elements of arrays, objects of relationships
-  instants         {field: [string, ...]}, those of either that are a DateTime, Date or Time, in an order-preserving form
-  cells            quadtree cells of the GeoProperties (broker.store.mongo.cells), by tenant and attribute
-  expires          when the entity expires (4.22), microseconds since 1970
+  values           {field: scalar or [scalar, ...]}, target values of q (4.9) that can be equal, in a range, or tell a pattern
+  elements         {field: the same}, what can be equal only: elements of arrays, objects of relationships
+  instants         {field: the same}, those of `values` that are a DateTime, as microseconds since 1970, or a Date or Time
   doubtful         fields about whose values the three above do not tell the whole truth
   lapses           when the first instance of an attribute expires, from when on the above may be too much, microseconds
 
-A field of `values` is an attribute's escaped IRI, or that and "%observedAt". A condition compiled to these fields never
-misses an entity that matches, except one that is doubtful there; `broker.query.evaluate` has the last word.
+A field is an attribute's escaped IRI, or that and "%observedAt", or createdAt or modifiedAt (those with instants only).
+A condition compiled to these fields never misses an entity that matches, except one that is doubtful there;
+`broker.query.evaluate` has the last word.
 """
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from broker.model.entity import Entity, Instance
@@ -30,28 +30,31 @@ LONGEST_STRING: Final = 256
 MOST_VALUES: Final = 64
 """Of one field; with more of them, or longer strings, the field is doubtful."""
 INT64: Final = range(-(2**63), 2**63)
-OPTIONAL: Final = ("scopes", "cells", "expires", "lapses", "doubtful", "elements", "instants")
+OPTIONAL: Final = ("scopes", "cells", "expires", "lapses", "doubtful", "elements")
 
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def microseconds(instant: str) -> int:
     """A DateTime string as microseconds since 1970. Raises ValueError."""
-    elapsed = parse_instant(instant) - _EPOCH
+    return _microseconds(parse_instant(instant))
+
+
+def _microseconds(moment: datetime) -> int:
+    elapsed = moment - _EPOCH
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
 
 
-def instant_string(text: str) -> str | None:
-    """A DateTime, Date or Time as a string that orders like the points in time of its kind; None for any other string."""
+@lru_cache(maxsize=8192)
+def instant_of(text: str) -> int | str | None:
+    """A DateTime as microseconds since 1970; a Date or Time as text that orders within its kind; None for other strings."""
     found = temporal(text)
     if found is None:
         return None
     kind, moment = found
     if isinstance(moment, datetime):
-        moment = moment.replace(tzinfo=None)
-    elif isinstance(moment, date):
-        return f"{kind} {moment.isoformat()}"
-    return f"{kind} {moment.isoformat(timespec='microseconds')}"
+        return _microseconds(moment)
+    return f"{kind} {moment.isoformat() if isinstance(moment, date) else moment.isoformat('microseconds')}"
 
 
 def scope_string(scope: str) -> str:
@@ -85,9 +88,9 @@ class _Search:
     def __init__(self, tenant: str, entity: Entity) -> None:
         self.tenant = tenant
         self.entity = entity
-        self.values: dict[str, list[Any]] = {}
-        self.elements: dict[str, list[Any]] = {}
-        self.instants: dict[str, list[str]] = {}
+        self.values: dict[str, Any] = {}
+        self.elements: dict[str, Any] = {}
+        self.instants: dict[str, Any] = {}
         self.cells: list[str] = []
         self.doubtful: set[str] = set()
         self.lapses: int | None = None
@@ -98,19 +101,17 @@ class _Search:
             field = escape_name(attribute)
             for instance in instances:
                 self._instance(attribute, field, instance)
-        fields: dict[str, Any] = {
-            "values": self.values,
-        }
-        fields |= attribute_kinds(entity)
-        for name in ("createdAt", "modifiedAt"):
-            self._scalar(name, entity[name], self.values)
+        self._instant("createdAt", entity["createdAt"])
+        self._instant("modifiedAt", entity["modifiedAt"])
+        fields: dict[str, Any] = attribute_kinds(entity) | {"values": self.values, "instants": self.instants}
         if scopes := entity.get("scope"):
             fields["scopes"] = [scope_string(scope) for scope in scopes]
         if (expires := entity.get("expiresAt")) is not None:
             fields["expires"] = microseconds(expires)
-        for optional in ("elements", "instants", "cells"):
-            if found := getattr(self, optional):
-                fields[optional] = found
+        if self.elements:
+            fields["elements"] = self.elements
+        if self.cells:
+            fields["cells"] = self.cells
         if self.doubtful:
             fields["doubtful"] = sorted(self.doubtful)
         if self.lapses is not None:
@@ -122,7 +123,7 @@ class _Search:
             moment = microseconds(expires)
             self.lapses = moment if self.lapses is None else min(self.lapses, moment)
         if (observed := instance.get("observedAt")) is not None:
-            self._scalar(observed_field(field), observed, self.values)
+            self._instant(observed_field(field), observed)
         kind = KINDS[instance["type"]]
         if kind.value not in instance:
             self.doubtful.add(field)  # an attribute without a value exists for `attrs`, but not for `q`
@@ -139,7 +140,7 @@ class _Search:
             # What a relationship points to has no order and is in no range: like an element of an array.
             self._target(field, target, self.elements if kind.value.startswith("object") else self.values)
 
-    def _target(self, field: str, target: Any, among: dict[str, list[Any]]) -> None:
+    def _target(self, field: str, target: Any, among: dict[str, Any]) -> None:
         target = plain(target)
         if isinstance(target, list):
             for element in target:
@@ -147,24 +148,36 @@ class _Search:
         else:
             self._scalar(field, target, among)
 
-    def _scalar(self, field: str, value: Any, among: dict[str, list[Any]]) -> None:
+    def _scalar(self, field: str, value: Any, among: dict[str, Any]) -> None:
         if isinstance(value, str):
             if len(value) > LONGEST_STRING:
                 self.doubtful.add(field)
                 return
-            instant = instant_string(value)
-            if instant is not None and among is self.values:
-                self.instants.setdefault(field, []).append(instant)
-            elif instant is not None:
-                self.doubtful.add(field)  # rare enough to leave to the evaluator: an array of times
+            self._instant(field, value, of_array=among is self.elements)
         elif isinstance(value, int):
             if value not in INT64:
                 self.doubtful.add(field)
                 return
         elif not isinstance(value, float):
             return
-        held = among.setdefault(field, [])
-        if len(held) < MOST_VALUES:
+        self._hold(field, value, among)
+
+    def _instant(self, field: str, text: str, *, of_array: bool = False) -> None:
+        instant = instant_of(text)
+        if instant is None:
+            return
+        if of_array:
+            self.doubtful.add(field)  # rare enough to leave to the evaluator: an array of times
+        else:
+            self._hold(field, instant, self.instants)
+
+    def _hold(self, field: str, value: Any, among: dict[str, Any]) -> None:
+        held = among.get(field)
+        if held is None:
+            among[field] = value
+        elif not isinstance(held, list):
+            among[field] = [held, value]
+        elif len(held) < MOST_VALUES:
             held.append(value)
         else:
             self.doubtful.add(field)

@@ -36,12 +36,14 @@ class Catalogue:
         self._traits: dict[tuple[object, ...], tuple[int, int]] = {}
         self._scope_sets: dict[tuple[str, str], int] = {}
         self._layers: dict[tuple[str, str], int] = {}
+        self._indexed: dict[str, dict[str, int]] | None = None
 
     def forget(self) -> None:
         """Forget everything remembered; the database is asked again."""
         self._traits.clear()
         self._scope_sets.clear()
         self._layers.clear()
+        self._indexed = None
 
     def traits(self, connection: sqlite3.Connection, tenant: str, entity: Entity) -> Traits:
         """The traits of an entity's state."""
@@ -76,6 +78,18 @@ class Catalogue:
             "DELETE FROM scope_sets WHERE NOT EXISTS (SELECT 1 FROM entities WHERE scope_set = scope_sets.no)"
         )
         self.forget()
+
+    def indexed(self, connection: sqlite3.Connection, tenant: str) -> dict[str, int]:
+        """The attributes of a tenant whose values are indexed, with the numbers of their indexes."""
+        if self._indexed is None:
+            self._indexed = {}
+            for number, owner, attribute in connection.execute("SELECT no, tenant, attribute FROM indexed_attributes"):
+                self._indexed.setdefault(owner, {})[attribute] = number
+        return self._indexed.get(tenant, {})
+
+    def forget_indexed(self) -> None:
+        """To be called when the indexed attributes have changed."""
+        self._indexed = None
 
     def layer(self, connection: sqlite3.Connection, tenant: str, attribute: str) -> int:
         """The number of the layer that holds the boxes of one GeoProperty of one tenant."""

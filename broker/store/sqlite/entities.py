@@ -145,7 +145,7 @@ def _update(
 
 
 def _delete(connection: sqlite3.Connection, row: Row) -> None:
-    entries.erase(connection, row.entries)
+    entries.erase(connection, row.row, row.entries)
     connection.execute("DELETE FROM entities WHERE row = ?", (row.row,))
 
 

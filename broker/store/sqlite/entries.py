@@ -1,6 +1,7 @@
-"""The index entries of an entity's row that its columns do not hold: the bounding boxes of its GeoProperties (4.7).
+"""The index entries of an entity's row that its columns do not hold: boxes of its GeoProperties (4.7), terms of its values.
 
-A row remembers its entries in its column `entries`, so that they are found again when it changes.
+A row remembers its entries in its column `entries`, as `{"boxes": [...], "terms": [...]}`, so that they are found again
+when it changes.
 """
 
 import sqlite3
@@ -12,35 +13,85 @@ from broker.model.entity import Entity
 from broker.query.geometry import Box, bounding_box
 from broker.query.values import plain
 from broker.store.sqlite.catalogue import Catalogue
+from broker.store.sqlite.terms import OPAQUE, Term, terms_of
 
 EVERYWHERE: Final[Box] = (-1e9, -1e9, 1e9, 1e9)
 """For a value that is no geometry: it is found by every search, and the evaluator decides."""
+
+_BYTES: Final[dict[Any, bytes]] = {None: OPAQUE, False: b"\x00", True: b"\x01"}
+_JSON: Final = {term: value for value, term in _BYTES.items()}
+
+Terms = set[tuple[int, Term]]
+"""(number of the indexed attribute, term)"""
 
 
 def renew(
     connection: sqlite3.Connection, catalogue: Catalogue, tenant: str, row: int, before: str | None, state: Entity
 ) -> str | None:
     """Bring a row's entries in line with its entity's state; what they are now, for its column `entries`."""
-    wanted: list[list[float]] = [
+    boxes: list[list[float]] = [
         [catalogue.layer(connection, tenant, attribute), *_box(plain(instance.get("value")))]
         for attribute, instances in state["attrs"].items()
         for instance in instances
         if instance["type"] == "GeoProperty"
     ]
-    if not wanted and before is None:
+    terms: Terms = {
+        (number, term)
+        for attribute, number in catalogue.indexed(connection, tenant).items()
+        if attribute in state["attrs"]
+        for term in terms_of(state["attrs"][attribute])
+    }
+    if before is None and not boxes and not terms:
         return None
-    drawn: list[list[float]] = [] if before is None else orjson.loads(before)
-    if [box[:-1] for box in drawn] == wanted:
+    drawn, held = _read(before)
+    if [box[:-1] for box in drawn] != boxes:
+        _erase_boxes(connection, drawn)
+        drawn = [[*box, _draw(connection, row, *box)] for box in boxes]
+    elif held == terms:
         return before
-    erase(connection, before)
-    made = [[*box, _draw(connection, row, *box)] for box in wanted]
-    return orjson.dumps(made).decode() if made else None
+    _erase_terms(connection, row, held - terms)
+    connection.executemany(
+        "INSERT OR IGNORE INTO attribute_values (attribute, value, row) VALUES (?, ?, ?)",
+        [(number, term, row) for number, term in terms - held],
+    )
+    made = {"boxes": drawn, "terms": [[number, _json(term)] for number, term in terms]}
+    return orjson.dumps(made).decode() if drawn or terms else None
 
 
-def erase(connection: sqlite3.Connection, made: str | None) -> None:
+def erase(connection: sqlite3.Connection, row: int, made: str | None) -> None:
     """Remove a row's entries."""
-    if made is not None:
-        connection.executemany("DELETE FROM boxes WHERE no = ?", [(box[-1],) for box in orjson.loads(made)])
+    drawn, held = _read(made)
+    _erase_boxes(connection, drawn)
+    _erase_terms(connection, row, held)
+
+
+def _read(made: str | None) -> tuple[list[list[float]], Terms]:
+    if made is None:
+        return [], set()
+    entries = orjson.loads(made)
+    return entries["boxes"], {(number, _term(value)) for number, value in entries["terms"]}
+
+
+def _json(term: Term) -> Any:
+    return _JSON[term] if isinstance(term, bytes) else term
+
+
+def _term(value: Any) -> Term:
+    term: Term = _BYTES[value] if value is None or isinstance(value, bool) else value
+    return term
+
+
+def _erase_boxes(connection: sqlite3.Connection, drawn: list[list[float]]) -> None:
+    if drawn:
+        connection.executemany("DELETE FROM boxes WHERE no = ?", [(box[-1],) for box in drawn])
+
+
+def _erase_terms(connection: sqlite3.Connection, row: int, terms: Terms) -> None:
+    if terms:
+        connection.executemany(
+            "DELETE FROM attribute_values WHERE attribute = ? AND value = ? AND row = ?",
+            [(number, term, row) for number, term in terms],
+        )
 
 
 def _draw(

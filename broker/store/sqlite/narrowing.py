@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from broker.model.terms import is_attribute_name
-from broker.query.ast import And, Condition, EntityQuery, EntitySelector, Or
+from broker.query.ast import And, Comparison, Condition, EntityQuery, EntitySelector, LinkedIn, Or
 from broker.query.evaluate import matches_scope, matches_types
 from broker.query.geometry import search_box
 from broker.query.patterns import compile_pattern, literal_prefix
 from broker.store.sqlite.catalogue import canonical_instant
+from broker.store.sqlite.terms import Interval, Term, intervals
 
 COUNT_BOUND: Final = 10_000
 """Rows are counted up to this, where ways in are compared."""
@@ -33,7 +34,8 @@ class Narrowing:
     """SELECTs (their union is disjoint) for the rows that may match, as the parts behind `SELECT ...`.
 
     Where `exact`, every row found matches unless `faded`: then some row of the tenant has instances that have expired.
-    `known_count` is the number of rows, where that is known without counting. `way` names the way in.
+    `known_count` is the number of rows, where that is known without counting. `way` names the way in. `compared` are
+    attributes an index of which would have helped.
     """
 
     way: str
@@ -42,6 +44,7 @@ class Narrowing:
     exact: bool
     faded: bool
     known_count: int | None
+    compared: list[str]
 
     def select(self, columns: str) -> str:
         """A statement for these columns of `entities e`."""
@@ -85,6 +88,7 @@ class _Draft:
         self.conditions: dict[str, str] = {}
         self.ways: list[_Way] = []
         self.exact = True
+        self.compared: list[str] = []
         self.type_sets: dict[int, tuple[list[str], int]] = {}
         self.all_type_sets = False
 
@@ -100,6 +104,11 @@ class _Draft:
             self.require_scope(query)
         if query.geo is not None:
             self.require_place(query)
+        if query.q is not None and (source := self.values_of(query.q)):
+            self.conditions["values"] = f"+e.row IN ({source})"
+            self.ways.append(
+                _Way("values", [f"entities e WHERE e.row IN ({source})"], self.count(f"({source})"), ordered=False)
+            )
         faded = expired = False
         if query.now is not None:
             now = canonical_instant(query.now)
@@ -119,9 +128,10 @@ class _Draft:
             exact,
             faded,
             rows if known else None,
+            self.compared,
         )
 
-    def bind(self, value: str | int | float) -> str:
+    def bind(self, value: Term) -> str:
         """A parameter that stands for a value."""
         name = f"p{len(self.values)}"
         self.values[name] = value
@@ -265,6 +275,39 @@ class _Draft:
             case _:
                 name = condition.path.names[0]
                 return self.one_of([name]) if is_attribute_name(name) else ""
+
+    # values that are indexed (4.9)
+
+    def values_of(self, condition: Condition) -> str:
+        """A SELECT for the rows that a condition can hold for, by indexes of values; "" where there are none for it."""
+        if _terms(condition) > TERM_BOUND:
+            return ""
+        match condition:
+            case And(terms):
+                found = [source for term in terms if (source := self.values_of(term))]
+                return min(found, key=lambda source: self.count(f"({source})"), default="")
+            case Or(terms):
+                found = [self.values_of(term) for term in terms]
+                return " UNION ALL ".join(found) if all(found) else ""
+            case Comparison(path, _, _) | LinkedIn(path, _):
+                if len(path.names) > 1 or path.trailing is not None or not is_attribute_name(path.names[0]):
+                    return ""
+                wanted = intervals(condition)
+                return "" if wanted is None else self.rows_with(path.names[0], wanted)
+            case _:
+                return ""
+
+    def rows_with(self, attribute: str, wanted: Sequence[Interval]) -> str:
+        number = self.connection.execute(
+            "SELECT no FROM indexed_attributes WHERE tenant = ? AND attribute = ? AND ready",
+            (self.values["tenant"], attribute),
+        ).fetchone()
+        if number is None:
+            self.compared.append(attribute)
+            return ""
+        source = f"SELECT row FROM attribute_values WHERE attribute = {number[0]} AND value"
+        within = [f"{source} BETWEEN {self.bind(low)} AND {self.bind(high)}" for low, high in wanted]
+        return " UNION ALL ".join([*within, f"{source} = x''"])
 
     # scope (4.19) and place (4.10)
 

@@ -80,6 +80,26 @@ CREATE VIRTUAL TABLE boxes USING rtree (
     no, layer_low, layer_high, west, east, south, north, +row INTEGER
 );
 
+-- Attributes that queries compare often have their values indexed, one row a scalar. The values are of SQLite's own types:
+-- numbers and strings (the first characters of long ones) as they are, x'00' and x'01' for false and true, and x'' for
+-- what has no term here and is found by every search.
+
+CREATE TABLE indexed_attributes (
+    no         INTEGER PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    attribute  TEXT NOT NULL,
+    built      INTEGER NOT NULL DEFAULT 0,     -- rows up to this one are indexed; later ones if written since
+    ready      INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tenant, attribute)
+);
+
+CREATE TABLE attribute_values (
+    attribute  INTEGER NOT NULL,
+    value      NOT NULL,
+    row        INTEGER NOT NULL,
+    PRIMARY KEY (attribute, value, row)
+) WITHOUT ROWID;
+
 CREATE TABLE changes (
     sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant     TEXT NOT NULL,

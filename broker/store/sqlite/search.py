@@ -16,6 +16,7 @@ from broker.query.ordering import sort_entities
 from broker.store.protocol import Page, Window
 from broker.store.sqlite.catalogue import canonical_instant
 from broker.store.sqlite.database import Deadline
+from broker.store.sqlite.learning import Effort
 from broker.store.sqlite.narrowing import Narrowing, narrow
 
 FIRST_STRIDE: Final = 64
@@ -23,24 +24,26 @@ LONGEST_STRIDE: Final = 1024
 """Bodies are fetched in strides that grow between these, so that a page that fills soon reads little."""
 
 
-def find(connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: EntityQuery, page: Page) -> Window:
+def find(
+    connection: sqlite3.Connection, deadline: Deadline, effort: Effort, tenant: str, query: EntityQuery, page: Page
+) -> Window:
     """One page of the entities that match. `page.after` is for the default order only (ValueError otherwise)."""
     if query.ordering is not None:
         if page.after is not None:
             raise ValueError("a result in another order than by id cannot go on after an id")
-        return _find_ordered(connection, deadline, tenant, query, query.ordering, page)
+        return _find_ordered(connection, deadline, effort, tenant, query, query.ordering, page)
     narrowing = narrow(connection, tenant, query, page.after)
     if narrowing is None:
         return Window()
     if narrowing.exact and not narrowing.faded:
         limits = f"LIMIT {page.limit + 1} OFFSET {page.offset}"
-        matching = _matching(connection, deadline, query, narrowing, limits)
+        matching = _matching(connection, deadline, effort, query, narrowing, limits)
     else:
-        matching = islice(_matching(connection, deadline, query, narrowing), page.offset, None)
+        matching = islice(_matching(connection, deadline, effort, query, narrowing), page.offset, None)
     return _window(list(islice(matching, page.limit + 1)), page.limit)
 
 
-def count(connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: EntityQuery) -> int:
+def count(connection: sqlite3.Connection, deadline: Deadline, effort: Effort, tenant: str, query: EntityQuery) -> int:
     """How many entities match."""
     narrowing = narrow(connection, tenant, query)
     if narrowing is None:
@@ -50,7 +53,7 @@ def count(connection: sqlite3.Connection, deadline: Deadline, tenant: str, query
     if narrowing.exact and not narrowing.faded:
         statement = f"SELECT count(*) FROM ({narrowing.select('1')})"
         return int(connection.execute(statement, narrowing.values).fetchone()[0])
-    return sum(1 for _ in _matching(connection, deadline, query, narrowing))
+    return sum(1 for _ in _matching(connection, deadline, effort, query, narrowing))
 
 
 def _window(entities: list[Entity], limit: int) -> Window:
@@ -60,6 +63,7 @@ def _window(entities: list[Entity], limit: int) -> Window:
 def _find_ordered(
     connection: sqlite3.Connection,
     deadline: Deadline,
+    effort: Effort,
     tenant: str,
     query: EntityQuery,
     ordering: Ordering,
@@ -72,7 +76,7 @@ def _find_ordered(
         return Window()
     needed = page.offset + page.limit + 1
     stride = max(needed, LONGEST_STRIDE)
-    matching = _matching(connection, deadline, query, narrowing)
+    matching = _matching(connection, deadline, effort, query, narrowing)
     best: list[Entity] = []
     while more := list(islice(matching, stride)):
         best = sort_entities([*best, *more], ordering)[:needed]
@@ -80,9 +84,15 @@ def _find_ordered(
 
 
 def _matching(
-    connection: sqlite3.Connection, deadline: Deadline, query: EntityQuery, narrowing: Narrowing, limits: str = ""
+    connection: sqlite3.Connection,
+    deadline: Deadline,
+    effort: Effort,
+    query: EntityQuery,
+    narrowing: Narrowing,
+    limits: str = "",
 ) -> Iterator[Entity]:
     """The entities that match, in order of id, without instances that have expired."""
+    effort.compared = narrowing.compared
     test = compile_query(query)
     now = None if query.now is None else canonical_instant(query.now)
     rows = connection.execute(f"{narrowing.select('e.row, e.id')} ORDER BY 2 {limits}", narrowing.values)
@@ -99,7 +109,9 @@ def _matching(
         for number in numbers:
             body, fades_at = bodies[number]
             entity: Entity = orjson.loads(body)
+            effort.looked_at += 1
             faded = now is not None and fades_at is not None and fades_at <= now
             if (narrowing.exact and not faded) or test(entity):
+                effort.found += 1
                 yield entity if not faded or now is None else without_expired(entity, now) or entity
         stride = min(stride * 2, LONGEST_STRIDE)

@@ -1,16 +1,22 @@
 """SqliteStore: the embedded default, the whole Store protocol on one SQLite database."""
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 
+from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery
 from broker.store.protocol import EntityKey, Finding, HistoryEntry, Mutation, Page, TypeCensus, Window
-from broker.store.sqlite import census, documents, entities, examination, history, log, search
+from broker.store.sqlite import census, documents, entities, examination, history, learning, log, search
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
+from broker.store.sqlite.learning import Demand, Effort
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -23,14 +29,21 @@ class SqliteStore:
         self._head = 0
         self._tail = 0
         self._news = asyncio.Event()
+        self._demand = Demand()
+        self._building: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Take the directory, create or check the database, find the log's ends."""
         await self._database.open()
+        for tenant, attribute in await self._database.read(learning.unfinished, "listing indexes"):
+            self._keep_building(self._build(tenant, attribute))
         self._head, self._tail = await self._database.read(lambda c: (log.head(c), log.tail(c)), "reading the log")
 
     async def close(self) -> None:
         """Finish what is under way and let go of the directory."""
+        for task in self._building:
+            task.cancel()
+        await asyncio.gather(*self._building, return_exceptions=True)
         await self._database.close()
         self._catalogue.forget()
 
@@ -63,21 +76,79 @@ class SqliteStore:
 
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match. Raises TooComplexQuery if that takes too long."""
-        return await self._database.search(
-            lambda c, deadline: search.find(c, deadline, tenant, query, page), "querying entities", self._query_seconds
-        )
+        effort = Effort()
+        try:
+            return await self._database.search(
+                lambda c, deadline: search.find(c, deadline, effort, tenant, query, page),
+                "querying entities",
+                self._query_seconds,
+            )
+        finally:
+            self._learn(tenant, effort)
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match, exactly. Raises TooComplexQuery if that takes too long."""
-        return await self._database.search(
-            lambda c, deadline: search.count(c, deadline, tenant, query), "counting entities", self._query_seconds
-        )
+        effort = Effort()
+        try:
+            return await self._database.search(
+                lambda c, deadline: search.count(c, deadline, effort, tenant, query),
+                "counting entities",
+                self._query_seconds,
+            )
+        finally:
+            self._learn(tenant, effort)
 
     async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
         """The types in use, ordered by IRI, without entities and attribute instances expired at `now`."""
         return await self._database.search(
             lambda c, _: census.take(c, tenant, entity_type, now), "counting types", self._query_seconds
         )
+
+    # indexes of values
+
+    async def index_attribute(self, tenant: str, attribute: str) -> None:
+        """Index an attribute's values, so that comparisons with it are fast; returns when the index is in use.
+
+        Does nothing where it is indexed, or being indexed, already.
+        """
+        begun = await self._database.write(
+            lambda c: learning.begin(c, self._catalogue, (tenant, attribute)),
+            "beginning an index",
+            rolled_back=self._catalogue.forget,
+        )
+        if begun:
+            await self._build(tenant, attribute)
+
+    async def indexed_attributes(self) -> list[tuple[str, str]]:
+        """(tenant, attribute) of the indexes in use."""
+        return await self._database.read(learning.ready, "listing indexes")
+
+    def _learn(self, tenant: str, effort: Effort) -> None:
+        """Begin to index what a costly query compared, if it has cost enough by now."""
+        key = self._demand.note(tenant, effort)
+        if key is not None:
+            self._keep_building(self.index_attribute(*key))
+
+    def _keep_building(self, building: Coroutine[Any, Any, None]) -> None:
+        async def build() -> None:
+            try:
+                await building
+            except StoreUnavailable as error:  # a later query asks again, or the next start goes on
+                _LOG.warning("an index could not be built", extra={"detail": error.detail})
+
+        task = asyncio.get_running_loop().create_task(build())
+        self._building.add(task)
+        task.add_done_callback(self._building.discard)
+
+    async def _build(self, tenant: str, attribute: str) -> None:
+        finished = False
+        while not finished:
+            finished = await self._database.write(
+                lambda c: learning.build(c, self._catalogue, (tenant, attribute)),
+                "building an index",
+                rolled_back=self._catalogue.forget,
+            )
+        _LOG.info("an attribute's values are indexed", extra={"tenant": tenant, "attribute": attribute})
 
     # the change log
 

@@ -112,9 +112,9 @@ class Desk:
 
     async def subscribe(self, uri: str, tenant: str = "", **members: Any) -> str:
         """Create a subscription to entities of type Device; `notification` and `endpoint` members may be added to."""
+        context = await self.broker.contexts.resolve(members.pop("context", None))
         notification = {"endpoint": {"uri": uri, **members.pop("endpoint", {})}, **members.pop("notification", {})}
         given = {"type": "Subscription", "entities": [{"type": "Device"}], "notification": notification, **members}
-        context = await self.broker.contexts.resolve(members.pop("context", None))
         return await subscriptions.create_subscription(
             self.broker, tenant, {key: value for key, value in given.items() if value is not ...}, context
         )

@@ -303,6 +303,16 @@ async def test_an_entity_that_no_document_can_hold_is_refused_by_name_and_nothin
     assert await mongo_store.head() == 0
 
 
+async def test_an_entity_of_too_many_attributes_is_refused_by_name(mongo_store):
+    attrs = {
+        f"https://example.org/{'long/' * 20}{number}": [{"type": "Property", "value": number}]
+        for number in range(80_000)
+    }
+    with pytest.raises(BadRequestData, match="urn:x:1"):
+        await mongo_store.commit([creation(entity("urn:x:1", attrs=attrs))])
+    assert await mongo_store.head() == 0
+
+
 async def test_an_entity_of_megabytes_comes_back(mongo_store):
     state = entity("urn:x:1", attrs={LEVEL: [{"type": "Property", "value": ["a long list"] * 500_000}]})
     await mongo_store.commit([creation(state)])

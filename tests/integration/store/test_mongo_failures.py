@@ -177,7 +177,7 @@ async def test_a_connection_lost_in_a_transaction_is_made_good(fail_point, comma
 
 async def test_a_commit_with_unknown_result_is_asked_for_until_it_is_known(fail_point):
     store, fail = fail_point
-    fail("commitTransaction", times=2, writeConcernError={"code": 91, "errmsg": "shutting down"})
+    fail("commitTransaction", times=2, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
     changes = await store.commit([creation("urn:x:1")])
     assert await store.changes(0, 10) == changes
 
@@ -185,7 +185,7 @@ async def test_a_commit_with_unknown_result_is_asked_for_until_it_is_known(fail_
 async def test_a_commit_whose_result_stays_unknown_says_so(fail_point, monkeypatch):
     monkeypatch.setattr("broker.store.mongo.connection.TRANSACTION_SECONDS", 0.3)
     store, fail = fail_point
-    fail("commitTransaction", times=1000, writeConcernError={"code": 91, "errmsg": "shutting down"})
+    fail("commitTransaction", times=1000, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
     with pytest.raises(OutcomeUnknown):
         await store.commit([creation("urn:x:1")])
     fail("commitTransaction", off=True)

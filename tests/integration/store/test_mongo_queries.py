@@ -216,7 +216,7 @@ def creation(state, tenant=""):
     return Mutation(Change(tenant, state["id"], "entityCreated", NOW, (), None, state), 0)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ENTITIES, st.lists(QUERIES, min_size=6, max_size=6))
 async def test_answers_are_the_evaluators(mongo_store, mongo_client, empty_mongo_database, entities, queries):
     mongo_client[empty_mongo_database].entities.delete_many({})

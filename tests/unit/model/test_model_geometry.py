@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from strategies_entities import geometries
 
 from broker.errors import BadRequestData
@@ -74,6 +74,7 @@ def test_4_7_2_the_json_text_of_a_geometry_becomes_an_object() -> None:
             check_geometry(text, "location")
 
 
+@settings(deadline=None)
 @given(geometries)
 def test_random_geometries_are_valid(geometry: dict[str, Any]) -> None:
     assert check_geometry(geometry, "location") is geometry

@@ -23,13 +23,13 @@ def _normal(entity: Entity) -> Any:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(documents(depth=2))
 def test_4_5_2_normalized_documents_come_back_as_they_went_in(document: dict[str, Any]) -> None:
     assert same_json(represent(parse_entity(document, NAMES, NOW), NAMES, View()), document)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(documents(depth=2, expiring=True))
 def test_6_3_11_with_sys_attrs_expiry_comes_back_as_well(document: dict[str, Any]) -> None:
     entity = parse_entity(document, NAMES, NOW)
@@ -39,7 +39,7 @@ def test_6_3_11_with_sys_attrs_expiry_comes_back_as_well(document: dict[str, Any
     assert shown["createdAt"] == shown["modifiedAt"] == NOW
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(documents(depth=2))
 def test_4_5_2_3_concise_representation_is_lossless(document: dict[str, Any]) -> None:
     entity = parse_entity(document, NAMES, NOW)
@@ -47,6 +47,7 @@ def test_4_5_2_3_concise_representation_is_lossless(document: dict[str, Any]) ->
     assert same_json(_normal(parse_entity(concise, NAMES, NOW)), _normal(entity))
 
 
+@settings(deadline=None)
 @given(documents())
 def test_parsing_and_representing_change_neither_document_nor_entity(document: dict[str, Any]) -> None:
     before = copy.deepcopy(document)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from broker.errors import BadRequestData
 from broker.store.mongo.encoding import (
     LARGE_BODY,
+    behind,
     check_size,
     decode_body,
     encode_body,
@@ -49,7 +50,8 @@ def test_a_large_body_is_compressed_and_comes_back():
 
 def test_what_fits_into_no_document_is_refused_by_name():
     with pytest.raises(BadRequestData, match="urn:ngsi-ld:Large:1"):
-        check_size("urn:ngsi-ld:Large:1", b"a" * 9 * 2**20, b"b" * 9 * 2**20)
+        check_size("urn:ngsi-ld:Large:1", {"body": encode_body("a" * 2**20), "values": "b" * 16 * 2**20})
+    check_size("urn:ngsi-ld:Large:1", {"body": encode_body("a" * 20 * 2**20)})
 
 
 def unescape(field: str) -> str:
@@ -70,6 +72,13 @@ def test_every_name_makes_a_field_name_of_its_own_that_mongodb_takes(name):
     assert "\0" not in field
     assert not field.startswith("$")
     assert "%o" not in field
+
+
+@given(TEXT.filter(bool), TEXT, TEXT)
+def test_what_starts_with_a_prefix_is_before_what_is_behind_it(prefix, rest, other):
+    assert prefix <= prefix + rest < behind(prefix)
+    if other >= prefix and not other.startswith(prefix) and prefix.strip("\U0010ffff"):
+        assert other >= behind(prefix)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")), TEXT)

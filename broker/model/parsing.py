@@ -13,6 +13,8 @@ from broker.model.simplified import read_simplified
 from broker.model.terms import NGSI_LD_NULL, SYSTEM_TIMES
 
 _ENTITY_MEMBERS = frozenset({"id", "@id", "type", "@type", "scope", "expiresAt", "@context", *SYSTEM_TIMES})
+_KEYWORD_ALIASES = frozenset({"id", "type"})
+"""Names that the core @context maps to JSON-LD keywords, so that they can name nothing else (4.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def _types(value: Any, names: Names) -> list[str]:
         if type(name) is not str:
             raise BadRequestData(f"type: the name of an entity type is a string, not {name!r}")
         iri = names.expand(check_name(name))
-        if ":" not in iri or name == NGSI_LD_NULL:
+        if ":" not in iri or name == NGSI_LD_NULL or name in _KEYWORD_ALIASES:
             raise BadRequestData(f"type: {name} is not the name of an entity type")
         if iri not in types:
             types.append(iri)

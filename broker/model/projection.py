@@ -55,8 +55,8 @@ class Projection:
 
     @property
     def picked(self) -> frozenset[str]:
-        """The attributes that are picked: a query selects only entities that have one of them (5.7.2.4)."""
-        return frozenset() if self.pick is None else self.pick.attributes
+        """The attributes of which a query's entities must have one (5.7.2.4): those picked, unless id, type or scope are too."""
+        return frozenset() if self.pick is None or self.pick.members else self.pick.attributes
 
     def keeps(self, attribute: str) -> bool:
         """Whether an attribute (IRI) is shown."""

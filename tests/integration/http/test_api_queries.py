@@ -60,7 +60,7 @@ def ids(answer):
         ("local=true&idPattern=Shelter", [1, 2, 3]),
         ("type=*&idPattern=Shelter", [1, 2, 3]),
         ("type=Shelter&orderBy=capacity;desc", [3, 2, 1]),
-        ("type=Shelter&pick=id,name,operator", [1, 2]),
+        ("type=Shelter&pick=id,name,operator", [1, 2, 3]),
         ("type=Shelter&local=true&orderBy=location;dist-desc&orderFrom=[139.70,35.69]", [3, 2, 1]),
         ("type=Shelter&q=operator{City:population}%3E1000&join=inline", [1]),
     ],
@@ -125,6 +125,14 @@ async def test_6_3_13_the_count_alone(shelters):
 async def test_6_3_10_an_offset_past_the_end_means_the_last_element(shelters):
     assert ids(await shelters.get("entities?type=Shelter&offset=10")) == [3]
     assert ids(await shelters.get("entities?type=Nothing&offset=10")) == []
+
+
+async def test_5_7_2_picked_attributes_select_the_entities_that_have_one(shelters):
+    assert (await shelters.get("entities?type=Shelter&pick=name,scope&format=simplified")).json[0] == {
+        "scope": "/Tokyo/Shinjuku"
+    }
+    (only,) = (await shelters.get("entities?type=Shelter&pick=name&format=simplified")).json
+    assert only == {"name": {"languageMap": {"ja": "東", "en": "East"}}}
 
 
 async def test_6_23_a_query_by_post_means_the_same(shelters):

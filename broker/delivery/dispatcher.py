@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from broker import metrics
 from broker.delivery.alarms import Alarms
 from broker.delivery.carrier import Carrier
 from broker.delivery.course import Course
@@ -394,6 +395,7 @@ class Dispatcher:
             except StoreUnavailable as error:
                 _LOG.warning("the state of deliveries cannot be saved", extra={"detail": error.detail})
                 await asyncio.sleep(LONGEST_WAIT)
+            metrics.notifications_waiting.set(self._ledger.waiting)
             self._lanes = {key: lane for key, lane in self._lanes.items() if lane.courses or lane.under_way}
 
 

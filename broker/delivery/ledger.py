@@ -54,6 +54,11 @@ class Ledger:
         """Whether something should be on record soon."""
         return bool(self._dirty)
 
+    @property
+    def waiting(self) -> int:
+        """How many positions are owed and known, over all subscriptions."""
+        return sum(len(course.pending) for course in self._fresh.keys() | self._recorded)
+
     def restore(self, courses: Iterable[Course], watermark: int) -> None:
         """Begin with what was read from the store: courses that owe something are on record."""
         self._watermark = watermark

@@ -159,6 +159,17 @@ async def test_a_hanging_receiver_holds_up_nobody_else(
     assert receiver.received == []
 
 
+async def test_a_hanging_path_of_a_receiver_leaves_the_way_to_its_other_paths_free(
+    desk: Desk, receiver: Receiver
+) -> None:
+    receiver.hold.add("/hang")
+    await desk.subscribe(f"{receiver.url}/hang")
+    await desk.subscribe(f"{receiver.url}/well")
+    for number in range(60):
+        await desk.create(f"urn:ngsi-ld:Device:{number}", level=LEVEL)
+    await receiver.wait(60, path="/well", seconds=2)
+
+
 async def test_5_2_15_a_timeout_of_the_endpoint_is_honoured(desk: Desk, receiver: Receiver) -> None:
     receiver.hold.add("/hang")
     subscription = await desk.subscribe(f"{receiver.url}/hang", endpoint={"timeout": 100})

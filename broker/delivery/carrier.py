@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from broker import metrics
 from broker.delivery.course import Course
-from broker.delivery.linking import joined_entities, settle_query
 from broker.delivery.matching import is_match, state_of_interest
 from broker.delivery.mqtt import MqttError, MqttPublisher
 from broker.delivery.payload import Message, changed_entity, make_message
@@ -19,6 +18,7 @@ from broker.errors import NgsiLdError
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.query.ast import EntityQuery
+from broker.store.linked import linked_entities, resolve_linked
 from broker.store.protocol import Page, Store
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Carrier:
             scope=subscription.query.scope,
             now=now,
         )
-        query = await settle_query(self._store, subscription.tenant, query)
+        query = await resolve_linked(self._store, subscription.tenant, query)
         after: str | None = None
         while True:
             window = await self._store.query(subscription.tenant, query, Page(PERIOD_PAGE, after=after))
@@ -155,7 +155,7 @@ class Carrier:
         context = await self._contexts.resolve(subscription.context)
         linked: dict[str, Entity] = {}
         if subscription.view.join is not None:
-            linked = await joined_entities(self._store, subscription.tenant, entities, subscription.view, now)
+            linked = await linked_entities(self._store, subscription.tenant, entities, subscription.view, now)
         return make_message(
             subscription,
             entities,

@@ -16,6 +16,9 @@ from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
 from broker.store.sqlite.learning import Demand, Effort
 
+PRUNE_EVERY: Final = 100_000
+"""Changes after which a trim also drops what no entity uses any more from the catalogue."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -28,6 +31,7 @@ class SqliteStore:
         self._catalogue = Catalogue()
         self._head = 0
         self._tail = 0
+        self._pruned = 0
         self._news = asyncio.Event()
         self._demand = Demand()
         self._building: set[asyncio.Task[None]] = set()
@@ -170,7 +174,9 @@ class SqliteStore:
         """Forget the changes up to and including this sequence."""
 
         def job(connection: sqlite3.Connection) -> int:
-            self._catalogue.prune(connection)
+            if self._head >= self._pruned + PRUNE_EVERY:
+                self._catalogue.prune(connection)
+                self._pruned = self._head
             return log.trim(connection, through)
 
         self._tail = await self._database.write(job, "trimming the log", rolled_back=self._catalogue.forget)

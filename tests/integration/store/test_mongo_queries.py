@@ -1,9 +1,11 @@
 """MongoStore's queries: the evaluator's answers, from indexes."""
 
+import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.errors import TooComplexQuery
@@ -216,18 +218,25 @@ def creation(state, tenant=""):
     return Mutation(Change(tenant, state["id"], "entityCreated", NOW, (), None, state), 0)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+async def assert_agreement(store, entities, query):
+    expected = sorted(state["id"] for state in entities if matches(query, state))
+    found = await store.query("", query, Page(1000))
+    assert [state["id"] for state in found.entities] == expected, query
+    assert await store.count("", query) == len(expected), query
+    return expected
+
+
+NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]  # it takes minutes on a database, and the query is shown
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=NO_SHRINKING)
 @given(ENTITIES, st.lists(QUERIES, min_size=6, max_size=6))
 async def test_answers_are_the_evaluators(mongo_store, mongo_client, empty_mongo_database, entities, queries):
     mongo_client[empty_mongo_database].entities.delete_many({})
     await mongo_store.commit([creation(state) for state in entities])
     await mongo_store.commit([creation(entities[0] | {"attrs": {}}, "other")])
     for query in queries:
-        expected = sorted(state["id"] for state in entities if matches(query, state))
-        found = await mongo_store.query("", query, Page(100))
-        assert [state["id"] for state in found.entities] == expected, query
-        assert not found.more
-        assert await mongo_store.count("", query) == len(expected), query
+        expected = await assert_agreement(mongo_store, entities, query)
         for offset in range(0, len(expected) + 1, 2):
             window = await mongo_store.query("", query, Page(2, offset))
             assert [state["id"] for state in window.entities] == expected[offset : offset + 2]
@@ -235,6 +244,123 @@ async def test_answers_are_the_evaluators(mongo_store, mongo_client, empty_mongo
         if len(expected) > 1:
             window = await mongo_store.query("", query, Page(1, after=expected[0]))
             assert [state["id"] for state in window.entities] == expected[1:2]
+
+
+def bearing(attrs, number, **members):
+    base = {"id": f"urn:x:{number:04}", "type": TYPES[:1], "createdAt": PAST, "modifiedAt": NOW, "version": 1}
+    return base | {"attrs": attrs} | members
+
+
+def sole(kind, member, value, **members):
+    return [{"type": kind, member: value} | members]
+
+
+def specimens():
+    """An entity for every kind of value in every kind of attribute, alone and two by two."""
+    scalars = [*NUMBERS, *STRINGS, *INSTANTS, True, False, None]
+    for value in scalars:
+        yield {X: sole("Property", "value", value)}
+        yield {X: sole("Property", "value", [value, 77])}
+        yield {X: sole("Property", "value", {"@type": "urn:t", "@value": value})}
+        yield {X: sole("ListProperty", "valueList", [value])}
+    for one, other in pairwise(scalars):
+        yield {X: [*sole("Property", "value", one), *sole("Property", "value", other, datasetId="urn:d:1")]}
+        yield {
+            X: [*sole("Property", "value", one, expiresAt=PAST), *sole("Property", "value", other, datasetId="urn:d:1")]
+        }
+    for value in ("urn:x:1", ["urn:x:1", "urn:x:2"], "2026-11-22"):
+        yield {X: sole("Relationship", "object", value)}
+        yield {X: sole("VocabProperty", "vocab", value)}
+    yield {X: sole("ListRelationship", "objectList", ["urn:x:2"])}
+    for languages in ({}, {"en": "a"}, {"en": "ab", "ja": ["日本", "b"]}, {"en": NOW, "ja": "a"}):
+        yield {X: sole("LanguageProperty", "languageMap", languages)}
+    yield {X: sole("JsonProperty", "json", {"a": 1})}
+    for instant in INSTANTS[:4]:
+        yield {X: sole("Property", "value", 1, observedAt=instant.replace(",", "."))}
+    yield {Y: sole("Property", "value", 1)}
+    yield {}
+
+
+LITERAL_LIST = [
+    *map(literal, [*NUMBERS, *STRINGS, True, False]),
+    *map(instant, INSTANTS),
+    Value("urn:x:1", "uri"),
+    *(literal(text) for text in INSTANTS),
+]
+
+
+@pytest.mark.parametrize("path", [Path((X,)), Path((X, "observedAt")), Path(("modifiedAt",))], ids=str)
+async def test_4_9_every_operator_on_every_kind_of_value(mongo_store, path):
+    entities = [bearing(attrs, number) for number, attrs in enumerate(specimens())]
+    await mongo_store.commit([creation(state) for state in entities])
+    conditions = [Exists(path), LinkedIn(path, frozenset({"urn:x:2", "2026-11-22"}))]
+    for operand in LITERAL_LIST:
+        operators = ["==", "!="] if operand.kind in ("boolean", "uri") else ["==", "!=", ">", ">=", "<", "<="]
+        conditions += [Comparison(path, operator, operand) for operator in operators]
+    ordered = [operand for operand in LITERAL_LIST if operand.kind not in ("boolean", "uri")]
+    for low, high in zip(ordered, ordered[2:], strict=False):
+        if low.kind == high.kind:
+            conditions += [Comparison(path, "==", Range(low, high)), Comparison(path, "==", Range(high, low))]
+        conditions.append(Comparison(path, "==", ValueList((low, high))))
+    for pattern in ("^a", "^urn:x:.*", "b$", "^日", "^20", "^ab*"):
+        conditions += [Comparison(path, operator, Value(pattern, "string")) for operator in ("~=", "!~=")]
+    answers = {}
+    for condition in conditions:
+        answers[condition] = await assert_agreement(mongo_store, entities, EntityQuery(q=condition, now=NOW))
+    assert sum(map(bool, answers.values())) > len(answers) / 3
+
+
+PLACES = [
+    *(
+        {"type": "Point", "coordinates": [x, y]}
+        for x in (-180, -179.99, -0.5, 0, 0.5, 139.7, 179.99)
+        for y in (-90, 0, 0.5, 35.6)
+    ),
+    {"type": "MultiPoint", "coordinates": [[0, 0], [139.7, 35.6]]},
+    {"type": "LineString", "coordinates": [[-1, -1], [140, 36]]},
+    *(
+        {"type": "Polygon", "coordinates": [[[x, y], [x + w, y], [x + w, y + w], [x, y + w], [x, y]]]}
+        for x, y in ((-0.1, -0.1), (0, 0), (139.6, 35.5), (-170, -80))
+        for w in (0.001, 0.2, 3, 100)
+    ),
+    {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]},
+    {"type": "Point", "coordinates": [200, 95]},
+]
+
+
+async def test_4_10_every_relation_between_geometries_of_every_size(mongo_store):
+    entities = [bearing({PLACE: sole("GeoProperty", "value", place)}, number) for number, place in enumerate(PLACES)]
+    entities.append(bearing({PLACE: [*entities[0]["attrs"][PLACE], *entities[40]["attrs"][PLACE]]}, 999))
+    entities.append(bearing({X: sole("GeoProperty", "value", PLACES[0])}, 1000))
+    await mongo_store.commit([creation(state) for state in entities])
+    hits = 0
+    for place in PLACES:
+        if place["type"] not in ("Point", "Polygon", "LineString"):
+            continue
+        kind, coordinates = place["type"], json.dumps(place["coordinates"])
+        queries = [
+            GeoQuery(relation, kind, coordinates, PLACE) for relation in ("within", "contains", "intersects", "equals")
+        ]
+        if place["coordinates"] != [200, 95]:
+            queries += [GeoQuery("near", kind, coordinates, PLACE, max_distance=metres) for metres in (5.0, 3e4, 4e6)]
+        for query in queries:
+            hits += bool(await assert_agreement(mongo_store, entities, EntityQuery(geo=query, now=NOW)))
+    disjoint = GeoQuery("disjoint", "Point", "[0,0]", PLACE)
+    assert await assert_agreement(mongo_store, entities, EntityQuery(geo=disjoint))
+    assert hits > 150
+
+
+async def test_4_19_every_pattern_on_every_scope(mongo_store):
+    entities = [bearing({}, number, scope=[scope]) for number, scope in enumerate(SCOPES)]
+    entities += [bearing({}, 90, scope=["/a", "/x.y"]), bearing({}, 91, scope=["/ab", "/a/b"]), bearing({}, 92)]
+    await mongo_store.commit([creation(state) for state in entities])
+    levels = ["a", "b", "+", "ab", "x.y", "a+b"]
+    patterns = [ScopePattern((one,), subtree) for one in levels for subtree in (True, False)]
+    patterns += [ScopePattern((one, other), subtree) for one in levels for other in levels for subtree in (True, False)]
+    patterns.append(ScopePattern((), subtree=True))
+    for pattern, other in zip(patterns, patterns[1:] + patterns[:1], strict=True):
+        for alternatives in (((pattern,),), ((pattern, other),), ((pattern,), (other,))):
+            await assert_agreement(mongo_store, entities, EntityQuery(scope=ScopeQuery(alternatives), now=NOW))
 
 
 async def test_4_23_ordered_pages_are_those_of_the_sorted_whole(mongo_store):

@@ -14,7 +14,7 @@ from broker.query.ordering import sort_entities
 from broker.store.protocol import Page, Store
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -1,0 +1,79 @@
+"""Terms never miss: where the evaluator says that a comparison holds, the index of the attribute finds it (4.9)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies_queries import BASE, comparisons, entities
+
+from broker.model.entity import Entity
+from broker.query.ast import Comparison, LinkedIn, Path, Range, Value, ValueList
+from broker.query.evaluate import satisfies
+from broker.store.sqlite.terms import LONGEST, OPAQUE, Term, intervals, terms_of
+
+LEVEL = BASE + "level"
+
+
+def order(term: Term) -> tuple[int, Term]:
+    """SQLite's order of values: numbers, texts, bytes."""
+    return (0 if isinstance(term, int | float) else 1 if isinstance(term, str) else 2), term
+
+
+def finds(terms: set[Term], condition: Comparison | LinkedIn) -> bool:
+    wanted = intervals(condition)
+    if wanted is None:
+        return True
+    return OPAQUE in terms or any(order(low) <= order(term) <= order(high) for term in terms for low, high in wanted)
+
+
+@settings(max_examples=120, deadline=None)
+@given(entities(), comparisons())
+def test_4_9_what_holds_is_found(entity: Entity, comparison: Comparison) -> None:
+    for attribute, instances in entity["attrs"].items():
+        whole = Comparison(Path((attribute,)), comparison.operator, comparison.operand)
+        if satisfies(whole, entity):
+            assert finds(terms_of(instances), whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(entities(), st.frozensets(st.sampled_from([f"urn:ngsi-ld:Thing:{number}" for number in range(8)]), min_size=1))
+def test_4_9_a_relationship_is_found_by_what_it_points_to(entity: Entity, ids: frozenset[str]) -> None:
+    for attribute, instances in entity["attrs"].items():
+        linked = LinkedIn(Path((attribute,)), ids)
+        if satisfies(linked, entity):
+            assert finds(terms_of(instances), linked)
+
+
+@pytest.mark.parametrize(
+    ("value", "terms"),
+    [
+        (5, {5}),
+        (2.5, {2.5}),
+        (True, {b"\x01"}),
+        ("x" * 100, {"x" * LONGEST}),
+        ([1, "a", False, None, {"@value": 3}, [4]], {1, "a", b"\x00", 3}),
+        ({"@type": "DateTime", "@value": "2020-01-01T00:00:00Z"}, {"2020-01-01T00:00:00Z"}),
+        ({"a": 1}, set()),
+        (2**64 - 1, {OPAQUE}),
+        (list(range(1000)), {OPAQUE}),
+    ],
+)
+def test_values_have_these_terms(value: object, terms: set[Term]) -> None:
+    assert terms_of([{"type": "Property", "value": value}]) == terms
+
+
+@pytest.mark.parametrize(
+    ("operator", "operand", "helps"),
+    [
+        ("==", Value(1, "number"), True),
+        ("==", Value(True, "boolean"), True),
+        ("==", ValueList((Value(1, "number"), Value("a", "string"))), True),
+        ("==", ValueList(tuple(Value(each, "number") for each in range(100))), False),
+        ("==", Range(Value(1, "number"), Value(2, "number")), True),
+        (">", Value("2020-01-01T00:00:00Z", "dateTime"), True),
+        ("==", Value(2**64, "number"), False),
+        ("!=", Value(1, "number"), False),
+        ("~=", Value("a", "string"), False),
+    ],
+)
+def test_the_index_helps_where_terms_can_be_told(operator: str, operand: Value, helps: bool) -> None:
+    assert (intervals(Comparison(Path((LEVEL,)), operator, operand)) is not None) == helps  # type: ignore[arg-type]

@@ -31,6 +31,7 @@ from broker.http.server import HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.model.instants import canonical
 from broker.operations.broker import Broker
+from broker.operations.expiry import Sweeper
 from broker.operations.tenants import Tenants
 from broker.settings import Settings, StoreAddress
 from broker.store.protocol import Store
@@ -122,14 +123,19 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     retention = Retention(store)
     await contexts.open()
     await dispatcher.start()
-    tasks = [_watched(recorder.run(), "history recorder"), _watched(retention.run(), "log retention")]
+    sweeper = Sweeper(store, writer, now)
+    tasks = [
+        _watched(recorder.run(), "history recorder"),
+        _watched(retention.run(), "log retention"),
+        _watched(sweeper.run(), "removal of what has expired"),
+    ]
     try:
         yield Broker(store, writer, contexts, dispatcher, Tenants(store), now)
     finally:
-        await writer.close()
-        await dispatcher.stop()
         for task in tasks:
             task.cancel()
+        await writer.close()
+        await dispatcher.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         await mqtt.close()
         await http.close()

@@ -72,19 +72,29 @@ def changed_entity(subscription: Subscription, change: Change) -> Entity:
         return _deleted_entity(subscription, change)
     state = without_expired(change.after, change.at) or change.after
     attrs = state["attrs"].copy()
+    deleted: dict[str, list[Instance]] = {}
     for touch in change.touched:
         before = _instance_before(change, touch)
         if before is None:
             continue
         if touch.trigger == "attributeDeleted":
-            gone = _null_instance(before, change.at, subscription)
-            attrs[touch.attribute] = [*attrs.get(touch.attribute, ()), gone]
+            deleted.setdefault(touch.attribute, []).append(_null_instance(before, change.at, subscription))
         elif touch.trigger == "attributeUpdated" and subscription.show_changes and touch.attribute in attrs:
             attrs[touch.attribute] = [
                 {**instance, **_previous(before)} if dataset_of(instance) == touch.dataset_id else instance
                 for instance in attrs[touch.attribute]
             ]
+    for attribute, nulls in deleted.items():
+        left = attrs.get(attribute)
+        attrs[attribute] = [*left, *nulls] if left else _of_whole_attribute(nulls, subscription)
     return {**state, "attrs": attrs}
+
+
+def _of_whole_attribute(nulls: list[Instance], subscription: Subscription) -> list[Instance]:
+    """The Nulls of an attribute that is gone altogether: one will do for all instances, unless each has more to say."""
+    if len(nulls) == 1 or subscription.show_changes or subscription.view.sys_attrs:
+        return nulls
+    return [{member: value for member, value in nulls[0].items() if member != "datasetId"}]
 
 
 def _deleted_entity(subscription: Subscription, change: Change) -> Entity:
@@ -95,7 +105,8 @@ def _deleted_entity(subscription: Subscription, change: Change) -> Entity:
     if not by_entity or subscription.show_changes:
         for attribute, instances in change.before["attrs"].items():
             if by_entity or subscription.watched is None or attribute in subscription.watched:
-                attrs[attribute] = [_null_instance(instance, change.at, subscription) for instance in instances]
+                nulls = [_null_instance(instance, change.at, subscription) for instance in instances]
+                attrs[attribute] = _of_whole_attribute(nulls, subscription)
     return cast(Entity, {**change.before, "attrs": attrs, "deletedAt": change.at})
 
 

@@ -133,12 +133,9 @@ class Routes:
         }
 
     def _check_id(self, method: str, key: str, length: int, raw_path: str) -> None:
-        """`PATCH /entities/` means an entity whose id is missing, not the collection (5.6.17.4, 5.6.18.4).
-
-        A DELETE without an id stays a wrong verb: it would mean the whole collection.
-        """
+        """`PATCH /entities/` means an entity whose id is missing, not the collection (5.6.17.4, 5.6.18.4)."""
         one = self._table.get((key, length + 1))
-        if raw_path.endswith("/") and method != "DELETE" and one is not None and method in one[1]:
+        if raw_path.endswith("/") and key == "entities" and length == 1 and one is not None and method in one[1]:
             raise BadRequestData(f"{one[0][-1][1:-1]}: is missing in {raw_path}")
 
 

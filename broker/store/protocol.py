@@ -4,14 +4,14 @@ The meaning of a query is `broker.query.evaluate`; a store may compile it but mu
 `broker.errors.StoreUnavailable`; no other exception of a driver leaves a store.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, JsonObject
-from broker.query.ast import EntityQuery
+from broker.query.ast import EntityQuery, EntitySelector
 
 EntityKey: TypeAlias = tuple[str, str]
 """(tenant, entity id). The default tenant is the empty string."""
@@ -55,6 +55,52 @@ class HistoryEntry:
     recorded_at: str
     deleted: bool
     instance: Instance
+
+
+TimeProperty: TypeAlias = Literal["observedAt", "createdAt", "modifiedAt", "deletedAt"]
+"""What a temporal query may be about (4.8, 4.11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """The temporal evolution of an entity as a whole (5.2.20): every type that it ever had, and the entity's own times.
+
+    `deleted_at` is None where the entity was not deleted, or came back.
+    """
+
+    tenant: str
+    entity_id: str
+    types: tuple[str, ...]
+    created_at: str
+    modified_at: str
+    deleted_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one entity's history: from `start`, included, to `end`, not included; canonical instants or None."""
+
+    entity_id: str
+    start: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which history entries. They come in the order of their `time` property, then of sequence and instance id.
+
+    Entries without that property do not match. `time` None means observedAt or, where there is none, modifiedAt. Spans of
+    one entity do not overlap. In `datasets` None stands for the default instances. `last_n` (only with `newest_first`): not
+    more than that many entries of one attribute of one entity, whatever their datasets.
+    """
+
+    spans: tuple[Span, ...]
+    time: TimeProperty | None = None
+    attributes: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+    datasets: frozenset[str | None] | None = None
+    newest_first: bool = False
+    last_n: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +189,10 @@ class Store(Protocol):
         """The types in use, ordered by IRI (only `entity_type`, where given), without what has expired at `now`."""
         ...
 
+    async def expired(self, now: str, limit: int) -> list[EntityKey]:
+        """Entities of any tenant that have expired at `now`, or of which an attribute instance has (4.22)."""
+        ...
+
     # the change log
 
     async def changes(self, after: int, limit: int) -> list[Change]:
@@ -179,12 +229,67 @@ class Store(Protocol):
 
     # temporal history
 
-    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
-        """Add entries and set the recorder's cursor in the same commit; an entry that is there already is replaced by itself."""
+    async def append_history(
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+    ) -> None:
+        """Add entries and set the recorder's cursor in the same commit; an entry that is there already is replaced by itself.
+
+        Evolutions are taken from the entries; `evolutions` says what these cannot: the last one of an entity counts.
+        """
         ...
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
-        """All entries of one entity, in order of sequence (the temporal API's own queries come with it)."""
+        """All entries of one entity, in order of sequence."""
+        ...
+
+    async def add_history(self, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
+        """Add entries to one evolution, durably; each replaces those with its attribute, dataset and observedAt, if it has one.
+
+        Types are added to those that the evolution has. Whether it was there before; without `create`, nothing is written
+        where it was not.
+        """
+        ...
+
+    async def change_history(
+        self,
+        tenant: str,
+        entity_id: str,
+        attribute: str,
+        instance_id: str,
+        change: Callable[[HistoryEntry], HistoryEntry | None],
+    ) -> bool:
+        """Replace one entry by what the pure function `change` makes of it, or remove it for None; whether there was one."""
+        ...
+
+    async def delete_history(
+        self, tenant: str, entity_id: str, attribute: str | None = None, datasets: frozenset[str | None] | None = None
+    ) -> bool:
+        """Remove an evolution, or the entries of one attribute (of these datasets); whether there was anything to remove."""
+        ...
+
+    async def evolutions(
+        self,
+        tenant: str,
+        selectors: Sequence[EntitySelector],
+        limit: int,
+        *,
+        after: str | None = None,
+        descending: bool = False,
+    ) -> list[Evolution]:
+        """The evolutions that one of the selectors matches (all, if there are none), in order of entity id, behind `after`."""
+        ...
+
+    async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
+        """The first `limit` entries of a query, in its order. Raises TooComplexQuery where it takes too long."""
+        ...
+
+    async def scan_history(
+        self, tenant: str, query: HistoryQuery, visit: Callable[[Sequence[HistoryEntry]], bool]
+    ) -> None:
+        """Show all entries of a query (`last_n` is not for this) to `visit`, some at a time, attribute by attribute.
+
+        It ends early when `visit` returns True: it has seen enough. `visit` may be called in another thread.
+        """
         ...
 
     # documents: subscriptions, @contexts, registrations, tenants, delivery states

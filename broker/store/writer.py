@@ -45,6 +45,7 @@ class _Request:
     key: EntityKey
     decide: Decision
     done: asyncio.Future[Change | None]
+    see_expired: bool = False
 
 
 @dataclass(slots=True)
@@ -90,10 +91,13 @@ class EntityWriter:
         return await done
 
     async def write_many(
-        self, tenant: str, requests: Sequence[tuple[str, Decision]]
+        self, tenant: str, requests: Sequence[tuple[str, Decision]], *, see_expired: bool = False
     ) -> list[Change | NgsiLdError | None]:
-        """Commit many decisions, each for itself, in this order; an outcome or error for each."""
-        outcomes = await asyncio.gather(*self._enqueue(tenant, requests), return_exceptions=True)
+        """Commit many decisions, each for itself, in this order; an outcome or error for each.
+
+        With `see_expired` the decisions are given states that have expired, too.
+        """
+        outcomes = await asyncio.gather(*self._enqueue(tenant, requests, see_expired), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, NgsiLdError):
                 raise outcome
@@ -145,12 +149,16 @@ class EntityWriter:
 
     # writing
 
-    def _enqueue(self, tenant: str, requests: Sequence[tuple[str, Decision]]) -> list[asyncio.Future[Change | None]]:
+    def _enqueue(
+        self, tenant: str, requests: Sequence[tuple[str, Decision]], see_expired: bool = False
+    ) -> list[asyncio.Future[Change | None]]:
         self._check_open()
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         loop = asyncio.get_running_loop()
-        queued = [_Request((tenant, entity_id), decide, loop.create_future()) for entity_id, decide in requests]
+        queued = [
+            _Request((tenant, entity_id), decide, loop.create_future(), see_expired) for entity_id, decide in requests
+        ]
         self._writes.extend(queued)
         if queued and (self._writing is None or self._writing.done()):
             self._writing = asyncio.create_task(self._write_batches())
@@ -281,7 +289,7 @@ def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) ->
         stored = current.get(request.key)
         version = 0 if stored is None else stored["version"]
         try:
-            change = request.decide(_alive(stored, lambda: now))
+            change = request.decide(stored if request.see_expired else _alive(stored, lambda: now))
         except Exception as error:  # noqa: BLE001 - it belongs to this request's caller
             plan.outcomes.append(error)
             continue

@@ -160,6 +160,14 @@ class Search:
     def _milliseconds(self) -> int:
         return max(1, int(self._seconds * 1000))
 
+    async def expired(self, now: str, limit: int) -> list[EntityKey]:
+        """The keys of at most `limit` entities that have expired at `now`, or of which an attribute instance has."""
+        moment = microseconds(now)
+        either: list[Filter] = [{"expires": {"$lte": moment}}, {"lapses": {"$lte": moment}}]
+        async with self._bounded():
+            found = self._entities.find({"$or": either}, {"_id": 1}, limit=limit, max_time_ms=self._milliseconds)
+            return [parse_key(document["_id"]) async for document in found]
+
     async def census(self, tenant: str, entity_type: str | None, now: str | None) -> list[TypeCensus]:
         """The types in use, ordered by IRI, with their attributes."""
         wanted: list[Filter] = [tenant_range(tenant)]

@@ -63,6 +63,10 @@ class MongoStore:
         """The types in use, ordered by IRI (only `entity_type`, where given), without entities expired at `now`."""
         return await self._search.census(tenant, entity_type, now)
 
+    async def expired(self, now: str, limit: int) -> list[EntityKey]:
+        """Entities of any tenant that have expired, or of which an attribute instance has."""
+        return await self._search.expired(now, limit)
+
     # the change log
 
     async def changes(self, after: int, limit: int) -> list[Change]:

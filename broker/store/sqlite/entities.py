@@ -11,7 +11,7 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store.protocol import EntityKey, Mutation, VersionConflict
 from broker.store.sqlite import entries, log
-from broker.store.sqlite.catalogue import Catalogue, Traits
+from broker.store.sqlite.catalogue import Catalogue, Traits, canonical_instant
 
 
 class Row(NamedTuple):
@@ -68,6 +68,17 @@ def commit(
     _adjust(connection, "type_sets", type_sets)
     log.append(connection, changes, bodies)
     return changes
+
+
+def expired(connection: sqlite3.Connection, now: str, limit: int) -> list[EntityKey]:
+    """The keys of at most `limit` entities that have expired at `now`, or of which an attribute instance has."""
+    moment = canonical_instant(now)
+    rows = connection.execute(
+        "SELECT tenant, id FROM entities WHERE expires_at <= ?1 "
+        "UNION SELECT tenant, id FROM entities WHERE fades_at <= ?1 LIMIT ?2",
+        (moment, limit),
+    )
+    return [(tenant, entity_id) for tenant, entity_id in rows]
 
 
 def _by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:

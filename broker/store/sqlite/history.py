@@ -1,55 +1,257 @@
-"""Temporal history: one row for each attribute instance at each change (4.5.7, 4.5.8)."""
+"""Temporal history: entries in series, one series for each attribute and datasetId of an evolution (4.5.6 to 4.5.8)."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
-from broker.store.protocol import HistoryEntry
+from broker.store.chronicle import First, times_of, wanted
+from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
+from broker.store.sqlite import evolutions
+from broker.store.sqlite.database import Deadline
 
-_COLUMNS = "tenant, entity_id, sequence, instance_id, attribute, dataset_id, types, recorded_at, deleted, instance"
+STRIDE: Final = 500
+"""Entries that a scan shows at a time."""
+
+Change: TypeAlias = Callable[[HistoryEntry], HistoryEntry | None]
+Visit: TypeAlias = Callable[[Sequence[HistoryEntry]], bool]
+
+_TIMES: Final = {
+    None: "moment",
+    "observedAt": "moment",
+    "createdAt": "created_at",
+    "modifiedAt": "modified_at",
+    "deletedAt": "deleted_at",
+}
+_READ: Final = "instance_id, sequence, recorded_at, deleted, types, instance"
 
 
-def append(connection: sqlite3.Connection, entries: Sequence[HistoryEntry]) -> None:
-    """Add entries; one that is there already is replaced by itself."""
+class _Series(NamedTuple):
+    number: int
+    tenant: str
+    entity_id: str
+    attribute: str
+    dataset: str | None
+
+
+def append(connection: sqlite3.Connection, entries: Sequence[HistoryEntry], news: Sequence[Evolution]) -> None:
+    """Add entries; one that is there already is replaced by itself. Evolutions come from both."""
+    numbers = evolutions.record(connection, entries, news)
+    _insert(connection, numbers, entries)
+
+
+def add(
+    connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool
+) -> bool:
+    """Add a client's entries to one evolution, in place of those of the same series and observedAt."""
+    existed = evolutions.find(connection, evolution.tenant, evolution.entity_id) is not None
+    if not existed and not create:
+        return False
+    numbers = evolutions.record(connection, entries, [evolution], by_client=True)
+    series = _numbers_of_series(connection, numbers, entries)
+    observed = [(entry, times) for entry in entries if (times := times_of(entry)).observed]
     connection.executemany(
-        f"INSERT OR REPLACE INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                entry.tenant,
-                entry.entity_id,
-                entry.sequence,
-                entry.instance_id,
-                entry.attribute,
-                entry.dataset_id,
-                orjson.dumps(entry.types).decode(),
-                entry.recorded_at,
-                entry.deleted,
-                orjson.dumps(entry.instance).decode(),
-            )
-            for entry in entries
-        ],
+        "DELETE FROM history WHERE series = ? AND moment = ? AND observed = 1",
+        [(series[_series_key(numbers, entry)], times.moment) for entry, times in observed],
     )
+    _insert(connection, numbers, entries)
+    return existed
+
+
+def change(
+    connection: sqlite3.Connection, tenant: str, entity_id: str, attribute: str, instance_id: str, changed: Change
+) -> bool:
+    """Replace or remove one entry."""
+    number = evolutions.find(connection, tenant, entity_id)
+    if number is None:
+        return False
+    for series in _all_series(connection, tenant, entity_id, number):
+        if series.attribute != attribute:
+            continue
+        row = connection.execute(
+            f"SELECT {_READ}, moment FROM history WHERE series = ? AND instance_id = ?", (series.number, instance_id)
+        ).fetchone()
+        if row is not None:
+            connection.execute(
+                "DELETE FROM history WHERE series = ? AND moment = ? AND sequence = ? AND instance_id = ?",
+                (series.number, row[6], row[1], instance_id),
+            )
+            replacement = changed(_entry(series, row))
+            if replacement is not None:
+                _insert(connection, {(tenant, entity_id): number}, [replacement])
+            return True
+    return False
+
+
+def delete(
+    connection: sqlite3.Connection,
+    tenant: str,
+    entity_id: str,
+    attribute: str | None,
+    datasets: frozenset[str | None] | None,
+) -> bool:
+    """Remove an evolution, or an attribute of it; whether there was anything to remove."""
+    number = evolutions.find(connection, tenant, entity_id)
+    if number is None:
+        return False
+    removed = 0
+    for series in _all_series(connection, tenant, entity_id, number):
+        if attribute is None or (
+            series.attribute == attribute and (datasets is None or series.dataset in datasets)
+        ):
+            removed += connection.execute("DELETE FROM history WHERE series = ?", (series.number,)).rowcount
+            connection.execute("DELETE FROM series WHERE no = ?", (series.number,))
+    if attribute is None:
+        evolutions.remove(connection, number, tenant, entity_id)
+        return True
+    return removed > 0
 
 
 def read(connection: sqlite3.Connection, tenant: str, entity_id: str) -> list[HistoryEntry]:
     """All entries of one entity in order of sequence."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM history WHERE tenant = ? AND entity_id = ? ORDER BY sequence, instance_id",
-        (tenant, entity_id),
-    )
-    return [
-        HistoryEntry(
-            tenant=row[0],
-            entity_id=row[1],
-            types=tuple(orjson.loads(row[6])),
-            attribute=row[4],
-            dataset_id=row[5],
-            instance_id=row[3],
-            sequence=row[2],
-            recorded_at=row[7],
-            deleted=bool(row[8]),
-            instance=orjson.loads(row[9]),
-        )
-        for row in rows
+    found = [
+        _entry(series, row)
+        for series in _series_of(connection, tenant, HistoryQuery((Span(entity_id),)), Span(entity_id))
+        for row in connection.execute(f"SELECT {_READ} FROM history WHERE series = ?", (series.number,))
     ]
+    return sorted(found, key=lambda entry: (entry.sequence, entry.instance_id))
+
+
+def first(
+    connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: HistoryQuery, limit: int
+) -> list[HistoryEntry]:
+    """The first `limit` entries of a query."""
+    best = First(query, limit)
+    each = limit if query.last_n is None else min(limit, query.last_n)
+    direction = "DESC" if query.newest_first else "ASC"
+    order = f"ORDER BY {_TIMES[query.time]} {direction}, sequence {direction}, instance_id {direction} LIMIT ?"
+    for entity_id, spans in groupby(sorted(query.spans, key=lambda span: span.entity_id), lambda span: span.entity_id):
+        stretches = list(spans)
+        of_entity = _series_of(connection, tenant, query, Span(entity_id))
+        for _, group in groupby(of_entity, lambda series: series.attribute):
+            deadline.check()
+            found = []
+            for series in group:
+                for span in stretches:
+                    condition, values = _condition(query, series, span, best.bound)
+                    rows = connection.execute(
+                        f"SELECT {_READ} FROM history WHERE {condition} {order}", [*values, each]
+                    )
+                    found.append([_entry(series, row) for row in rows])
+            best.offer(found)
+    return best.found
+
+
+def scan(connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: HistoryQuery, visit: Visit) -> None:
+    """Show all entries of a query to `visit`, until it has seen enough."""
+    for span in query.spans:
+        for series in _series_of(connection, tenant, query, span):
+            condition, values = _condition(query, series, span, None)
+            rows = connection.execute(f"SELECT {_READ} FROM history WHERE {condition}", values)
+            while stride := rows.fetchmany(STRIDE):
+                deadline.check()
+                if visit([_entry(series, row) for row in stride]):
+                    return
+
+
+def _condition(query: HistoryQuery, series: _Series, span: Span, bound: str | None) -> tuple[str, list[Any]]:
+    column = _TIMES[query.time]
+    conditions, values = ["series = ?"], [series.number]
+    limits = [(">=", span.start), ("<", span.end), (">=" if query.newest_first else "<=", bound)]
+    for operator, limit in limits:
+        if limit is not None:
+            conditions.append(f"{column} {operator} ?")
+            values.append(limit)  # type: ignore[arg-type]
+    if query.time == "observedAt":
+        conditions.append("observed = 1")
+    elif query.time == "deletedAt":
+        conditions.append("deleted_at IS NOT NULL")
+    return " AND ".join(conditions), values
+
+
+def _series_of(connection: sqlite3.Connection, tenant: str, query: HistoryQuery, span: Span) -> list[_Series]:
+    """The series of an entity that a query is about, ordered by attribute."""
+    number = evolutions.find(connection, tenant, span.entity_id)
+    if number is None:
+        return []
+    return [
+        series
+        for series in _all_series(connection, tenant, span.entity_id, number)
+        if wanted(query, series.attribute, series.dataset)
+    ]
+
+
+def _all_series(connection: sqlite3.Connection, tenant: str, entity_id: str, evolution: int) -> Iterator[_Series]:
+    rows = connection.execute(
+        "SELECT no, attribute, dataset FROM series WHERE evolution = ? ORDER BY attribute, dataset", (evolution,)
+    ).fetchall()
+    for number, attribute, dataset in rows:
+        yield _Series(number, tenant, entity_id, attribute, dataset or None)
+
+
+def _entry(series: _Series, row: Sequence[Any]) -> HistoryEntry:
+    return HistoryEntry(
+        tenant=series.tenant,
+        entity_id=series.entity_id,
+        types=tuple(orjson.loads(row[4])),
+        attribute=series.attribute,
+        dataset_id=series.dataset,
+        instance_id=row[0],
+        sequence=row[1],
+        recorded_at=row[2],
+        deleted=bool(row[3]),
+        instance=orjson.loads(row[5]),
+    )
+
+
+_Key: TypeAlias = tuple[int, str, str]
+
+
+def _series_key(numbers: dict[tuple[str, str], int], entry: HistoryEntry) -> _Key:
+    return numbers[entry.tenant, entry.entity_id], entry.attribute, entry.dataset_id or ""
+
+
+def _numbers_of_series(
+    connection: sqlite3.Connection, numbers: dict[tuple[str, str], int], entries: Sequence[HistoryEntry]
+) -> dict[_Key, int]:
+    """The numbers of the entries' series; those that are missing are made."""
+    found: dict[_Key, int] = {}
+    for key in dict.fromkeys(_series_key(numbers, entry) for entry in entries):
+        row = connection.execute(
+            "SELECT no FROM series WHERE evolution = ? AND attribute = ? AND dataset = ?", key
+        ).fetchone()
+        if row is None:
+            cursor = connection.execute("INSERT INTO series (evolution, attribute, dataset) VALUES (?, ?, ?)", key)
+            assert cursor.lastrowid is not None
+            found[key] = cursor.lastrowid
+        else:
+            found[key] = row[0]
+    return found
+
+
+def _insert(
+    connection: sqlite3.Connection, numbers: dict[tuple[str, str], int], entries: Sequence[HistoryEntry]
+) -> None:
+    series = _numbers_of_series(connection, numbers, entries)
+    rows = []
+    for entry in entries:
+        times = times_of(entry)
+        rows.append(
+            (
+                series[_series_key(numbers, entry)],
+                times.moment,
+                entry.sequence,
+                entry.instance_id,
+                times.observed,
+                times.created_at,
+                times.modified_at,
+                times.deleted_at,
+                entry.deleted,
+                entry.recorded_at,
+                orjson.dumps(entry.types).decode(),
+                orjson.dumps(entry.instance).decode(),
+            )
+        )
+    connection.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

@@ -65,6 +65,8 @@ CREATE INDEX entities_by_shape ON entities (shape);
 CREATE INDEX entities_by_scope ON entities (scope_set) WHERE scope_set IS NOT NULL;
 CREATE INDEX entities_by_expiry ON entities (tenant, expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX entities_by_fading ON entities (tenant, fades_at) WHERE fades_at IS NOT NULL;
+CREATE INDEX entities_to_remove ON entities (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX entities_to_trim ON entities (fades_at) WHERE fades_at IS NOT NULL;
 
 -- Geometries by bounding box. A layer is one GeoProperty of one tenant; as a dimension of its own ([no, no + 0.5])
 -- it keeps the boxes of one layer together.
@@ -116,18 +118,50 @@ CREATE TABLE cursors (
     sequence  INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE history (
+-- Temporal history. A series is what one attribute (IRI, or "scope") with one datasetId was over time. Entries lie in the
+-- order of their moment, observedAt or else modifiedAt, so that a stretch of time is one piece of the table.
+
+CREATE TABLE evolutions (
+    no           INTEGER PRIMARY KEY,
     tenant       TEXT NOT NULL,
-    entity_id    TEXT NOT NULL,
+    id           TEXT NOT NULL,
+    types        TEXT NOT NULL,                -- JSON: [type IRI, ...]: all that the entity ever had
+    created_at   TEXT NOT NULL,
+    modified_at  TEXT NOT NULL,
+    deleted_at   TEXT,
+    UNIQUE (tenant, id)
+);
+
+CREATE TABLE evolution_types (
+    tenant     TEXT NOT NULL,
+    type       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    evolution  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, type, id)
+) WITHOUT ROWID;
+
+CREATE TABLE series (
+    no         INTEGER PRIMARY KEY,
+    evolution  INTEGER NOT NULL,
+    attribute  TEXT NOT NULL,
+    dataset    TEXT NOT NULL,                  -- '' for the default instance
+    UNIQUE (evolution, attribute, dataset)
+);
+
+CREATE TABLE history (
+    series       INTEGER NOT NULL,
+    moment       TEXT NOT NULL,                -- canonical, as are the other times
     sequence     INTEGER NOT NULL,
     instance_id  TEXT NOT NULL,
-    attribute    TEXT NOT NULL,
-    dataset_id   TEXT,
-    types        TEXT NOT NULL,                -- JSON
-    recorded_at  TEXT NOT NULL,
+    observed     INTEGER NOT NULL,             -- whether the moment is an observedAt
+    created_at   TEXT NOT NULL,
+    modified_at  TEXT NOT NULL,
+    deleted_at   TEXT,
     deleted      INTEGER NOT NULL,
+    recorded_at  TEXT NOT NULL,
+    types        TEXT NOT NULL,                -- JSON
     instance     TEXT NOT NULL,                -- JSON
-    PRIMARY KEY (tenant, entity_id, sequence, instance_id)
+    PRIMARY KEY (series, moment, sequence, instance_id)
 ) WITHOUT ROWID;
 
 CREATE TABLE documents (

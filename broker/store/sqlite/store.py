@@ -3,15 +3,25 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
-from broker.query.ast import EntityQuery
-from broker.store.protocol import EntityKey, Finding, HistoryEntry, Mutation, Page, TypeCensus, Window
-from broker.store.sqlite import census, documents, entities, examination, history, learning, log, search
+from broker.query.ast import EntityQuery, EntitySelector
+from broker.store.protocol import (
+    EntityKey,
+    Evolution,
+    Finding,
+    HistoryEntry,
+    HistoryQuery,
+    Mutation,
+    Page,
+    TypeCensus,
+    Window,
+)
+from broker.store.sqlite import census, documents, entities, evolutions, examination, history, learning, log, search
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
 from broker.store.sqlite.learning import Demand, Effort
@@ -107,6 +117,10 @@ class SqliteStore:
         return await self._database.search(
             lambda c, _: census.take(c, tenant, entity_type, now), "counting types", self._query_seconds
         )
+
+    async def expired(self, now: str, limit: int) -> list[EntityKey]:
+        """Entities of any tenant that have expired, or of which an attribute instance has."""
+        return await self._database.read(lambda c: entities.expired(c, now, limit), "listing expired entities")
 
     # indexes of values
 
@@ -212,11 +226,13 @@ class SqliteStore:
 
     # temporal history
 
-    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+    async def append_history(
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+    ) -> None:
         """Add entries and set the recorder's cursor in the same commit."""
 
         def job(connection: sqlite3.Connection) -> None:
-            history.append(connection, entries)
+            history.append(connection, entries, evolutions)
             log.save_cursors(connection, dict([cursor]))
 
         await self._database.write(job, "writing history")
@@ -225,6 +241,65 @@ class SqliteStore:
         """All entries of one entity, in order of sequence."""
         return await self._database.search(
             lambda c, _: history.read(c, tenant, entity_id), "reading history", self._query_seconds
+        )
+
+    async def add_history(self, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
+        """Add a client's entries to one evolution, durably; whether it was there before."""
+        return await self._database.write(
+            lambda c: history.add(c, evolution, entries, create=create), "writing history"
+        )
+
+    async def change_history(
+        self,
+        tenant: str,
+        entity_id: str,
+        attribute: str,
+        instance_id: str,
+        change: Callable[[HistoryEntry], HistoryEntry | None],
+    ) -> bool:
+        """Replace or remove one entry; whether there was one."""
+        return await self._database.write(
+            lambda c: history.change(c, tenant, entity_id, attribute, instance_id, change), "changing history"
+        )
+
+    async def delete_history(
+        self, tenant: str, entity_id: str, attribute: str | None = None, datasets: frozenset[str | None] | None = None
+    ) -> bool:
+        """Remove an evolution, or the entries of one attribute; whether there was anything to remove."""
+        return await self._database.write(
+            lambda c: history.delete(c, tenant, entity_id, attribute, datasets), "deleting history"
+        )
+
+    async def evolutions(
+        self,
+        tenant: str,
+        selectors: Sequence[EntitySelector],
+        limit: int,
+        *,
+        after: str | None = None,
+        descending: bool = False,
+    ) -> list[Evolution]:
+        """The evolutions that one of the selectors matches, in order of id. Raises TooComplexQuery."""
+        return await self._database.search(
+            lambda c, deadline: evolutions.listing(c, deadline, tenant, selectors, limit, after, descending),
+            "listing evolutions",
+            self._query_seconds,
+        )
+
+    async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
+        """The first `limit` entries of a query, in its order. Raises TooComplexQuery."""
+        return await self._database.search(
+            lambda c, deadline: history.first(c, deadline, tenant, query, limit),
+            "reading history",
+            self._query_seconds,
+        )
+
+    async def scan_history(
+        self, tenant: str, query: HistoryQuery, visit: Callable[[Sequence[HistoryEntry]], bool]
+    ) -> None:
+        """Show all entries of a query to `visit` until it has seen enough. Raises TooComplexQuery."""
+        await self._database.search(
+            lambda c, deadline: history.scan(c, deadline, tenant, query, visit), "reading history", self._query_seconds
         )
 
     # documents

@@ -21,6 +21,7 @@ from mongod import die_with_parent, free_port
 
 from broker.app import make_store
 from broker.settings import parse_store
+from broker.temporal.recorder import Recorder
 
 KILLS = int(os.environ.get("TSUNAGU_KILLS", "3"))
 CLIENTS = 16
@@ -193,6 +194,11 @@ async def _check_log_and_history(store_url: str, load: Load) -> None:
     store = make_store(parse_store(store_url))
     await store.open()
     try:
+        recorder = Recorder(store)
+        recording = asyncio.create_task(recorder.run())
+        await recorder.caught_up(await store.head(), timeout=60)
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
         logged: dict[str, list[int]] = defaultdict(list)
         after = 0
         while changes := await store.changes(after, 1000):

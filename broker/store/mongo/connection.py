@@ -28,6 +28,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from broker.errors import InternalError, NgsiLdError, StoreUnavailable
+from broker.store.cancellation import check_cancelled
 from broker.store.protocol import OutcomeUnknown
 
 Document: TypeAlias = dict[str, Any]
@@ -68,6 +69,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     ],
     "changes": [],
     "history": [],
+    "evolutions": [IndexModel([("types", ASCENDING), ("_id", ASCENDING)], name="types")],
     "documents": [
         IndexModel([("kind", ASCENDING), ("number", ASCENDING)], name="kind"),
         IndexModel([("kind", ASCENDING), ("tenant", ASCENDING), ("number", ASCENDING)], name="tenant"),
@@ -228,11 +230,12 @@ class Connection:
 
     @asynccontextmanager
     async def translated(self, doing: str) -> AsyncIterator[None]:
-        """Let no exception of the driver out: StoreUnavailable or InternalError instead."""
+        """Let no exception of the driver out: StoreUnavailable or InternalError instead. Nor let it swallow a cancellation."""
         try:
             yield
         except (PyMongoError, BSONError) as error:
             raise meaning(error, doing) from error
+        check_cancelled()
 
     async def transact(self, work: Callable[[Session], Awaitable[T]], doing: str) -> T:
         """Do `work` in one transaction, again from the start while other writers are in its way; durable when it returns.

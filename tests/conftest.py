@@ -9,7 +9,9 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from mongod import Mongod, MongodMissing, do_without, given_uri, running_mongod
 from mosquitto import Credentials, MqttBroker, MqttBrokerMissing, running_mqtt_broker
 from pymongo import MongoClient
@@ -17,6 +19,15 @@ from pymongo import MongoClient
 from broker.store.mongo.store import MongoStore
 from broker.store.protocol import Store
 from broker.store.sqlite.store import SqliteStore
+
+# No example is too slow on a busy machine; in CI the examples are the same each time, so that a red run means a change.
+hypothesis.settings.register_profile(
+    "tsunagu",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("CI", "").lower() in {"1", "true"},
+)
+hypothesis.settings.load_profile("tsunagu")
 
 SHARED_DATABASE = f"tsunagu_test_{os.getpid()}"
 

@@ -109,7 +109,7 @@ def sites(tmp_path: Path) -> Path:
 def test_import_reports_repairs_and_quarantine_and_exits_0(tmp_path: Path, sites: Path) -> None:
     done = tsunagu("import", "--dry-run", "--report", "report.json", str(sites), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Dry run. 3 rows: 1 as they are, 1 repaired, 1 quarantined; 2 entities, nothing sent." in done.stdout
+    assert "Dry run, nothing sent. 3 rows: 1 as they are, 1 repaired, 1 quarantined; 2 entities." in done.stdout
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert report["counts"]["quarantined"] == 1
     assert report["files"][0]["quarantine"][0]["record"]["名称"] == "北公民館"

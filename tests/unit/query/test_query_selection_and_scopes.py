@@ -45,9 +45,7 @@ def test_4_17_a_bare_conjunction_and_blanks_are_tolerated() -> None:
     assert types("https://ngsi-ld-test-suite/context#Building") == (("https://ngsi-ld-test-suite/context#Building",),)
 
 
-@pytest.mark.parametrize(
-    "text", ["", ",", "Building,", "(Home", "Home)", "()", "(Home|)", "((Home)", "(A)B", "A B"]
-)
+@pytest.mark.parametrize("text", ["", ",", "Building,", "(Home", "Home)", "()", "(Home|)", "((Home)", "(A)B", "A B"])
 def test_4_17_errors_say_where(text: str) -> None:
     with pytest.raises(BadRequestData, match=r"^type: .* at character \d+$"):
         types(text)

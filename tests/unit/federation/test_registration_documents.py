@@ -16,11 +16,18 @@ WHOLE = given(
     registrationName="Parking",
     description="All of it",
     information=[
-        {"entities": [{"id": VEHICLE, "type": "Vehicle"}], "propertyNames": ["speed"], "relationshipNames": ["parkedAt"]},
+        {
+            "entities": [{"id": VEHICLE, "type": "Vehicle"}],
+            "propertyNames": ["speed"],
+            "relationshipNames": ["parkedAt"],
+        },
         {"entities": [{"idPattern": ".*downtown$", "type": ["Parking", "Garage"]}]},
     ],
     contextSourceAlias="source-1",
-    contextSourceInfo=[{"key": "Authorization", "value": "urn:ngsi-ld:request"}, {"key": "accept", "value": "application/json"}],
+    contextSourceInfo=[
+        {"key": "Authorization", "value": "urn:ngsi-ld:request"},
+        {"key": "accept", "value": "application/json"},
+    ],
     tenant="city",
     mode="inclusive",
     operations=["retrieveOps", "createEntity"],

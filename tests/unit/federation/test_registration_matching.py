@@ -6,7 +6,7 @@ import pytest
 from registration_samples import VEHICLE, about, iri, registration
 
 from broker.errors import BadRequestData
-from broker.federation.intervals import parse_temporal_query
+from broker.federation.intervals import parse_period
 from broker.federation.matching import RegistrationQuery, matching_information, may_contain, parse_csf
 from broker.jsonld.terms import CORE
 from broker.query.ast import EntitySelector
@@ -75,7 +75,10 @@ def test_5_12_attribute_names_match_properties_and_relationships_together(
 
 
 def test_5_12_entities_and_attributes_must_match_in_one_element() -> None:
-    information = [*about({"type": "Vehicle"}, propertyNames=["speed"]), *about({"type": "Bus"}, propertyNames=["line"])]
+    information = [
+        *about({"type": "Vehicle"}, propertyNames=["speed"]),
+        *about({"type": "Bus"}, propertyNames=["line"]),
+    ]
     query = RegistrationQuery(selectors=(select("Bus"),), attributes=frozenset({iri("line")}))
     assert matching_information(query, registration(information=information)) == (1,)
     query = RegistrationQuery(selectors=(select("Bus"),), attributes=frozenset({iri("speed")}))
@@ -122,7 +125,7 @@ def test_5_12_a_source_that_was_encountered_already_does_not_match() -> None:
     ],
 )
 def test_5_10_2_4_a_temporal_query_is_held_against_the_interval(query: dict[str, str], expected: bool) -> None:
-    asked = RegistrationQuery(temporal=parse_temporal_query(query))
+    asked = RegistrationQuery(temporal=parse_period(query))
     interval = {"startAt": "2020-01-01T00:00:00Z", "endAt": "2021-01-01T00:00:00Z"}
     assert matches(asked, observationInterval=interval) is expected
 
@@ -131,14 +134,14 @@ def test_5_10_2_4_created_modified_and_deleted_times_are_about_the_management_in
     open_ended = {"startAt": "2020-01-01T00:00:00Z"}
     for name in ("createdAt", "modifiedAt", "deletedAt"):
         query = {"timerel": "after", "timeAt": "2030-01-01T00:00:00Z", "timeproperty": name}
-        asked = RegistrationQuery(temporal=parse_temporal_query(query))
+        asked = RegistrationQuery(temporal=parse_period(query))
         assert matches(asked, managementInterval=open_ended)
         assert not matches(asked, observationInterval=open_ended)
 
 
 def test_5_9_1_sources_of_latest_and_of_temporal_information_are_kept_apart() -> None:
     latest = RegistrationQuery()
-    temporal = RegistrationQuery(temporal=parse_temporal_query({"timerel": "after", "timeAt": "2020-01-01T00:00:00Z"}))
+    temporal = RegistrationQuery(temporal=parse_period({"timerel": "after", "timeAt": "2020-01-01T00:00:00Z"}))
     assert matches(latest)
     assert not matches(temporal)
     assert not matches(latest, managementInterval={"startAt": "2020-01-01T00:00:00Z"})
@@ -152,14 +155,14 @@ def test_5_9_1_sources_of_latest_and_of_temporal_information_are_kept_apart() ->
         {"timerel": "before"},
         {"timerel": "before", "timeAt": "x"},
         {"timerel": "between", "timeAt": "2020-01-01T00:00:00Z"},
-        {"timerel": "between", "timeAt": "2020-01-01T00:00:00Z", "endTimeAt": "2019-01-01T00:00:00Z"},
+        {"timeproperty": "observedAt"},
         {"timerel": "before", "timeAt": "2020-01-01T00:00:00Z", "endTimeAt": "2021-01-01T00:00:00Z"},
         {"timerel": "before", "timeAt": "2020-01-01T00:00:00Z", "timeproperty": "speed"},
     ],
 )
 def test_4_11_a_temporal_query_that_is_none_is_refused(query: dict[str, Any]) -> None:
-    with pytest.raises(BadRequestData, match="(?i)time"):
-        parse_temporal_query(query)
+    with pytest.raises(BadRequestData, match=r"(?i)time"):
+        parse_period(query)
 
 
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 4], [0, 0]]]}
@@ -221,7 +224,7 @@ def test_5_10_2_4_a_scope_query_is_held_against_the_scope() -> None:
         ('registrationName~="^Park";contextSourceAlias', True),
         ("refreshRate", False),
         ('id=="urn:ngsi-ld:ContextSourceRegistration:1"', True),
-        ('expiresAt>2029-01-01T00:00:00Z', True),
+        ("expiresAt>2029-01-01T00:00:00Z", True),
         ("speed", False),
     ],
 )

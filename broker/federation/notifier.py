@@ -1,0 +1,348 @@
+"""Tells subscribers of changes of the registrations that they asked for (5.11.7).
+
+Nothing is kept for each change. What a subscriber was told last is on record (broker.federation.subscriber), and what it is owed
+follows from that and from the registrations themselves. So an acknowledged registration needs no further write to be notified at
+least once, also after a crash. A crash between a delivery and its record makes that notification go out again, with the same id.
+A registration that was told of is kept when it is deleted, as a document of kind FORMER, until all who have to know it know.
+
+What a crash can lose: counts of failed attempts since the last record, and with it how long to pause before the next attempt.
+
+Decisions where the standard leaves room:
+
+* Where nothing matches there is no notification, neither at first nor at the end of a period (as in 5.8.6).
+* Several changes of a registration that a receiver was not told of yet become one notification of the last state.
+* Each change of a subscription starts it anew: all that matches is `newlyMatching` (5.11.3.4).
+* A periodic notification has the trigger reason `newlyMatching` too: it tells what matches, not what changed.
+* Throttling, cooldown and timeouts hold as for other subscriptions (5.2.12, 5.2.15).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from broker import metrics
+from broker.delivery.alarms import Alarms
+from broker.delivery.carrier import AttemptFailed
+from broker.delivery.course import pause_after
+from broker.delivery.dispatcher import SHORTEST_PERIOD
+from broker.delivery.endpoint import Endpoint
+from broker.delivery.mqtt import MqttError, MqttPublisher
+from broker.delivery.payload import Message
+from broker.delivery.subscription import SubscriptionKey
+from broker.delivery.tally import Tally
+from broker.egress.http import EgressError, OutboundHttp
+from broker.errors import NgsiLdError, StoreUnavailable
+from broker.federation.notice import Notice, make_message
+from broker.federation.registration import Registration, compile_registration
+from broker.federation.subscriber import Subscriber
+from broker.federation.subscription import RegistrationSubscription, compile_registration_subscription
+from broker.model.entity import JsonObject
+from broker.model.instants import parse_instant
+from broker.store.protocol import Store
+
+if TYPE_CHECKING:
+    from broker.contexts.library import ContextLibrary
+
+SUBSCRIPTIONS: Final = "registrationSubscription"
+STATES: Final = "registrationDelivery"
+FORMER: Final = "formerRegistration"
+"""Kinds of documents: the subscriptions, what each subscriber was told, and registrations that are gone."""
+SIDE_BY_SIDE: Final = 8
+"""Notifications under way to one receiver at the same time."""
+HEAD_START: Final = 4
+"""Failures that the first one counts as. Registrations change rarely, so that its retry may wait for some 12 to 16 seconds."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class RegistrationNotifier:
+    """See the module. `find` and `registrations` give the registrations that are in force."""
+
+    def __init__(
+        self,
+        store: Store,
+        contexts: "ContextLibrary",
+        http: OutboundHttp,
+        mqtt: MqttPublisher,
+        now: Callable[[], str],
+        find: Callable[[str, str], Registration | None],
+        registrations: Callable[[str], list[Registration]],
+    ) -> None:
+        self._store = store
+        self._contexts = contexts
+        self._http = http
+        self._mqtt = mqtt
+        self._now = now
+        self._find = find
+        self._registrations = registrations
+        self._subscribers: dict[SubscriptionKey, Subscriber] = {}
+        self._former: dict[tuple[str, str], Registration] = {}
+        self._tasks: dict[SubscriptionKey, asyncio.Task[None]] = {}
+        self._alarms = Alarms()
+        self._lanes: WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = WeakValueDictionary()
+        self._changing: WeakValueDictionary[SubscriptionKey, asyncio.Lock] = WeakValueDictionary()
+
+    # --- life
+
+    async def start(self) -> None:
+        """Take up every subscription where it was left, once the registrations are there."""
+        states = {(tenant, key): body for tenant, key, body in await self._store.list_documents(STATES)}
+        for tenant, registration_id, document in await self._store.list_documents(FORMER):
+            self._former[tenant, registration_id] = compile_registration(tenant, document)
+        for tenant, subscription_id, document in await self._store.list_documents(SUBSCRIPTIONS):
+            state = states.pop((tenant, subscription_id), {})
+            try:
+                subscription = compile_registration_subscription(tenant, document)
+            except NgsiLdError as error:
+                # Only if a later version reads subscriptions more strictly: the others must work all the same.
+                _LOG.error("a stored subscription is not valid", extra={"id": subscription_id, "detail": error.detail})
+                continue
+            self._subscribers[subscription.key] = Subscriber.restored(subscription, state, self._registrations(tenant))
+        for key in states:
+            await self._store.delete_document(STATES, *key)
+        for former in list(self._former):
+            await self._forget_former(*former)
+        for subscriber in self._subscribers.values():
+            self._run(subscriber, subscriber.tally.last_notification)
+
+    async def stop(self) -> None:
+        """Break off what is under way; it stays owed."""
+        self._alarms.close()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- subscriptions come, change and go
+
+    def changing(self, tenant: str, subscription_id: str) -> asyncio.Lock:
+        """The lock to hold while a stored subscription is read, changed and written back."""
+        return self._changing.setdefault((tenant, subscription_id), asyncio.Lock())
+
+    async def put(self, tenant: str, document: JsonObject) -> None:
+        """A subscription was created or changed: its stored document. Everything that matches is told."""
+        subscription = compile_registration_subscription(tenant, document)
+        subscriber = self._subscribers.get(subscription.key)
+        if subscriber is None:
+            subscriber = self._subscribers[subscription.key] = Subscriber(subscription)
+        await self._halt(subscription.key)
+        told = tuple(subscriber.told)
+        subscriber.begin_again(subscription, self._registrations(tenant))
+        for registration_id in told:
+            await self._forget_former(tenant, registration_id)
+        self._run(subscriber, None)
+
+    async def remove(self, tenant: str, subscription_id: str) -> None:
+        """A subscription was deleted: nothing more is sent under it, its counts are forgotten."""
+        key = tenant, subscription_id
+        subscriber = self._subscribers.pop(key, None)
+        await self._halt(key)
+        await self._store.delete_document(STATES, tenant, subscription_id)
+        for registration_id in () if subscriber is None else tuple(subscriber.told):
+            await self._forget_former(tenant, registration_id)
+
+    def tally(self, tenant: str, subscription_id: str) -> Tally:
+        """The counts of a subscription's notifications, as of this moment."""
+        subscriber = self._subscribers.get((tenant, subscription_id))
+        return Tally() if subscriber is None else subscriber.tally
+
+    # --- registrations come, change and go
+
+    def changed(self, tenant: str, registration_id: str) -> None:
+        """A registration was created or changed."""
+        registration = self._find(tenant, registration_id)
+        for subscriber in self._of(tenant):
+            subscriber.look(registration_id, registration)
+            self._nudge(subscriber)
+
+    async def keep(self, registration: Registration) -> None:
+        """A registration is about to be deleted: put it on record for those who know of it. `deleted` has to follow."""
+        tenant, registration_id = registration.tenant, registration.id
+        self._former[tenant, registration_id] = registration
+        if any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
+            await self._store.put_document(FORMER, tenant, registration_id, registration.document)
+
+    async def deleted(self, tenant: str, registration_id: str) -> None:
+        """The registration that was kept is gone."""
+        self.changed(tenant, registration_id)
+        await self._forget_former(tenant, registration_id)
+
+    def _of(self, tenant: str) -> Iterator[Subscriber]:
+        """The subscribers of a tenant."""
+        for (owner, _), subscriber in self._subscribers.items():
+            if owner == tenant:
+                yield subscriber
+
+    async def _forget_former(self, tenant: str, registration_id: str) -> None:
+        """Let go of a deleted registration that is there again, or of which everybody knows."""
+        if (tenant, registration_id) not in self._former:
+            return
+        present = self._find(tenant, registration_id) is not None
+        if present or not any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
+            del self._former[tenant, registration_id]
+            try:
+                await self._store.delete_document(FORMER, tenant, registration_id)
+            except StoreUnavailable as error:  # it stays until the next start, which has no use for it either
+                _LOG.warning("a former registration is kept", extra={"id": registration_id, "detail": error.detail})
+
+    # --- notifications go out
+
+    def _run(self, subscriber: Subscriber, last: str | None) -> None:
+        """Begin to serve a subscriber: at once, or period after period, the first of which began at the instant `last`."""
+        interval, key = subscriber.subscription.subscription.interval, subscriber.subscription.key
+        if interval is None:
+            self._nudge(subscriber)
+            return
+        if not self._is_active(subscriber.subscription):
+            return
+        period = max(interval, SHORTEST_PERIOD)
+        first = 0.0
+        if last is not None:
+            ago = (parse_instant(self._now()) - parse_instant(last)).total_seconds()
+            first = min(max(period - ago, 0.0), period)
+
+        def tick() -> None:
+            if not self._is_active(subscriber.subscription):
+                self._alarms.cancel(key)
+                return
+            subscriber.due = True
+            self._nudge(subscriber)
+
+        self._alarms.repeat(key, first, period, tick)
+
+    async def _halt(self, key: SubscriptionKey) -> None:
+        self._alarms.cancel(key)
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _is_active(self, subscription: RegistrationSubscription) -> bool:
+        return subscription.subscription.status(self._now()) == "active"
+
+    def _nudge(self, subscriber: Subscriber) -> None:
+        """Send what is owed, unless that is going on already."""
+        key = subscriber.subscription.key
+        under_way = key in self._tasks and not self._tasks[key].done()
+        if under_way or not subscriber.is_outstanding or not self._is_active(subscriber.subscription):
+            return
+        task = self._tasks[key] = asyncio.create_task(self._serve(subscriber))
+
+        def done(ended: asyncio.Task[None]) -> None:
+            if self._tasks.get(key) is ended:
+                del self._tasks[key]
+            if not ended.cancelled() and (error := ended.exception()) is not None:
+                _LOG.critical("notifications of registrations came to a stop", exc_info=error)
+
+        task.add_done_callback(done)
+
+    async def _serve(self, subscriber: Subscriber) -> None:
+        """Send one notification after the other until nothing is owed."""
+        clock = asyncio.get_running_loop().time
+        subscription = subscriber.subscription
+        while subscriber.is_outstanding:
+            await asyncio.sleep(max(0.0, subscriber.ready_at - clock()))
+            if not self._is_active(subscription):
+                return
+            notice = self._next(subscriber)
+            if notice is None:
+                continue
+            failure: AttemptFailed | None = None
+            async with self._lane(subscription.endpoint):
+                try:
+                    await self._send(subscriber, notice)
+                except AttemptFailed as failed:
+                    failure = failed
+                finally:
+                    subscriber.flying = frozenset()
+            pause = subscription.subscription.throttling or 0.0
+            if failure is None:
+                subscriber.failures = 0
+                subscriber.tally.succeeded(self._now())
+                self._settle(subscriber, notice)
+            else:
+                subscriber.failures += 1
+                subscriber.tally.failed(self._now(), str(failure))
+                subscriber.due = subscriber.is_periodic
+                pause = max(pause, subscription.endpoint.cooldown, pause_after(HEAD_START + subscriber.failures))
+            subscriber.ready_at = clock() + pause
+            await self._save(subscriber, notice)
+
+    def _next(self, subscriber: Subscriber) -> Notice | None:
+        """What goes out next, made of the registrations as they are at this moment."""
+        tenant = subscriber.subscription.subscription.tenant
+        if subscriber.is_periodic:
+            subscriber.due = False
+            matching = tuple(filter(subscriber.matches, self._registrations(tenant)))
+            return Notice("newlyMatching", matching, self._now()) if matching else None
+        owed = subscriber.next_told()
+        if owed is None:
+            return None
+        reason, ids = owed
+        found: list[Registration] = []
+        for registration_id in ids:
+            registration = self._find(tenant, registration_id) or self._former.get((tenant, registration_id))
+            if registration is None:
+                subscriber.forget(registration_id)
+            else:
+                found.append(registration)
+        subscriber.flying = frozenset(registration.id for registration in found)
+        return Notice(reason, tuple(found)) if found else None
+
+    async def _send(self, subscriber: Subscriber, notice: Notice) -> None:
+        """Compose a notification and send it once. Raises AttemptFailed."""
+        subscription = subscriber.subscription
+        endpoint, now, started = subscription.endpoint, self._now(), time.perf_counter()
+        subscriber.tally.sent(now)
+        delivered = False
+        try:
+            context = await self._contexts.resolve(subscription.subscription.context)
+            await self._post(endpoint, make_message(subscription, notice, context.names, context.payload, now))
+            delivered = True
+        except EgressError as error:
+            raise AttemptFailed(f"{error.reason}: {error.message}") from error
+        except MqttError as error:
+            raise AttemptFailed(str(error)) from error
+        except NgsiLdError as error:  # the @context cannot be had
+            raise AttemptFailed(f"not composed: {error.detail}") from error
+        except AttemptFailed:
+            raise
+        except Exception as error:
+            # A fault in one notification must not end those of the subscription.
+            _LOG.exception("a notification cannot be composed", extra={"subscription": subscription.subscription.id})
+            raise AttemptFailed(f"not composed: {type(error).__name__}") from error
+        finally:
+            metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
+
+    async def _post(self, endpoint: Endpoint, message: Message) -> None:
+        if endpoint.mqtt is not None:
+            await self._mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
+            return
+        answer = await self._http.post(endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout)
+        if not 200 <= answer.status < 300:
+            raise AttemptFailed(f"status {answer.status}")
+
+    def _settle(self, subscriber: Subscriber, notice: Notice) -> None:
+        """A notification arrived: note what was told, and look whether that is still how things are."""
+        if subscriber.is_periodic:
+            return
+        subscriber.delivered(notice)
+        for registration in notice.registrations:
+            subscriber.look(registration.id, self._find(registration.tenant, registration.id))
+
+    async def _save(self, subscriber: Subscriber, notice: Notice) -> None:
+        """Put on record what a subscriber was told. Without a record it is told again after a restart."""
+        key = subscriber.subscription.key
+        try:
+            await self._store.put_document(STATES, *key, subscriber.stored())
+            for registration in notice.registrations:
+                await self._forget_former(registration.tenant, registration.id)
+        except StoreUnavailable as error:
+            _LOG.warning("the state of a subscription cannot be saved", extra={"id": key[1], "detail": error.detail})
+
+    def _lane(self, endpoint: Endpoint) -> asyncio.Semaphore:
+        """What bounds the notifications under way to one receiver."""
+        return self._lanes.setdefault(endpoint.lane, asyncio.Semaphore(SIDE_BY_SIDE))

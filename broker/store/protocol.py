@@ -6,12 +6,13 @@ The meaning of a query is `broker.query.evaluate`; a store may compile it but mu
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
+from broker.query.temporal import TimeProperty
 
 EntityKey: TypeAlias = tuple[str, str]
 """(tenant, entity id). The default tenant is the empty string."""
@@ -57,10 +58,6 @@ class HistoryEntry:
     instance: Instance
 
 
-TimeProperty: TypeAlias = Literal["observedAt", "createdAt", "modifiedAt", "deletedAt"]
-"""What a temporal query may be about (4.8, 4.11)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Evolution:
     """The temporal evolution of an entity as a whole (5.2.20): every type that it ever had, and the entity's own times.
@@ -87,7 +84,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Which history entries. They come in the order of their `time` property, then of sequence and instance id.
+    """Which history entries. They come in the order of their `time` property, then of observedAt, sequence, instance id.
 
     Entries without that property do not match. `time` None means observedAt or, where there is none, modifiedAt. Spans of
     one entity do not overlap. In `datasets` None stands for the default instances. `last_n` (only with `newest_first`): not
@@ -294,7 +291,9 @@ class Store(Protocol):
 
     # documents: subscriptions, @contexts, registrations, tenants, delivery states
 
-    async def put_document(self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False) -> bool:
+    async def put_document(
+        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+    ) -> bool:
         """Store a document durably. With `create`, False if there is one with this id already (and nothing is written)."""
         ...
 

@@ -1,16 +1,14 @@
 """From a change of an entity to the entries of its temporal evolution (4.5.6, 4.5.7, 4.5.8): pure."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid5
 
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, dataset_of
+from broker.model.evolution import SCOPE, null_of
 from broker.model.terms import KINDS, NGSI_LD_NULL
-from broker.store.protocol import HistoryEntry
-
-SCOPE: Final = "scope"
-"""Under this name the evolution of an entity's scope is kept, as a Property (4.5.6)."""
+from broker.store.protocol import Evolution, HistoryEntry
 
 _INSTANCES: Final = UUID("6f0a4d52-6b3c-5a0e-9d57-0a3f1c7e2b84")
 _KEPT_AFTER_DELETION: Final[tuple[str, ...]] = ("type", "datasetId", "createdAt")
@@ -36,6 +34,19 @@ def entries_of(change: Change) -> list[HistoryEntry]:
         )
         for attribute, instance in (*_attributes(change), *_scope(change))
     ]
+
+
+def evolution_of(change: Change) -> Evolution:
+    """What a change says about the evolution of its entity as a whole."""
+    state = change.after or change.before
+    return Evolution(
+        tenant=change.tenant,
+        entity_id=change.entity_id,
+        types=tuple(state["type"]) if state is not None else (),
+        created_at=change.at if state is None else state["createdAt"],
+        modified_at=change.at,
+        deleted_at=change.at if change.after is None else None,
+    )
 
 
 def _instance_id(change: Change, attribute: str, dataset_id: str | None) -> str:
@@ -64,9 +75,8 @@ def _find(entity: Entity | None, attribute: str, dataset_id: str | None) -> Inst
 
 def _deleted(instance: Instance, at: str) -> Instance:
     kind = KINDS[instance["type"]]
-    null: Any = {"@none": NGSI_LD_NULL} if kind.name == "LanguageProperty" else NGSI_LD_NULL
     kept: Instance = {member: instance[member] for member in _KEPT_AFTER_DELETION if member in instance}
-    return kept | {kind.value: null, "modifiedAt": at, "deletedAt": at}
+    return kept | {kind.value: null_of(kind.name), "modifiedAt": at, "deletedAt": at}
 
 
 def _scope(change: Change) -> Iterator[tuple[str, Instance]]:

@@ -11,7 +11,7 @@ from typing import Final
 from broker.errors import StoreUnavailable
 from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
-from broker.temporal.entries import entries_of
+from broker.temporal.entries import entries_of, evolution_of
 
 CURSOR: Final = "temporal"
 """The recorder's cursor in the store."""
@@ -81,7 +81,8 @@ class Recorder:
         """Record everything that is in the log by now."""
         while changes := await self._store.changes(self._recorded, self._batch):
             entries = [entry for change in changes for entry in entries_of(change)]
-            await self._store.append_history(entries, (CURSOR, changes[-1].sequence))
+            evolutions = [evolution_of(change) for change in changes]
+            await self._store.append_history(entries, (CURSOR, changes[-1].sequence), evolutions)
             self._advance(changes[-1].sequence)
             check_cancelled()
 

@@ -17,7 +17,7 @@ from broker.model.entity import Entity
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import binary, check_size, encode_body, key_string
 from broker.store.mongo.search import OPTIONAL, search_fields
-from broker.store.protocol import EntityKey, Mutation, VersionConflict
+from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, VersionConflict
 
 Write: TypeAlias = InsertOne[Document] | UpdateOne | DeleteOne
 
@@ -134,6 +134,10 @@ async def write(connection: Connection, made: Draft) -> list[Change]:
         first = await connection.transact(work, "committing")
     except VersionConflict:
         raise await _conflict(connection, made) from None
+    except OutcomeUnknown:
+        connection.in_doubt = True
+        raise
+    connection.in_doubt = False  # both have moved the head: the other one was before this one, or is never written
     return [change.committed(first + place) for place, change in enumerate(made.changes)]
 
 

@@ -29,6 +29,7 @@ from pymongo.write_concern import WriteConcern
 
 from broker.errors import InternalError, NgsiLdError, StoreUnavailable
 from broker.store.cancellation import check_cancelled
+from broker.store.mongo.orphans import end_orphans
 from broker.store.protocol import OutcomeUnknown
 
 Document: TypeAlias = dict[str, Any]
@@ -44,6 +45,8 @@ MOST_CONNECTIONS: Final = 50
 TRANSACTION_SECONDS: Final = 15.0
 """How long a commit is tried again while other processes' commits are in its way, or its result is not known."""
 LONGEST_PAUSE: Final = 0.1
+PATIENCE_SECONDS: Final = 0.3
+"""How long others may be in a transaction's way before it looks whether they are alive, and how often it looks again."""
 
 DURABLE: Final = WriteConcern(w="majority", j=True)
 MAJORITY: Final = ReadConcern("majority")
@@ -54,6 +57,7 @@ _DUPLICATE_KEY: Final = 11000
 _OUT_OF_DISK: Final = frozenset({14031})
 _NOT_ALLOWED: Final = frozenset({13, 18})
 _PASSING: Final = frozenset({24, 50, 112, 202, 262, 290, 11600, 11601, 11602, 13388})
+_INTERRUPTED: Final = 11601
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # The tenant leads `_id`, so a range of `_id` is a tenant, and each of these ends in it: bounds on both are tight,
@@ -111,7 +115,9 @@ def _may_pass(error: BaseException) -> bool:
     """Whether a transaction that failed like this may succeed when it is tried again at once."""
     if isinstance(error, ServerSelectionTimeoutError):  # the driver has waited for a server long enough
         return False
-    return isinstance(error, PyMongoError) and _labelled(error, "TransientTransactionError")
+    # A statement that somebody has interrupted has undone its transaction, but has no label that says so.
+    interrupted = isinstance(error, OperationFailure) and error.code == _INTERRUPTED
+    return interrupted or (isinstance(error, PyMongoError) and _labelled(error, "TransientTransactionError"))
 
 
 def is_duplicate(error: Exception) -> bool:
@@ -124,10 +130,10 @@ def is_duplicate(error: Exception) -> bool:
     return any(failure.get("code") == _DUPLICATE_KEY for failure in failures)
 
 
-def _settings(uri: str) -> dict[str, Any]:
+def _settings(uri: str, database: str) -> dict[str, Any]:
     """The driver's settings, except those that the URI has of its own."""
     settings = {
-        "appName": "tsunagu",
+        "appName": f"tsunagu/{database}",
         "serverSelectionTimeoutMS": SELECTION_SECONDS * 1000,
         "connectTimeoutMS": SELECTION_SECONDS * 1000,
         "timeoutMS": OPERATION_SECONDS * 1000,
@@ -137,12 +143,18 @@ def _settings(uri: str) -> dict[str, Any]:
 
 
 class Connection:
-    """One client of one database. Collections exist between `open` and `close`; before and after, StoreUnavailable."""
+    """One client of one database. Collections exist between `open` and `close`; before and after, StoreUnavailable.
+
+    `in_doubt`: the result of the last commit of entities is not known. What it wrote may be there and not be settled yet;
+    who looks for it in the log must not see it elsewhere before.
+    """
 
     def __init__(self, uri: str, database: str) -> None:
         self.uri = uri
         self.name = database
         self._client: AsyncMongoClient[Document] | None = None
+        self.in_doubt = False
+        self._looked = 0.0
 
     @property
     def client(self) -> AsyncMongoClient[Document]:
@@ -166,7 +178,7 @@ class Connection:
         if self._client is not None:
             return
         try:
-            self._client = AsyncMongoClient(self.uri, **_settings(self.uri))
+            self._client = AsyncMongoClient(self.uri, **_settings(self.uri, self.name))
         except (InvalidURI, ConfigurationError, ValueError) as error:
             raise StoreUnavailable(f"the MongoDB URI is not valid: {error}") from error
         try:
@@ -188,6 +200,7 @@ class Connection:
                 raise StoreUnavailable(
                     f"this MongoDB is no replica set, so it has no transactions: {REPLICA_SET_REMEDY}"
                 )
+            await self._end_orphans()  # before anything that would have to wait for a predecessor's locks
             meta = self.collection("meta")
             schema = await meta.find_one({"_id": "schema"})
             if schema is not None and schema["version"] > SCHEMA_VERSION:
@@ -217,6 +230,12 @@ class Connection:
             if error.code != 48:  # NamespaceExists: another process opens at the same time
                 raise
 
+    async def _end_orphans(self) -> None:
+        application = self.client.options.pool_options.appname
+        if application is not None:
+            await end_orphans(self.client, application)
+        self._looked = time.monotonic()
+
     async def advance(self, document_id: str, field: str, by: int, session: Session | None = None) -> int:
         """Add to a counter in `meta`; its new value. Raises StoreUnavailable where somebody has removed it."""
         moved = await self.collection("meta").find_one_and_update(
@@ -242,7 +261,8 @@ class Connection:
 
         Raises what `work` raises, StoreUnavailable where nothing was written, OutcomeUnknown where nobody can tell.
         """
-        deadline = time.monotonic() + TRANSACTION_SECONDS
+        start = time.monotonic()
+        deadline = start + TRANSACTION_SECONDS
         pause = 0.001
         async with self.translated(doing), self.client.start_session() as session:
             while True:
@@ -259,19 +279,23 @@ class Connection:
                         await session.abort_transaction()
                     if time.monotonic() > deadline or not _may_pass(error):
                         raise
+                    answered = isinstance(error, OperationFailure)
                 else:
                     return result
+                if answered and time.monotonic() > max(start, self._looked) + PATIENCE_SECONDS:
+                    await self._end_orphans()
                 await asyncio.sleep(random.uniform(0, pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _commit(self, session: Session, deadline: float, doing: str) -> None:
         # Asking again for the result of a commit is safe: the server knows a transaction by its session and number, so
-        # it is never applied twice, and "no such transaction" (transient) means that it was never applied.
+        # it is never applied twice, and "no such transaction" (transient) means that it was never applied. No other error
+        # means that: a commit that is interrupted, or waits in vain for a majority, may have been applied before.
         while True:
             try:
                 await session.commit_transaction()
             except PyMongoError as error:
-                if not _labelled(error, "UnknownTransactionCommitResult"):
+                if _labelled(error, "TransientTransactionError"):
                     raise
                 if time.monotonic() > deadline:
                     raise OutcomeUnknown(

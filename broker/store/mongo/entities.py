@@ -35,7 +35,7 @@ GRACE_SECONDS: Final = 5.0
 async def read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
     """The stored states of those of `keys` that exist, in one command."""
     async with connection.translated("reading entities"):
-        cursor = connection.collection("entities").find(
+        cursor = connection.collection("entities", settled=connection.in_doubt).find(
             {"_id": {"$in": [key_string(key) for key in set(keys)]}}, {"body": 1}
         )
         return {parse_key(document["_id"]): decode_body(document["body"]) for document in await cursor.to_list()}

@@ -1,47 +1,78 @@
-"""Temporal history: one document for each attribute instance at each change (4.5.7), clustered by entity and sequence.
+"""Temporal history: one document for each attribute instance at each change (4.5.7), clustered by series and time.
 
-`_id` is tenant, entity, sequence and instance in one string: the history of an entity is one range of it, in order, and
-an entry that is recorded again meets itself.
+`_id` is tenant, entity, attribute, dataset, moment (observedAt or else modifiedAt), sequence and instance in one string: a
+stretch of time of one series is one range of it, in order, and an entry that is recorded again meets itself. Which series an
+entity has is in its evolution (`broker.store.mongo.evolutions`).
 """
 
-from collections.abc import Sequence
-from typing import Final
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Final, TypeAlias
 
 from bson.binary import Binary
-from pymongo import ASCENDING, ReplaceOne
+from pymongo import ASCENDING, DESCENDING, DeleteMany, ReplaceOne
 from pymongo.errors import BulkWriteError
 
+from broker.errors import TooComplexQuery
+from broker.store.chronicle import First, times_of, wanted
+from broker.store.mongo import evolutions
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
-from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, decode_body, encode_body, key_string
+from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, check_size, decode_body, encode_body, key_string
+from broker.store.mongo.evolutions import Series
 from broker.store.mongo.log import cursor_update
-from broker.store.protocol import HistoryEntry
+from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
+
+Change: TypeAlias = Callable[[HistoryEntry], HistoryEntry | None]
+Visit: TypeAlias = Callable[[Sequence[HistoryEntry]], bool]
 
 SEQUENCE_DIGITS: Final = 19
 """Enough for 64 bits, so that sequences order as strings."""
+STRIDE: Final = 250
+"""Entries that a scan shows at a time: few milliseconds between two other tasks."""
+FEW: Final = 50
+"""Entries of a series up to which those that they replace are looked for one by one."""
+AT_ONCE: Final = 8
+"""Attributes that are read at the same time."""
+
+_TIMES: Final = {"createdAt": "created", "modifiedAt": "modified", "deletedAt": "gone"}
+
+
+def _prefix(tenant: str, entity_id: str, series: Series) -> str:
+    return SEPARATOR.join((key_string((tenant, entity_id)), series[0], series[1], ""))
 
 
 def _document(entry: HistoryEntry) -> Document:
-    place = key_string((entry.tenant, entry.entity_id)) + SEPARATOR + f"{entry.sequence:0{SEQUENCE_DIGITS}}"
-    return {
-        "_id": place + SEPARATOR + entry.instance_id,
+    times = times_of(entry)
+    place = (times.moment, f"{entry.sequence:0{SEQUENCE_DIGITS}}", entry.instance_id)
+    document = {
+        "_id": _prefix(entry.tenant, entry.entity_id, (entry.attribute, entry.dataset_id or ""))
+        + SEPARATOR.join(place),
         "types": list(entry.types),
-        "attribute": entry.attribute,
-        "dataset": entry.dataset_id,
         "instance": entry.instance_id,
         "sequence": entry.sequence,
         "at": entry.recorded_at,
         "deleted": entry.deleted,
+        "observed": times.observed,
+        "created": times.created_at,
+        "modified": times.modified_at,
         "body": Binary(encode_body(entry.instance)),
     }
+    if times.deleted_at is not None:
+        document["gone"] = times.deleted_at
+    check_size(entry.entity_id, document)
+    return document
 
 
-def _entry(tenant: str, entity_id: str, document: Document) -> HistoryEntry:
+def _entry(tenant: str, entity_id: str, series: Series, document: Document) -> HistoryEntry:
     return HistoryEntry(
         tenant=tenant,
         entity_id=entity_id,
         types=tuple(document["types"]),
-        attribute=document["attribute"],
-        dataset_id=document["dataset"],
+        attribute=series[0],
+        dataset_id=series[1] or None,
         instance_id=document["instance"],
         sequence=document["sequence"],
         recorded_at=document["at"],
@@ -50,10 +81,16 @@ def _entry(tenant: str, entity_id: str, document: Document) -> HistoryEntry:
     )
 
 
-async def append(connection: Connection, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
-    """Add entries and set the recorder's cursor, in one transaction."""
+async def append(
+    connection: Connection, entries: Sequence[HistoryEntry], cursor: tuple[str, int], news: Sequence[Evolution]
+) -> None:
+    """Add entries, bring evolutions up to date and set the recorder's cursor, in one transaction."""
     documents = list({document["_id"]: document for document in map(_document, entries)}.values())
     history = connection.collection("history")
+
+    async def finish(session: Session) -> None:
+        await evolutions.record(connection, entries, news, session)
+        await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
 
     async def add(session: Session) -> None:
         if documents:
@@ -63,12 +100,12 @@ async def append(connection: Connection, entries: Sequence[HistoryEntry], cursor
                 if is_duplicate(error):
                     raise _Recorded from error
                 raise
-        await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
+        await finish(session)
 
     async def replace(session: Session) -> None:
         writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         await history.bulk_write(writes, ordered=False, session=session)
-        await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
+        await finish(session)
 
     try:
         await connection.transact(add, "writing history")
@@ -81,11 +118,237 @@ class _Recorded(Exception):
     """Some of the entries are there already."""
 
 
+async def add(connection: Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
+    """Add a client's entries to one evolution, in place of those of the same series and observedAt."""
+    documents = [_document(entry) for entry in entries]
+    history = connection.collection("history")
+
+    async def work(session: Session) -> bool:
+        known = await evolutions.find(connection, evolution.tenant, evolution.entity_id, session)
+        if known is None and not create:
+            return False
+        await evolutions.record(connection, entries, [evolution], session, by_client=True)
+        await _make_room(connection, evolution, entries, session)
+        if documents:
+            await history.insert_many(documents, session=session)
+        return known is not None
+
+    return await connection.transact(work, "writing history")
+
+
+async def _make_room(
+    connection: Connection, evolution: Evolution, entries: Sequence[HistoryEntry], session: Session
+) -> None:
+    """Remove what these entries replace: entries of the same series and observedAt."""
+    history = connection.collection("history")
+    moments: dict[Series, set[str]] = {}
+    for entry in entries:
+        times = times_of(entry)
+        if times.observed:
+            moments.setdefault((entry.attribute, entry.dataset_id or ""), set()).add(times.moment)
+    for series, taken in moments.items():
+        prefix = _prefix(evolution.tenant, evolution.entity_id, series)
+        if len(taken) <= FEW:
+            ranges = [
+                {"_id": {"$gt": prefix + at + SEPARATOR, "$lt": prefix + at + AFTER_SEPARATOR}, "observed": True}
+                for at in sorted(taken)
+            ]
+            await history.bulk_write([DeleteMany(each) for each in ranges], ordered=False, session=session)
+            continue
+        between = {"$gt": prefix + min(taken) + SEPARATOR, "$lt": prefix + max(taken) + AFTER_SEPARATOR}
+        replaced = [
+            document["_id"]
+            async for document in history.find({"_id": between, "observed": True}, {"_id": 1}, session=session)
+            if document["_id"][len(prefix) :].partition(SEPARATOR)[0] in taken
+        ]
+        if replaced:
+            await history.delete_many({"_id": {"$in": replaced}}, session=session)
+
+
+async def change(
+    connection: Connection, tenant: str, entity_id: str, attribute: str, instance_id: str, changed: Change
+) -> bool:
+    """Replace or remove one entry."""
+    history = connection.collection("history")
+
+    async def work(session: Session) -> bool:
+        known = await evolutions.find(connection, tenant, entity_id, session)
+        for series in [] if known is None else known.series:
+            if series[0] != attribute:
+                continue
+            within = _series_range(_prefix(tenant, entity_id, series))
+            found = await history.find_one({"_id": within, "instance": instance_id}, session=session)
+            if found is not None:
+                await history.delete_one({"_id": found["_id"]}, session=session)
+                replacement = changed(_entry(tenant, entity_id, series, found))
+                if replacement is not None:
+                    await evolutions.add_series(connection, replacement, session)
+                    await history.insert_one(_document(replacement), session=session)
+                return True
+        return False
+
+    return await connection.transact(work, "changing history")
+
+
+async def delete(
+    connection: Connection,
+    tenant: str,
+    entity_id: str,
+    attribute: str | None,
+    datasets: frozenset[str | None] | None,
+) -> bool:
+    """Remove an evolution, or an attribute of it; whether there was anything to remove."""
+    history = connection.collection("history")
+
+    async def work(session: Session) -> bool:
+        known = await evolutions.find(connection, tenant, entity_id, session)
+        if known is None:
+            return False
+        if attribute is None:
+            within = _series_range(key_string((tenant, entity_id)) + SEPARATOR)
+            await history.delete_many({"_id": within}, session=session)
+            await evolutions.remove(connection, tenant, entity_id, session)
+            return True
+        removed = 0
+        for series in known.series:
+            if series[0] == attribute and (datasets is None or (series[1] or None) in datasets):
+                within = _series_range(_prefix(tenant, entity_id, series))
+                removed += (await history.delete_many({"_id": within}, session=session)).deleted_count
+        return removed > 0
+
+    return await connection.transact(work, "deleting history")
+
+
+def _series_range(prefix: str) -> Document:
+    return {"$gt": prefix, "$lt": prefix[:-1] + AFTER_SEPARATOR}
+
+
 async def read(connection: Connection, tenant: str, entity_id: str) -> list[HistoryEntry]:
     """All entries of one entity, in order of sequence."""
-    entity = key_string((tenant, entity_id))
+    found: list[HistoryEntry] = []
+    history = connection.collection("history")
     async with connection.translated("reading history"):
-        found = connection.collection("history").find(
-            {"_id": {"$gt": entity + SEPARATOR, "$lt": entity + AFTER_SEPARATOR}}, sort=[("_id", ASCENDING)]
-        )
-        return [_entry(tenant, entity_id, document) async for document in found]
+        for series in await _series_of(connection, tenant, HistoryQuery(()), entity_id):
+            within = _series_range(_prefix(tenant, entity_id, series))
+            async for document in history.find({"_id": within}, sort=[("_id", ASCENDING)]):
+                found.append(_entry(tenant, entity_id, series, document))  # noqa: PERF401
+    return sorted(found, key=lambda entry: (entry.sequence, entry.instance_id))
+
+
+async def first(
+    connection: Connection, tenant: str, query: HistoryQuery, limit: int, seconds: float
+) -> list[HistoryEntry]:
+    """The first `limit` entries of a query. Raises TooComplexQuery."""
+    best = First(query, limit)
+    each = limit if query.last_n is None else min(limit, query.last_n)
+    attributes: list[tuple[str, list[Series], list[Span]]] = []
+    ordered = sorted(query.spans, key=lambda span: span.entity_id)
+    async with _bounded(connection, seconds) as deadline:
+        for entity_id, spans in groupby(ordered, lambda span: span.entity_id):
+            stretches = list(spans)
+            of_entity = sorted(await _series_of(connection, tenant, query, entity_id))
+            for _, group in groupby(of_entity, lambda series: series[0]):
+                attributes.append((entity_id, list(group), stretches))
+
+        async def fetch(
+            entity_id: str, group: list[Series], spans: list[Span], bound: str | None
+        ) -> list[list[HistoryEntry]]:
+            return [
+                await _fetch(connection, tenant, entity_id, query, series, span, bound, each)
+                for series in group
+                for span in spans
+            ]
+
+        for place in range(0, len(attributes), AT_ONCE):
+            deadline.check()
+            some = attributes[place : place + AT_ONCE]
+            for found in await asyncio.gather(*(fetch(*attribute, best.bound) for attribute in some)):
+                best.offer(found)
+    return best.found
+
+
+async def _fetch(
+    connection: Connection,
+    tenant: str,
+    entity_id: str,
+    query: HistoryQuery,
+    series: Series,
+    span: Span,
+    bound: str | None,
+    limit: int,
+) -> list[HistoryEntry]:
+    direction = DESCENDING if query.newest_first else ASCENDING
+    wish, field = _filter(tenant, entity_id, query, series, span, bound)
+    order = [(name, direction) for name in dict.fromkeys((field, "_id"))]
+    found = connection.collection("history").find(wish, sort=order, limit=limit).allow_disk_use(True)
+    return [_entry(tenant, entity_id, series, document) async for document in found]
+
+
+async def scan(connection: Connection, tenant: str, query: HistoryQuery, visit: Visit, seconds: float) -> None:
+    """Show all entries of a query to `visit`, until it has seen enough. Raises TooComplexQuery."""
+    history = connection.collection("history")
+    async with _bounded(connection, seconds) as deadline:
+        for span in query.spans:
+            for series in sorted(await _series_of(connection, tenant, query, span.entity_id)):
+                wish, _ = _filter(tenant, span.entity_id, query, series, span, None)
+                stride: list[HistoryEntry] = []
+                async for document in history.find(wish).batch_size(STRIDE):
+                    stride.append(_entry(tenant, span.entity_id, series, document))
+                    if len(stride) == STRIDE:
+                        deadline.check()
+                        if visit(stride):
+                            return
+                        stride = []
+                if stride and visit(stride):
+                    return
+
+
+def _filter(
+    tenant: str, entity_id: str, query: HistoryQuery, series: Series, span: Span, bound: str | None
+) -> tuple[Document, str]:
+    """What finds the entries of one series in one span that are not behind `bound`, and the field that orders them."""
+    prefix = _prefix(tenant, entity_id, series)
+    starts = [span.start, bound if query.newest_first else None]
+    start = max((each for each in starts if each is not None), default=None)
+    last = None if query.newest_first else bound
+    if query.time in _TIMES:
+        field = _TIMES[query.time]
+        times: Document = {"$exists": True}
+        if start is not None:
+            times["$gte"] = start
+        if span.end is not None:
+            times["$lt"] = span.end
+        if last is not None:
+            times["$lte"] = last
+        return {"_id": _series_range(prefix), field: times}, field
+    ends = [None if span.end is None else prefix + span.end, None if last is None else prefix + last + AFTER_SEPARATOR]
+    end = min((each for each in ends if each is not None), default=prefix[:-1] + AFTER_SEPARATOR)
+    within: Document = {"_id": {"$gt": prefix + (start or ""), "$lt": end}}
+    return (within | {"observed": True} if query.time == "observedAt" else within), "_id"
+
+
+async def _series_of(connection: Connection, tenant: str, query: HistoryQuery, entity_id: str) -> list[Series]:
+    """The series of an entity that a query is about."""
+    known = await evolutions.find(connection, tenant, entity_id)
+    if known is None:
+        return []
+    return [series for series in known.series if wanted(query, series[0], series[1] or None)]
+
+
+class _Deadline:
+    """When a read has to be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise TooComplexQuery if it is too late."""
+        if time.monotonic() > self._at:
+            raise TooComplexQuery(f"the history took longer than {self._seconds:g} seconds: ask for a shorter time")
+
+
+@asynccontextmanager
+async def _bounded(connection: Connection, seconds: float) -> AsyncIterator[_Deadline]:
+    async with connection.translated("reading history"):
+        yield _Deadline(seconds)

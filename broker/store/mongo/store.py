@@ -1,16 +1,26 @@
 """MongoStore: the production store, the whole Store protocol on one MongoDB database."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
-from broker.query.ast import EntityQuery
-from broker.store.mongo import commit, documents, entities, examination, history
+from broker.query.ast import EntityQuery, EntitySelector
+from broker.store.mongo import commit, documents, entities, evolutions, examination, history
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.log import Log
-from broker.store.protocol import EntityKey, Finding, HistoryEntry, Mutation, Page, TypeCensus, Window
+from broker.store.protocol import (
+    EntityKey,
+    Evolution,
+    Finding,
+    HistoryEntry,
+    HistoryQuery,
+    Mutation,
+    Page,
+    TypeCensus,
+    Window,
+)
 
 
 class MongoStore:
@@ -20,6 +30,7 @@ class MongoStore:
         self._connection = Connection(uri, database)
         self._log = Log(self._connection)
         self._search = Search(self._connection, query_seconds)
+        self._query_seconds = query_seconds
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
@@ -103,13 +114,58 @@ class MongoStore:
 
     # temporal history
 
-    async def append_history(self, entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+    async def append_history(
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+    ) -> None:
         """Add entries and set the recorder's cursor in the same commit."""
-        await history.append(self._connection, entries, cursor)
+        await history.append(self._connection, entries, cursor, evolutions)
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
         return await history.read(self._connection, tenant, entity_id)
+
+    async def add_history(self, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
+        """Add a client's entries to one evolution, durably; whether it was there before."""
+        return await history.add(self._connection, evolution, entries, create=create)
+
+    async def change_history(
+        self,
+        tenant: str,
+        entity_id: str,
+        attribute: str,
+        instance_id: str,
+        change: Callable[[HistoryEntry], HistoryEntry | None],
+    ) -> bool:
+        """Replace or remove one entry; whether there was one."""
+        return await history.change(self._connection, tenant, entity_id, attribute, instance_id, change)
+
+    async def delete_history(
+        self, tenant: str, entity_id: str, attribute: str | None = None, datasets: frozenset[str | None] | None = None
+    ) -> bool:
+        """Remove an evolution, or the entries of one attribute; whether there was anything to remove."""
+        return await history.delete(self._connection, tenant, entity_id, attribute, datasets)
+
+    async def evolutions(
+        self,
+        tenant: str,
+        selectors: Sequence[EntitySelector],
+        limit: int,
+        *,
+        after: str | None = None,
+        descending: bool = False,
+    ) -> list[Evolution]:
+        """The evolutions that one of the selectors matches, in order of id."""
+        return await evolutions.listing(self._connection, tenant, selectors, limit, after, descending)
+
+    async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
+        """The first `limit` entries of a query, in its order. Raises TooComplexQuery."""
+        return await history.first(self._connection, tenant, query, limit, self._query_seconds)
+
+    async def scan_history(
+        self, tenant: str, query: HistoryQuery, visit: Callable[[Sequence[HistoryEntry]], bool]
+    ) -> None:
+        """Show all entries of a query to `visit` until it has seen enough. Raises TooComplexQuery."""
+        await history.scan(self._connection, tenant, query, visit, self._query_seconds)
 
     # documents
 

@@ -9,12 +9,14 @@ import asyncio
 import queue
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from broker.errors import StoreUnavailable, TooComplexQuery
 from broker.query.patterns import compile_pattern
@@ -48,6 +50,17 @@ class Deadline:
 
 
 Search = Callable[[sqlite3.Connection, Deadline], T]
+
+
+@dataclass(slots=True, eq=False)
+class _SmallWrite:
+    """A job that shares a transaction with others, and what came of it. `withdrawn`: its caller has gone."""
+
+    job: Job[Any]
+    result: Any = None
+    error: BaseException | None = None
+    settled: bool = False
+    withdrawn: bool = False
 
 
 def unavailable(error: sqlite3.Error, doing: str) -> StoreUnavailable:
@@ -85,6 +98,7 @@ class Database:
         self._write_thread: ThreadPoolExecutor | None = None
         self._read_thread: ThreadPoolExecutor | None = None
         self._search_threads: ThreadPoolExecutor | None = None
+        self._small: deque[_SmallWrite] = deque()
 
     @property
     def file(self) -> Path:
@@ -196,6 +210,46 @@ class Database:
             return result
 
         return await self._run(self._write_thread, run, doing)
+
+    async def write_together(self, job: Job[T], doing: str) -> T:
+        """Run a small `job` like `write` does, in one transaction with all others that came while the thread was busy.
+
+        A job that raises spoils nothing for the others: each is then tried by itself, so a job may run twice.
+        """
+        mine = _SmallWrite(job)
+        self._small.append(mine)
+
+        def turn() -> T:
+            if not mine.settled:
+                self._write_small([self._small.popleft() for _ in range(len(self._small))])
+            if mine.error is not None:
+                raise mine.error
+            result: T = mine.result
+            return result
+
+        try:
+            return await self._run(self._write_thread, turn, doing)
+        except asyncio.CancelledError:
+            mine.withdrawn = True
+            raise
+
+    def _write_small(self, batch: list[_SmallWrite]) -> None:
+        """Settle a batch, in the writer's thread."""
+        assert self._writer is not None
+        batch = [each for each in batch if not each.withdrawn]
+        try:
+            with transaction(self._writer, "IMMEDIATE"):
+                results = [each.job(self._writer) for each in batch]
+        except BaseException as error:  # noqa: BLE001 - it is raised to the callers
+            if len(batch) > 1:
+                for each in batch:
+                    self._write_small([each])
+                return
+            for each in batch:
+                each.error, each.settled = error, True
+            return
+        for each, result in zip(batch, results, strict=True):
+            each.result, each.settled = result, True
 
     async def read(self, job: Job[T], doing: str) -> T:
         """Run a short `job` that only reads."""

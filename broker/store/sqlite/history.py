@@ -42,9 +42,7 @@ def append(connection: sqlite3.Connection, entries: Sequence[HistoryEntry], news
     _insert(connection, numbers, entries)
 
 
-def add(
-    connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool
-) -> bool:
+def add(connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
     """Add a client's entries to one evolution, in place of those of the same series and observedAt."""
     existed = evolutions.find(connection, evolution.tenant, evolution.entity_id) is not None
     if not existed and not create:
@@ -98,9 +96,7 @@ def delete(
         return False
     removed = 0
     for series in _all_series(connection, tenant, entity_id, number):
-        if attribute is None or (
-            series.attribute == attribute and (datasets is None or series.dataset in datasets)
-        ):
+        if attribute is None or (series.attribute == attribute and (datasets is None or series.dataset in datasets)):
             removed += connection.execute("DELETE FROM history WHERE series = ?", (series.number,)).rowcount
             connection.execute("DELETE FROM series WHERE no = ?", (series.number,))
     if attribute is None:
@@ -126,7 +122,8 @@ def first(
     best = First(query, limit)
     each = limit if query.last_n is None else min(limit, query.last_n)
     direction = "DESC" if query.newest_first else "ASC"
-    order = f"ORDER BY {_TIMES[query.time]} {direction}, sequence {direction}, instance_id {direction} LIMIT ?"
+    columns = dict.fromkeys((_TIMES[query.time], "moment", "sequence", "instance_id"))
+    order = f"ORDER BY {', '.join(f'{column} {direction}' for column in columns)} LIMIT ?"
     for entity_id, spans in groupby(sorted(query.spans, key=lambda span: span.entity_id), lambda span: span.entity_id):
         stretches = list(spans)
         of_entity = _series_of(connection, tenant, query, Span(entity_id))
@@ -136,9 +133,7 @@ def first(
             for series in group:
                 for span in stretches:
                     condition, values = _condition(query, series, span, best.bound)
-                    rows = connection.execute(
-                        f"SELECT {_READ} FROM history WHERE {condition} {order}", [*values, each]
-                    )
+                    rows = connection.execute(f"SELECT {_READ} FROM history WHERE {condition} {order}", [*values, each])
                     found.append([_entry(series, row) for row in rows])
             best.offer(found)
     return best.found

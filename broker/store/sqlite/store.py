@@ -218,11 +218,11 @@ class SqliteStore:
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
         """Set these cursors, durably."""
         values = dict(cursors)
-        await self._database.write(lambda c: log.save_cursors(c, values), "saving cursors")
+        await self._database.write_together(lambda c: log.save_cursors(c, values), "saving cursors")
 
     async def drop_cursor(self, name: str) -> None:
         """Forget a cursor."""
-        await self._database.write(lambda c: log.drop_cursor(c, name), "dropping a cursor")
+        await self._database.write_together(lambda c: log.drop_cursor(c, name), "dropping a cursor")
 
     # temporal history
 
@@ -308,7 +308,7 @@ class SqliteStore:
         self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
     ) -> bool:
         """Store a document durably. With `create`, False if there is one with this id already."""
-        return await self._database.write(
+        return await self._database.write_together(
             lambda c: documents.put(c, kind, tenant, document_id, body, create=create), "storing a document"
         )
 
@@ -318,7 +318,7 @@ class SqliteStore:
 
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
-        return await self._database.write(
+        return await self._database.write_together(
             lambda c: documents.delete(c, kind, tenant, document_id), "deleting a document"
         )
 

@@ -8,7 +8,7 @@ import pytest
 from store_samples import LEVEL, deletion, entity, put, update
 
 from broker.errors import StoreUnavailable
-from broker.store.protocol import HistoryEntry, Mutation, Store
+from broker.store.protocol import Evolution, HistoryEntry, Mutation, Store
 from broker.temporal.recorder import CURSOR, Recorder
 
 ID = "urn:ngsi-ld:Thing:1"
@@ -87,12 +87,14 @@ async def test_a_store_that_comes_back_finds_the_recorder_waiting(
 ) -> None:
     append, failures = store.append_history, 2
 
-    async def failing(entries: Sequence[HistoryEntry], cursor: tuple[str, int]) -> None:
+    async def failing(
+        entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+    ) -> None:
         nonlocal failures
         if failures:
             failures -= 1
             raise StoreUnavailable("out of order")
-        await append(entries, cursor)
+        await append(entries, cursor, evolutions)
 
     monkeypatch.setattr(store, "append_history", failing)
     await put(store, [entity(1)])

@@ -6,8 +6,9 @@ import pytest
 from store_samples import BASE, LEVEL, T1, T2, creation, deletion, entity, instance
 
 from broker.model.change import Change, Touch
+from broker.model.evolution import SCOPE
 from broker.model.terms import KINDS, NGSI_LD_NULL
-from broker.temporal.entries import SCOPE, entries_of
+from broker.temporal.entries import entries_of
 
 NOTE = BASE + "note"
 DATASET = "urn:ngsi-ld:Dataset:1"

@@ -1,0 +1,316 @@
+"""Consumption of temporal evolutions (5.7.3, 5.7.4): a request is compiled once, then run against the history."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound, TooComplexQuery
+from broker.model.entity import JsonObject, Names
+from broker.model.evolution import SCOPE
+from broker.model.instants import parse_instant
+from broker.model.terms import SYSTEM_TIMES
+from broker.operations.broker import Broker
+from broker.operations.queries import check_linked_depth, compile_query, compile_view
+from broker.operations.temporal import evolution_of, history_caught_up
+from broker.query.ast import EntityQuery
+from broker.query.q import parse_q
+from broker.query.temporal import TemporalQuery, parse_temporal_query
+from broker.store.chronicle import times_of
+from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
+from broker.temporal.aggregation import Aggregator, Periods, parse_aggregation
+from broker.temporal.paging import content_range, cut
+from broker.temporal.representation import (
+    TemporalFormat,
+    TemporalView,
+    represent_aggregated,
+    represent_evolution,
+)
+from broker.temporal.selection import select, time_of
+
+STRIDE: Final = 100
+"""Evolutions that a query takes up at a time."""
+AT_ONCE: Final = 10
+"""Evolutions that are looked at side by side."""
+QUERY_SECONDS: Final = 20.0
+MOST_ATTRIBUTES: Final = 100_000
+"""Attributes of all entities on a page."""
+MOST_AT_ONE_INSTANT: Final = 100_000
+
+_SYSTEM_MEMBERS: Final = frozenset({*SYSTEM_TIMES, "expiresAt"})
+_TEMPORAL_MEMBERS: Final = frozenset(
+    {"timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "aggrMethods", "aggrPeriodDuration"}
+)
+_AGGREGATION_MEMBERS: Final = frozenset({"aggrMethods", "aggrPeriodDuration"})
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalRequest:
+    """What is asked for. `attributes` and `without` narrow what is shown, None and empty for everything."""
+
+    query: EntityQuery
+    temporal: TemporalQuery
+    view: TemporalView
+    attributes: frozenset[str] | None
+    without: frozenset[str]
+    datasets: frozenset[str | None] | None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalPage:
+    """Evolutions as they are shown; whether more entities follow; how many match, where asked for; Content-Range if cut."""
+
+    documents: list[JsonObject]
+    more: bool = False
+    total: int | None = None
+    content_range: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    evolution: Evolution
+    spans: tuple[Span, ...]
+    scopes: list[HistoryEntry]
+
+
+def compile_retrieval(
+    query: JsonObject, names: Names, representation: str | None, *, sys_attrs: bool
+) -> TemporalRequest:
+    """The request of 5.7.3, from the members of a Query (5.2.23) that apply to it. Raises BadRequestData."""
+    return _compile(query, names, EntityQuery(), representation, sys_attrs=sys_attrs)
+
+
+def compile_temporal_query(
+    query: JsonObject, names: Names, now: str, representation: str | None, *, sys_attrs: bool, local: bool
+) -> TemporalRequest:
+    """The request of 5.7.4 from a Query (5.2.23). Raises BadRequestData."""
+    view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
+    picked = frozenset() if view.projection is None else view.projection.picked
+    # System attributes narrow nothing (5.7.4.4 b), and no instance is one of them.
+    attrs = [name for name in query.get("attrs", []) if name not in _SYSTEM_MEMBERS]
+    narrowing = {member: value for member, value in query.items() if member != "attrs"} | (
+        {"attrs": attrs} if attrs else {}
+    )
+    compiled = compile_query(narrowing, names, now, local=local, picked=picked)
+    check_linked_depth(compiled, view)
+    if (filter_ := query.get("csf")) is not None:
+        parse_q(filter_, names)
+    descending = False
+    if compiled.ordering is not None:
+        for term in compiled.ordering.terms:
+            if term.path.names != ("id",) or term.path.trailing is not None:
+                raise BadRequestData("orderBy: temporal evolutions can only be ordered by id (5.7.4.4)")
+        descending = compiled.ordering.terms[0].descending
+    request = _compile(query, names, replace(compiled, ordering=None), representation, sys_attrs=sys_attrs)
+    if request.temporal.relation is None:
+        raise BadRequestData(
+            "timerel, timeAt: are missing; a query of temporal evolutions has a temporal query (5.7.4.4)"
+        )
+    return replace(request, descending=descending)
+
+
+def _compile(
+    query: JsonObject, names: Names, compiled: EntityQuery, representation: str | None, *, sys_attrs: bool
+) -> TemporalRequest:
+    view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
+    given = _members(query, "temporalQ", _TEMPORAL_MEMBERS)
+    aggregating = given | _members(query, "aggrParams", _AGGREGATION_MEMBERS)
+    temporal = parse_temporal_query(
+        given.get("timerel"),
+        given.get("timeAt"),
+        given.get("endTimeAt"),
+        given.get("timeproperty"),
+        given.get("lastN"),
+    )
+    aggregation = None
+    if representation == "aggregatedValues" or not _AGGREGATION_MEMBERS.isdisjoint(aggregating):
+        aggregation = parse_aggregation(aggregating.get("aggrMethods"), aggregating.get("aggrPeriodDuration"))
+    projection = view.projection
+    shown = TemporalView(
+        format=cast(TemporalFormat, representation or "normalized"),
+        sys_attrs=sys_attrs,
+        lang=view.lang,
+        projection=projection,
+        time=temporal.time,
+        aggregation=aggregation if representation == "aggregatedValues" else None,
+    )
+    attributes = None
+    if projection is not None and projection.pick is not None:
+        attributes = projection.pick.attributes | ({SCOPE} if shown.keeps(SCOPE) else set())
+    hidden = frozenset() if projection is None or projection.omit is None else projection.omit.attributes
+    datasets = query.get("datasetId")
+    return TemporalRequest(
+        query=compiled,
+        temporal=temporal,
+        view=shown,
+        attributes=attributes,
+        without=hidden if shown.keeps(SCOPE) else hidden | {SCOPE},
+        datasets=None if datasets is None else frozenset(None if each == "@none" else each for each in datasets),
+    )
+
+
+def _members(query: JsonObject, member: str, allowed: frozenset[str]) -> JsonObject:
+    given: JsonObject = query.get(member, {})
+    if unknown := given.keys() - allowed:
+        raise BadRequestData(f"{member}: {', '.join(sorted(unknown))} is not a member of it (5.2.21, 5.2.44)")
+    return given
+
+
+async def retrieve_evolution(
+    broker: Broker, tenant: str, entity_id: str, request: TemporalRequest, names: Names, page_size: int
+) -> TemporalPage:
+    """5.7.3 Retrieve Temporal Evolution of an Entity: one document.
+
+    Raises ResourceNotFound for an entity of which nothing is known, or nothing in the time asked for, or nothing that
+    the projection leaves.
+    """
+    await history_caught_up(broker)
+    evolution = await evolution_of(broker, tenant, entity_id)
+    span = Span(entity_id, request.temporal.start, request.temporal.end)
+    selected = [_Selected(evolution, (span,), [])]
+    projection = request.view.projection
+    if request.temporal.restricts or (projection is not None and projection.attrs):
+        present = HistoryQuery((span,), time=time_of(request.temporal), attributes=_concerned(request))
+        if not await broker.store.instances(tenant, present, 1):
+            raise ResourceNotFound(
+                f"{entity_id} has no such instances in the time asked for (5.7.3)", instance=entity_id
+            )
+    page = await _shown(broker, tenant, request, selected, names, page_size)
+    if page.documents[0].keys() <= _SYSTEM_MEMBERS:
+        raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.3)", instance=entity_id)
+    return page
+
+
+async def query_evolutions(
+    broker: Broker,
+    tenant: str,
+    request: TemporalRequest,
+    names: Names,
+    page_size: int,
+    *,
+    limit: int,
+    offset: int,
+    count: bool,
+) -> TemporalPage:
+    """5.7.4 Query Temporal Evolution of Entities. An offset behind the end means the last element (6.3.10)."""
+    await history_caught_up(broker)
+    page: list[_Selected] = []
+    last: _Selected | None = None
+    seen = 0
+    async for selected in _selected(broker, tenant, request):
+        if seen >= offset and len(page) <= limit:
+            page.append(selected)
+        last = selected
+        seen += 1
+        if len(page) > limit and not count:
+            break
+    if not page and limit and last is not None and offset > seen:
+        page = [last]
+    shown = await _shown(broker, tenant, request, page[:limit], names, page_size)
+    documents = [document for document in shown.documents if document.keys() - _SYSTEM_MEMBERS]
+    return replace(shown, documents=documents, more=len(page) > limit, total=seen if count else None)
+
+
+async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> AsyncIterator[_Selected]:
+    """The entities that a query selects, in order of id."""
+    deadline = time.monotonic() + QUERY_SECONDS
+    after: str | None = None
+    while True:
+        evolutions = await broker.store.evolutions(
+            tenant, request.query.selectors, STRIDE, after=after, descending=request.descending
+        )
+        for place in range(0, len(evolutions), AT_ONCE):
+            if time.monotonic() > deadline:
+                raise TooComplexQuery(f"the query took longer than {QUERY_SECONDS:g} seconds: ask for fewer entities")
+            some = evolutions[place : place + AT_ONCE]
+            tests = (select(broker.store, tenant, each, request.query, request.temporal) for each in some)
+            for evolution, found in zip(some, await asyncio.gather(*tests), strict=True):
+                if found is not None:
+                    yield _Selected(evolution, *found)
+        if len(evolutions) < STRIDE:
+            return
+        after = evolutions[-1].entity_id
+
+
+async def _shown(
+    broker: Broker, tenant: str, request: TemporalRequest, page: Sequence[_Selected], names: Names, page_size: int
+) -> TemporalPage:
+    """The representation of the entities on a page, cut along time where they have too many instances together."""
+    if request.view.aggregation is not None:
+        return TemporalPage([await _aggregated(broker, tenant, request, each, names) for each in page])
+    query = _history_query(request, [span for each in page for span in each.spans])
+    entries, complete = cut(await broker.store.instances(tenant, query, page_size + 1), query, page_size)
+    others: list[HistoryEntry] = []
+    header = None
+    if not complete:
+        entries = entries or await _of_one_instant(broker, tenant, query)
+        header = content_range(entries, query, request.temporal)
+        one_each = replace(query, newest_first=True, last_n=1)
+        others = await broker.store.instances(tenant, one_each, MOST_ATTRIBUTES)
+    documents = []
+    for each in page:
+        entity_id = each.evolution.entity_id
+        own = [entry for entry in entries if entry.entity_id == entity_id]
+        scopes = each.scopes if request.view.keeps(SCOPE) else []
+        empty = [entry for entry in others if entry.entity_id == entity_id]
+        documents.append(represent_evolution(each.evolution, [*scopes, *own], empty, names, request.view))
+    return TemporalPage(documents, content_range=header)
+
+
+async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> list[HistoryEntry]:
+    """All entries of the first instant, where they are more than a page: an instant is not divided."""
+    (first,) = await broker.store.instances(tenant, query, 1)
+    instant = times_of(first).of(query)
+    spans = tuple(replace(span, start=instant, end=instant + "~") for span in query.spans)
+    return await broker.store.instances(tenant, replace(query, spans=spans), MOST_AT_ONE_INSTANT)
+
+
+async def _aggregated(
+    broker: Broker, tenant: str, request: TemporalRequest, selected: _Selected, names: Names
+) -> JsonObject:
+    """One entity with aggregated values. `lastN` is for instances, not for what is aggregated (5.7.3.4)."""
+    assert request.view.aggregation is not None
+    query = replace(_history_query(request, selected.spans), newest_first=False, last_n=None)
+    query = replace(query, without=query.without | {SCOPE})
+    start, end = request.temporal.start, request.temporal.end
+    bounds = [start, end]
+    for place, newest_first in ((0, False), (1, True)):
+        if bounds[place] is None:
+            found = await broker.store.instances(tenant, replace(query, newest_first=newest_first), 1)
+            bounds[place] = times_of(found[0]).of(query) if found else broker.now()
+    first, last = (_moment(bound) for bound in bounds)
+    aggregator = Aggregator(request.view.aggregation, query, Periods(first, last, request.view.aggregation.duration))
+    await broker.store.scan_history(tenant, query, aggregator.take)
+    for attribute in sorted(request.query.attrs):
+        if unfit := aggregator.unfit(attribute):
+            raise InvalidRequest(
+                f"aggrMethods: {', '.join(unfit)} is not for the values of {names.compact(attribute)} (5.7.4.4)"
+            )
+    return represent_aggregated(selected.evolution, aggregator, names, request.view)
+
+
+def _moment(instant: str | None) -> datetime:
+    return datetime.min.replace(tzinfo=UTC) if instant is None else parse_instant(instant)
+
+
+def _history_query(request: TemporalRequest, spans: Sequence[Span]) -> HistoryQuery:
+    """The instances to show. With a scope query the scopes are those that matched, whenever they were set (C.5.16)."""
+    scoped = request.query.scope is not None
+    return HistoryQuery(
+        spans=tuple(spans),
+        time=time_of(request.temporal),
+        attributes=request.attributes,
+        without=request.without | {SCOPE} if scoped else request.without,
+        datasets=request.datasets,
+        newest_first=request.temporal.last_n is not None,
+        last_n=request.temporal.last_n,
+    )
+
+
+def _concerned(request: TemporalRequest) -> frozenset[str] | None:
+    """The attributes of which one has to have an instance in the time asked for."""
+    projection = request.view.projection
+    return (projection.picked or None) if projection is not None else None

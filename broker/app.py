@@ -24,6 +24,8 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
+from broker.federation.identity import SourceIdentity
+from broker.federation.registry import ContextRegistry
 from broker.http.binding import Binding
 from broker.http.exchange import PageSizes
 from broker.http.health import health_door
@@ -77,7 +79,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
     try:
         async with store_opened(store), open_broker(store, settings) as broker:
             server = HttpServer(
-                Binding(broker, PageSizes(settings.default_page_size, settings.max_page_size)),
+                Binding(broker, PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)),
                 health_door(broker.store, metrics.exposition),
                 _observer(settings),
                 max_body_bytes=settings.max_body_bytes,
@@ -119,10 +121,12 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     writer = EntityWriter(store, now)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
+    registry = ContextRegistry(store, contexts, http, mqtt, now)
     recorder = Recorder(store)
     retention = Retention(store)
     await contexts.open()
     await dispatcher.start()
+    await registry.start()
     sweeper = Sweeper(store, writer, now)
     tasks = [
         _watched(recorder.run(), "history recorder"),
@@ -130,12 +134,14 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         _watched(sweeper.run(), "removal of what has expired"),
     ]
     try:
-        yield Broker(store, writer, contexts, dispatcher, Tenants(store), now)
+        identity = SourceIdentity(settings.via_alias)
+        yield Broker(store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder)
     finally:
         for task in tasks:
             task.cancel()
         await writer.close()
         await dispatcher.stop()
+        await registry.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         await mqtt.close()
         await http.close()

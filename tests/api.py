@@ -78,7 +78,7 @@ async def running_api(store: Store, **settings: Any) -> AsyncIterator[Api]:
     options = Settings(port=0, egress="any", **settings)
     async with open_broker(store, options) as broker:
         server = HttpServer(
-            Binding(broker, PageSizes(options.default_page_size, options.max_page_size)),
+            Binding(broker, PageSizes(options.default_page_size, options.max_page_size, options.temporal_page_size)),
             health_door(store, lambda: (b"", "text/plain")),
             lambda *_: None,
             max_body_bytes=options.max_body_bytes,

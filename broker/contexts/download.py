@@ -12,7 +12,7 @@ from broker.contexts.freshness import lifetime
 from broker.contexts.record import StoredContext
 from broker.egress.http import EgressError, Fetched, OutboundHttp
 from broker.errors import BadRequestData, LdContextNotAvailable
-from broker.jsonld.compilation import document_context
+from broker.jsonld.compilation import document_context, referenced_urls
 from broker.model.entity import JsonObject
 
 MAX_BYTES: Final = 1024 * 1024
@@ -84,4 +84,6 @@ def _document(body: bytes, url: str) -> JsonObject:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequestData(f"@context: the document at {url} is not JSON ({error})") from error
-    return {"@context": document_context(document, url)}
+    context = document_context(document, url)
+    referenced_urls(context, url)  # refuses any value that is no @context, whatever its depth
+    return {"@context": context}

@@ -39,10 +39,11 @@ class Course:
     """What is owed under one subscription.
 
     `pending`: position -> entity id of changes that match and are not acknowledged yet, in order. `flying`: those of them
-    that are on their way. `behind`: None, or the first position that was not matched yet. `through`: every position up to
-    it is accounted for. `unsure`: positions up to it were matched under an earlier version of the subscription, or before a
-    restart, and are matched again before they are sent. `due`: the period of a periodic subscription is over. `newest`: entity
-    id -> its last pending position, kept for throttled subscriptions only. `heir`: the course that followed this closed one.
+    that are on their way. `taken`: the last position that ever was on its way. `behind`: None, or the first position that
+    was not matched yet. `through`: every position up to it is accounted for. `unsure`: positions up to it were matched under
+    an earlier version of the subscription, or before a restart, and are matched again before they are sent. `due`: the
+    period of a periodic subscription is over. `newest`: entity id -> its last pending position, kept for throttled
+    subscriptions only. `heir`: the course that followed this closed one.
     """
 
     subscription: Subscription
@@ -50,6 +51,7 @@ class Course:
     through: int
     pending: dict[int, str] = field(default_factory=dict)
     flying: set[int] = field(default_factory=set)
+    taken: int = 0
     behind: int | None = None
     unsure: int = 0
     due: bool = False
@@ -151,6 +153,7 @@ class Course:
                 return None
             positions = (first,)
         self.flying.update(positions)
+        self.taken = max(self.taken, positions[-1])
         self.last_sent = now
         return positions
 
@@ -211,8 +214,9 @@ class Course:
             self.stop.until = max(self.stop.until, now + cooldown)
         else:
             stop = self.stop
-        stop.failures += 1
-        stop.until = now + max(cooldown, pause_after(stop.failures))
+        if now >= stop.until:  # else it was under way together with one that failed before: they fail as one
+            stop.failures += 1
+        stop.until = max(stop.until, now + max(cooldown, pause_after(stop.failures)))
         stop.unanswered = unanswered
         if self.subscription.interval is not None:
             self.due = True

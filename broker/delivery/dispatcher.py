@@ -44,12 +44,14 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """Changes that are read from the log at a time."""
-SAVE_SECONDS: Final = 0.1
-"""How soon what should be on record is on record."""
-IDLE_SAVE_SECONDS: Final = 0.5
-"""How often the watermark and counts are saved where nothing is urgent."""
+SAVE_SECONDS: Final = 0.05
+"""How soon what was delivered or failed is on record: a crash repeats no more than what was delivered in such a time."""
+COUNTS_SECONDS: Final = 0.5
+"""How often counts are saved, and the watermark where nothing is delivered."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes or a failing store is looked at again."""
+CLOCK_SECONDS: Final = 30.0
+"""How often an expiry that is to come is compared with the clock, which may be set meanwhile."""
 SHORTEST_PERIOD: Final = 0.1
 """Seconds below which a timeInterval is not honoured."""
 GRACE_SECONDS: Final = 2.0
@@ -80,8 +82,8 @@ class Dispatcher:
         self._alarms = Alarms()
         self._ledger = Ledger(store, lambda: asyncio.get_running_loop().time())
         self._changing: WeakValueDictionary[SubscriptionKey, asyncio.Lock] = WeakValueDictionary()
-        self._matched = 0
-        self._urgent = asyncio.Event()
+        self._matched = self._met = 0
+        self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -116,7 +118,10 @@ class Dispatcher:
             self._join(course)
 
     async def stop(self) -> None:
-        """Give what is under way a moment, break off the rest (it stays owed), and save. Raises StoreUnavailable."""
+        """Give what is under way a moment, break off the rest (it stays owed), and save.
+
+        Where the store does not let it save, the next start repeats what was delivered since the last time it did.
+        """
         tasks = [*self._tasks, *self._replays.values()]
         for task in tasks:
             task.cancel()
@@ -132,7 +137,10 @@ class Dispatcher:
             await asyncio.gather(*late, return_exceptions=True)
         self._tasks.clear()
         self._lanes.clear()
-        await self._ledger.save(self._matched, counts=True)
+        try:
+            await self._ledger.save(self._matched, counts=True, final=True)
+        except StoreUnavailable as error:
+            _report("the state of deliveries cannot be saved, some will be repeated", error)
 
     # --- subscriptions come, change and go
 
@@ -217,6 +225,9 @@ class Dispatcher:
         else:
             self._index.remove(subscription.key)
             self._start_period(course, max(subscription.interval, SHORTEST_PERIOD))
+        if subscription.throttling is not None and course.last_sent is None:
+            ago = self._seconds_since_last(course)
+            course.last_sent = None if ago is None else asyncio.get_running_loop().time() - ago
         self._watch_expiry(subscription)
         lane = self._lane(subscription)
         lane.join(course)
@@ -255,20 +266,25 @@ class Dispatcher:
                 self._watch_expiry(subscription)
 
         left = (parse_instant(subscription.expires_at) - parse_instant(self._now())).total_seconds()
-        self._alarms.expire(subscription.key, left + 0.001, look)
+        self._alarms.expire(subscription.key, min(left + 0.001, CLOCK_SECONDS), look)
 
     def _start_period(self, course: Course, interval: float) -> None:
         """Notify every `interval` seconds, counted from now, or from the last notification before a restart."""
-        first = interval
-        if course.tally.last_notification is not None:
-            ago = (parse_instant(self._now()) - parse_instant(course.tally.last_notification)).total_seconds()
-            first = min(max(interval - ago, 0.0), interval)
+        ago = self._seconds_since_last(course)
+        first = interval if ago is None else max(interval - ago, 0.0)
 
         def tick() -> None:
             course.due = True
             self._lane(course.subscription).offer(course)
 
         self._alarms.repeat(course.subscription.key, first, interval, tick)
+
+    def _seconds_since_last(self, course: Course) -> float | None:
+        """Seconds since the last notification that is on record, None if there is none; 0 if the clock was set back."""
+        last = course.tally.last_notification
+        if last is None:
+            return None
+        return max((parse_instant(self._now()) - parse_instant(last)).total_seconds(), 0.0)
 
     # --- the log moves on
 
@@ -277,8 +293,8 @@ class Dispatcher:
         while True:
             try:
                 await self._match_more()
-            except StoreUnavailable as error:
-                _LOG.warning("the change log cannot be read", extra={"detail": error.detail})
+            except Exception as error:  # noqa: BLE001 - deliveries must never come to a silent stop
+                _report("the change log cannot be worked off", error)
                 await asyncio.sleep(LONGEST_WAIT)
 
     async def _match_more(self) -> None:
@@ -296,6 +312,7 @@ class Dispatcher:
         if changes[0].sequence > self._matched + 1 and (tail := await self._store.tail()) > self._matched:
             self._tell_trimmed(tail)
         for change in changes:
+            self._met = change.sequence
             await self._match(change)
             self._matched = change.sequence
         await asyncio.sleep(0)
@@ -329,15 +346,13 @@ class Dispatcher:
             course.behind = change.sequence
             lane.behind.add(course)
         self._ledger.owed(course)
-        if self._ledger.is_urgent:
-            self._urgent.set()
+        self._moved.set()
         lane.offer(course)
 
     def _attempted(self, course: Course, reached: bool) -> None:
         """After each attempt: note it, let others try that had found nobody there, read on where there is room again."""
         self._ledger.attempted(course)
-        if self._ledger.is_urgent:
-            self._urgent.set()
+        self._moved.set()
         lane = self._lane(course.subscription)
         if reached:
             lane.reached(asyncio.get_running_loop().time())
@@ -373,30 +388,41 @@ class Dispatcher:
 
         while True:
             try:
-                await replay(self._store, self._index, lane.behind, lambda: self._matched, owed, lost)
+                await replay(self._store, self._index, lane.behind, lambda: max(self._met, self._matched), owed, lost)
                 return
-            except StoreUnavailable as error:
-                _LOG.warning("the change log cannot be read", extra={"detail": error.detail})
+            except Exception as error:  # noqa: BLE001 - as above
+                _report("the change log cannot be read again", error)
                 await asyncio.sleep(LONGEST_WAIT)
 
     async def _save_regularly(self) -> None:
-        """Keep what is durable close behind what is true: soon where something is urgent, else now and then."""
+        """Keep what is durable close behind what is true: soon while there are deliveries, else now and then."""
+        loop = asyncio.get_running_loop()
+        counted = loop.time()
         while True:
-            counts = False
             try:
-                async with asyncio.timeout(IDLE_SAVE_SECONDS):
-                    await self._urgent.wait()
+                async with asyncio.timeout(COUNTS_SECONDS):
+                    await self._moved.wait()
                 await asyncio.sleep(SAVE_SECONDS)
             except TimeoutError:
-                counts = True
-            self._urgent.clear()
+                pass  # nothing moved
+            self._moved.clear()
+            counts = loop.time() >= counted + COUNTS_SECONDS
             try:
                 await self._ledger.save(self._matched, counts=counts)
-            except StoreUnavailable as error:
-                _LOG.warning("the state of deliveries cannot be saved", extra={"detail": error.detail})
+                counted = loop.time() if counts else counted
+            except Exception as error:  # noqa: BLE001 - as above
+                _report("the state of deliveries cannot be saved", error)
                 await asyncio.sleep(LONGEST_WAIT)
             metrics.notifications_waiting.set(self._ledger.waiting)
             self._lanes = {key: lane for key, lane in self._lanes.items() if lane.courses or lane.under_way}
+
+
+def _report(what: str, error: Exception) -> None:
+    """Log what went wrong: a store that is not available in a line, anything else, which should not be, in full."""
+    if isinstance(error, StoreUnavailable):
+        _LOG.warning(what, extra={"detail": error.detail})
+    else:
+        _LOG.error(what, exc_info=error)
 
 
 def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -6,15 +6,22 @@ The promise is: whatever the moment at which the process dies, each change is no
   delivered or is on record. After a restart matching begins behind it.
 * What is owed for longer than a moment, or has failed, goes on record: the subscription's document of kind `delivery` then
   has a `lag` (positions that are pending, where matching has to resume, up to where it is complete), written before the
-  watermark passes those positions. What is owed for a moment only holds the watermark back instead, which costs nothing.
+  watermark passes those positions. It does not list positions that were never on their way, matching resumes before them:
+  so the record of a receiver that does not answer stays small, and stays as it is however much comes to be owed.
+* What is owed for a moment only holds the watermark back instead, which costs nothing. But what was delivered above a
+  watermark that is held back is repeated after a crash, so that moment is short.
 * The cursor `delivery/<tenant>/<id>` of a subscription on record stands before its oldest position, so that the log is not
   trimmed under it.
 
-So everything that could be lost is either above the watermark or on record, and is found again in both cases.
+So everything that could be lost is either above the watermark or on record, and is found again in both cases. What a crash
+repeats is what was delivered since the last save; an orderly stop puts all on record and repeats nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from broker.delivery.course import Course
@@ -27,7 +34,7 @@ WATERMARK: Final = "delivery"
 DOCUMENTS: Final = "delivery"
 TOGETHER: Final = 200
 """Documents that are written side by side."""
-PATIENCE: Final = 1.0
+PATIENCE: Final = 0.1
 """Seconds for which a position that is owed may hold the watermark back, before it goes on record."""
 
 
@@ -43,45 +50,41 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._watermark = -1
-        self._fresh: dict[Course, tuple[int, float]] = {}
-        self._recorded: set[Course] = set()
+        self._fresh: set[Course] = set()
+        self._recorded: dict[Course, JsonObject] = {}
         self._dirty: set[Course] = set()
         self._counted: set[Course] = set()
+        self._heads: deque[tuple[float, int]] = deque()
         self._writing = asyncio.Lock()
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether something should be on record soon."""
-        return bool(self._dirty)
 
     @property
     def waiting(self) -> int:
         """How many positions are owed and known, over all subscriptions."""
-        return sum(len(course.pending) for course in self._fresh.keys() | self._recorded)
+        return sum(len(course.pending) for course in self._fresh | self._recorded.keys())
 
     def restore(self, courses: Iterable[Course], watermark: int) -> None:
         """Begin with what was read from the store: courses that owe something are on record."""
         self._watermark = watermark
-        self._recorded = {course for course in courses if course.is_outstanding}
+        self._recorded = {course: {} for course in courses if course.is_outstanding}
 
     def owed(self, course: Course) -> None:
         """A position was added to a course, or it fell behind."""
         if course in self._recorded or course.behind is not None:
             self._dirty.add(course)
-        elif course not in self._fresh and course.oldest is not None:
-            self._fresh[course] = (course.oldest, self._clock())
+        else:
+            self._fresh.add(course)
 
     def attempted(self, course: Course) -> None:
         """A delivery succeeded or failed."""
         self._counted.add(course)
-        if not course.is_outstanding:
-            self._fresh.pop(course, None)
-        elif course.stop.failures or course.stops:
+        if course in self._recorded:
             self._dirty.add(course)
+        elif not course.is_outstanding:
+            self._fresh.discard(course)
 
     def forget(self, course: Course) -> None:
         """The course is closed: nothing is owed any more. What is on record is cleared at the next save."""
-        self._fresh.pop(course, None)
+        self._fresh.discard(course)
         self._dirty.discard(course)
         self._counted.add(course)
 
@@ -91,9 +94,8 @@ class Ledger:
         self._counted.discard(old)
         self._counted.add(new)
         old.heir = new
-        if old in self._recorded:
-            self._recorded.discard(old)
-            self._recorded.add(new)
+        if self._recorded.pop(old, None) is not None:
+            self._recorded[new] = {}
 
     async def erase(self, key: SubscriptionKey, course: Course | None) -> None:
         """The subscription is gone: remove what is on record about it, once a save that is under way has ended."""
@@ -101,75 +103,90 @@ class Ledger:
             if course is not None:
                 self.forget(course)
                 self._counted.discard(course)
-                self._recorded.discard(course)
+                self._recorded.pop(course, None)
             await self._store.delete_document(DOCUMENTS, *key)
             await self._store.drop_cursor(guard_name(key))
 
-    def _overdue(self) -> list[Course]:
-        """The fresh courses that fail, or whose oldest position has not moved for too long."""
-        now, overdue = self._clock(), []
-        for course, (position, since) in self._fresh.items():
-            oldest = course.oldest
-            if course.stop.failures or course.stops or (oldest == position and since <= now - PATIENCE):
-                overdue.append(course)
-            elif oldest is not None and oldest != position:
-                self._fresh[course] = (oldest, now)
-        return overdue
+    def _horizon(self, head: int) -> int:
+        """The position up to which all was matched PATIENCE ago or earlier; `head` is the last one that is matched now."""
+        now, horizon = self._clock(), -1
+        self._heads.append((now, head))
+        while self._heads[0][0] <= now - PATIENCE:
+            horizon = self._heads[0][1]
+            if len(self._heads) == 1 or self._heads[1][0] > now - PATIENCE:
+                break
+            self._heads.popleft()
+        return horizon
 
-    def _is_fresh_again(self, course: Course) -> bool:
+    def _is_fresh_again(self, course: Course, horizon: float) -> bool:
         """Whether a course on record keeps up now, so that it may just hold the watermark back like others."""
-        sound = not (course.stop.failures or course.stops or course.behind is not None)
-        return sound and course in self._recorded and (course.oldest or 0) > self._watermark
+        return course in self._recorded and not _is_late(course, horizon) and (course.oldest or 0) > self._watermark
 
-    async def save(self, head: int, *, counts: bool) -> None:
+    async def save(self, head: int, *, counts: bool, final: bool = False) -> None:
         """Write what must be durable, then move the watermark as far as that allows; `head` is the last matched position.
 
-        `counts`: also write courses of which only the counts changed.
+        `counts`: also write courses of which only the counts changed. `final`: put all that is owed on record.
         """
         async with self._writing:
-            await self._save(head, counts)
+            await self._save(head, counts, math.inf if final else self._horizon(head))
 
-    async def _save(self, head: int, counts: bool) -> None:
-        self._dirty.update(self._overdue())
-        to_record = [course for course in self._dirty if course.is_outstanding and not self._is_fresh_again(course)]
-        settled = [course for course in self._recorded if not course.is_outstanding or self._is_fresh_again(course)]
+    async def _save(self, head: int, counts: bool, horizon: float) -> None:
+        self._dirty.update([course for course in self._fresh if _is_late(course, horizon)])
+        fresh_again = {course for course in self._recorded if self._is_fresh_again(course, horizon)}
+        to_record = [course for course in self._dirty if course.is_outstanding and course not in fresh_again]
+        settled = [course for course in self._recorded if not course.is_outstanding or course in fresh_again]
         counted = [course for course in self._counted if counts or course in self._dirty]
         self._dirty.clear()
         self._counted.difference_update(counted)
-        for course in to_record:
-            self._fresh.pop(course, None)
-        for course in settled:
-            if course.oldest is not None:
-                self._fresh[course] = (course.oldest, self._clock())
+        self._fresh.difference_update(to_record)
+        self._fresh.update(course for course in settled if course.is_outstanding)
         watermark = min([head, *(course.oldest - 1 for course in self._fresh if course.oldest is not None)])
-        cursors = {guard_name(course.subscription.key): (course.oldest or 1) - 1 for course in to_record}
+        lags = {
+            course: lag_of(course)
+            for course in {*to_record, *counted}
+            if course.is_outstanding and course not in self._fresh
+        }
+        changed = [course for course, lag in lags.items() if lag != self._recorded.get(course)]
+        cursors = {guard_name(course.subscription.key): (course.oldest or 1) - 1 for course in changed}
         if watermark != self._watermark:
             cursors[WATERMARK] = watermark
         documents = [
-            (course.subscription.key, stored_course(course, None if course in self._fresh else head))
-            for course in {*to_record, *settled, *counted}
+            (course.subscription.key, stored_course(course, lags.get(course), head))
+            for course in {*changed, *settled, *counted}
         ]
         try:
-            for start in range(0, len(documents), TOGETHER):
-                await asyncio.gather(
-                    *(
-                        self._store.put_document(DOCUMENTS, tenant, subscription_id, document)
-                        for (tenant, subscription_id), document in documents[start : start + TOGETHER]
-                    )
-                )
-            self._recorded.update(
-                map(_last_heir, to_record)
-            )  # one may have been closed and followed while it was written
+            await _together(
+                self._store.put_document(DOCUMENTS, tenant, subscription_id, document)
+                for (tenant, subscription_id), document in documents
+            )
+            for course in changed:
+                heir = _last_heir(course)  # it may have been closed and followed while it was written
+                self._recorded[heir] = lags[course] if heir is course else {}
             if cursors:
                 await self._store.save_cursors(cursors)
                 self._watermark = watermark
             for course in settled:
-                self._recorded.discard(course)
-                await self._store.drop_cursor(guard_name(course.subscription.key))
+                self._recorded.pop(course, None)
+            await _together(self._store.drop_cursor(guard_name(course.subscription.key)) for course in settled)
         except BaseException:
+            self._recorded.update((course, {}) for course in (*settled, *(set(lags) & self._recorded.keys())))
             self._dirty.update(to_record)
             self._counted.update(counted)
             raise
+
+
+async def _together(writes: Iterable[Awaitable[object]]) -> None:
+    """Wait for many small writes, side by side in groups. Raises what one of them raises."""
+    left = iter(writes)
+    while group := list(islice(left, TOGETHER)):
+        await asyncio.gather(*group)
+
+
+def _is_late(course: Course, horizon: float) -> bool:
+    """Whether what a course owes is to go on record: it fails, fell behind, or owes something from up to the horizon."""
+    if course.stop.failures or course.stops or course.behind is not None:
+        return True
+    return course.oldest is not None and course.oldest <= horizon
 
 
 def _last_heir(course: Course) -> Course:
@@ -178,13 +195,20 @@ def _last_heir(course: Course) -> Course:
     return course
 
 
-def stored_course(course: Course, head: int | None) -> JsonObject:
-    """A course as its document of kind `delivery`; with `head` also what it is owed, complete up to that position."""
+def lag_of(course: Course) -> JsonObject:
+    """What a course is owed, for its record: pending positions that may have been sent, and from where to match again."""
+    pending: list[tuple[int, str]] = []
+    for position, entity_id in course.pending.items():
+        if position > course.taken:
+            return {"pending": pending, "behind": position}
+        pending.append((position, entity_id))
+    return {"pending": pending, "behind": course.behind}
+
+
+def stored_course(course: Course, lag: JsonObject | None, head: int) -> JsonObject:
+    """A course as its document of kind `delivery`; with `lag` also what it is owed, complete up to position `head`."""
     document = course.tally.stored()
-    if head is not None and course.is_outstanding:
-        pending = [[position, entity_id] for position, entity_id in course.pending.items()]
-        document["lag"] = {"pending": pending, "behind": course.behind, "through": head}
-    return document
+    return document if lag is None else {**document, "lag": {**lag, "through": head}}
 
 
 async def restored_tally(store: Store, key: SubscriptionKey) -> Tally:

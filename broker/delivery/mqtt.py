@@ -9,8 +9,9 @@ import asyncio
 import logging
 import ssl
 import time
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import aiomqtt
 
@@ -19,6 +20,11 @@ from broker.egress.policy import EgressPolicy
 
 IDLE_SECONDS: Final = 300.0
 """A connection that was not used for so long is closed when the next new one is made."""
+
+CONNECT_SECONDS: Final = 10.0
+"""How long a broker may take to be reached, and then to let the connection in."""
+CLOSE_SECONDS: Final = 2.0
+"""How long the end of the publisher waits for its connections to end."""
 
 _LOG: Final = logging.getLogger(__name__)
 _VERSIONS: Final = {"mqtt3.1.1": aiomqtt.ProtocolVersion.V311, "mqtt5.0": aiomqtt.ProtocolVersion.V5}
@@ -32,10 +38,10 @@ class MqttError(Exception):
 
 @dataclass(slots=True)
 class _Connection:
-    """A client, where it is connected, and the lock under which that is changed."""
+    """A client, where it is connected, and the attempt to connect, where one is under way."""
 
     client: aiomqtt.Client | None = None
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    connecting: asyncio.Task[aiomqtt.Client] | None = None
     last_used: float = 0.0
 
 
@@ -63,14 +69,14 @@ class MqttPublisher:
         try:
             async with asyncio.timeout(timeout):
                 known = connection.client
-                client = known or await self._connect(connection, address, None)
+                client = known or await self._connected(connection, address, None)
                 try:
                     await client.publish(address.topic, payload, address.qos, timeout=timeout)
                 except aiomqtt.MqttError:
                     if known is None:
                         await self._drop(connection, client)
                         raise
-                    client = await self._connect(connection, address, known)
+                    client = await self._connected(connection, address, known)
                     await client.publish(address.topic, payload, address.qos, timeout=timeout)
         except TimeoutError:
             raise MqttError(f"timeout: no acknowledgement within {timeout:g} s") from None
@@ -78,25 +84,45 @@ class MqttPublisher:
             raise MqttError(str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; those that do not end in a moment are left to the end of the process."""
         connections = list(self._connections.values())
         self._connections.clear()
         for connection in connections:
+            if connection.connecting is not None:
+                connection.connecting.cancel()
             if connection.client is not None:
-                await self._drop(connection, connection.client)
+                self._in_background(self._drop(connection, connection.client))
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _connected(
+        self, connection: _Connection, address: MqttAddress, dead: aiomqtt.Client | None
+    ) -> aiomqtt.Client:
+        """A connected client that is not `dead`.
+
+        There is one attempt to connect at a time, however many wait for it, and it outlives those whose time is up: the
+        library connects in a thread that cannot be stopped, so each attempt that was given up would leave a socket behind.
+        """
+        if connection.client is not None and connection.client is not dead:
+            return connection.client
+        if connection.connecting is None:
+            connection.client = None
+            connection.connecting = asyncio.create_task(self._connect(connection, address, dead))
+            connection.connecting.add_done_callback(_note_failure)
+        return await asyncio.shield(connection.connecting)
 
     async def _connect(
         self, connection: _Connection, address: MqttAddress, dead: aiomqtt.Client | None
     ) -> aiomqtt.Client:
-        """A connected client that is not `dead`."""
-        async with connection.changing:
-            if connection.client is not None and connection.client is not dead:
-                return connection.client
+        try:
             if dead is not None:
-                connection.client = None
                 await _disconnect(dead)
             self._close_idle()
-            host = await self._reach(address)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                host = await self._reach(address)
             client = aiomqtt.Client(
                 host,
                 address.port,
@@ -105,16 +131,24 @@ class MqttPublisher:
                 protocol=_VERSIONS[address.version],
                 logger=_LOG,
                 tls_context=self._tls_context() if address.tls else None,
+                timeout=CONNECT_SECONDS,
             )
-            await client.__aenter__()
+            try:
+                await client.__aenter__()
+            except BaseException:
+                await _disconnect(client)  # the library keeps the socket where the broker did not let it in
+                raise
             connection.client = client
             return client
+        finally:
+            connection.connecting = None
 
     async def _reach(self, address: MqttAddress) -> str:
         """The host to connect to: resolved, allowed and listening.
 
         The client library connects in a thread of the loop's small pool; that a host which does not answer cannot keep one
-        busy is why its port is tried here first. Without TLS the tried address itself is what is connected to afterwards.
+        busy is why its port is tried here first, with TLS up to the end of the handshake. Without TLS the tried address itself
+        is what is connected to afterwards.
         """
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(address.host, address.port, type=1)
@@ -124,7 +158,12 @@ class MqttPublisher:
         failure: OSError | None = None
         for target in allowed:
             try:
-                _, writer = await asyncio.open_connection(str(target), address.port)
+                _, writer = await asyncio.open_connection(
+                    str(target),
+                    address.port,
+                    ssl=self._tls_context() if address.tls else None,
+                    server_hostname=address.host if address.tls else None,
+                )
             except OSError as error:
                 failure = error
                 continue
@@ -141,18 +180,26 @@ class MqttPublisher:
         """Forget connections that were not used for long; they end in the background."""
         limit = time.monotonic() - IDLE_SECONDS
         for identity, connection in list(self._connections.items()):
-            if connection.last_used < limit and not connection.changing.locked():
+            if connection.last_used < limit and connection.connecting is None:
                 del self._connections[identity]
                 if connection.client is not None:
-                    task = asyncio.create_task(_disconnect(connection.client))
-                    self._ending.add(task)
-                    task.add_done_callback(self._ending.discard)
+                    self._in_background(_disconnect(connection.client))
+
+    def _in_background(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _drop(self, connection: _Connection, client: aiomqtt.Client) -> None:
-        async with connection.changing:
-            if connection.client is client:
-                connection.client = None
+        if connection.client is client:
+            connection.client = None
         await _disconnect(client)
+
+
+def _note_failure(connecting: asyncio.Task[aiomqtt.Client]) -> None:
+    """A failed attempt to connect is told to those who wait for it; it is no news that nobody does any more."""
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 async def _disconnect(client: aiomqtt.Client) -> None:

@@ -19,14 +19,15 @@ async def replay(
     store: Store,
     index: SubscriptionIndex,
     behind: set[Course],
-    matched: Callable[[], int],
+    met: Callable[[], int],
     owed: Callable[[Course], None],
     lost: Callable[[Course, int], None],
 ) -> None:
     """Go through the log for those of the courses `behind` that have room, until none is left; who has caught up leaves it.
 
-    One pass serves all courses of a lane. A course that comes up to the `matched` head of the log is behind no more and
-    gets further changes from live matching. Where the log was trimmed under a course, `lost` is told up to which position,
+    One pass serves all courses of a lane. `met` is the last position that live matching has begun with: it may have passed
+    over a course that was behind then. A course that has read beyond it is behind no more and gets further changes from
+    live matching. Where the log was trimmed under a course, `lost` is told up to which position,
     and reading goes on with what is left.
     """
     while readers := _readers(behind):
@@ -36,6 +37,7 @@ async def replay(
                 lost(course, tail)
                 course.behind = tail + 1
         start = min(course.behind for course in readers.values() if course.behind is not None)
+        nothing_before = met()  # asked before the log is read, so that what comes meanwhile is not taken as read
         changes = await store.changes(start - 1, BATCH)
         for change in changes:
             for course in await _readers_of(store, index, readers, change):
@@ -44,12 +46,12 @@ async def replay(
                 course.behind = change.sequence
                 if not course.push(change.sequence, change.entity_id):
                     del readers[course.subscription.key]
-        reached = changes[-1].sequence if changes else max(matched(), start - 1)
+        reached = changes[-1].sequence if changes else max(nothing_before, start - 1)
         for course in readers.values():
             if course.closed or course.behind is None:
                 continue
             course.behind = max(course.behind, reached + 1)
-            if course.behind > matched():
+            if course.behind > met():
                 course.through = max(course.through, course.behind - 1)
                 course.behind = None
                 behind.discard(course)

@@ -62,7 +62,7 @@ async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
     elements: list[tuple[Any, Element]] = []
     for raw in json_array(value):
         try:
-            document, context = await exchange.document_of(json_object(raw), is_json_ld)
+            document, context = await exchange.document_of(json_object(raw, "an element of the array"), is_json_ld)
             elements.append((raw, (document, context.names)))
         except NgsiLdError as error:
             elements.append((raw, error))

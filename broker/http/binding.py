@@ -44,8 +44,7 @@ class Binding:
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))
-        if tenant := request.headers.get("ngsild-tenant"):
-            response.headers.setdefault(TENANT_HEADER, tenant)
+        echo_tenant(response, request.headers.get("ngsild-tenant"))
         return response, operation
 
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
@@ -54,3 +53,9 @@ class Binding:
         if endpoint.needs_tenant:
             await self._broker.tenants.require(exchange.tenant)
         return await endpoint.handler(exchange)
+
+
+def echo_tenant(response: Response, tenant: str | None) -> None:
+    """Name the tenant of the request in its answer, whatever that is (6.3.14)."""
+    if tenant is not None:
+        response.headers.setdefault(TENANT_HEADER, tenant)

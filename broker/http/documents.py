@@ -42,10 +42,10 @@ def check_depth(value: Any) -> None:
     raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-def json_object(value: Any) -> dict[str, Any]:
+def json_object(value: Any, what: str = "the body") -> dict[str, Any]:
     """The value, if it is a JSON object. Raises InvalidRequest."""
     if not isinstance(value, dict):
-        raise InvalidRequest("the body is not a JSON object")
+        raise InvalidRequest(f"{what} is not a JSON object")
     return value
 
 

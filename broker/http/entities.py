@@ -17,9 +17,10 @@ from broker.http.exchange import (
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.rendering import render_entities, render_entity
+from broker.model.attributes import is_language_tag
 from broker.model.expiry import without_expired
-from broker.model.instants import is_instant
-from broker.model.naming import check_name, check_uri
+from broker.model.members import RESERVED
+from broker.model.naming import check_instant, check_name, check_uri
 from broker.model.patches import Patched
 from broker.operations import entities
 from broker.operations.queries import compile_view
@@ -93,9 +94,11 @@ async def merge(exchange: Exchange) -> Response:
     parameters = exchange.parameters
     local_scope(parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
-    observed_at = parameters.text("observedAt")
-    if observed_at is not None and not is_instant(observed_at):
-        raise BadRequestData(f"observedAt: not a DateTime: {observed_at}")
+    observed_at, lang = parameters.text("observedAt"), parameters.text("lang")
+    if observed_at is not None:
+        observed_at = check_instant(observed_at, "observedAt")
+    if lang is not None and not is_language_tag(lang):
+        raise BadRequestData(f"lang: not a language tag: {lang!r} (6.5.3.4)")
     representation = parameters.representation(parameters.options(SIMPLIFIED))
     if "format" in parameters and representation != "simplified":
         raise InvalidRequest("format: only simplified (or keyValues) changes how a merge reads its body (6.5.3.4)")
@@ -109,7 +112,7 @@ async def merge(exchange: Exchange) -> Response:
         type_parameter(exchange, context.names),
         simplified=representation == "simplified",
         observed_at=observed_at,
-        lang=parameters.text("lang"),
+        lang=lang,
     )
     return update_result(patched)
 
@@ -189,8 +192,11 @@ async def delete_attribute(exchange: Exchange) -> Response:
 
 
 def attribute_variable(exchange: Exchange) -> str:
-    """The attribute name in the path: a name (4.6.2) or an IRI. Raises BadRequestData."""
-    return check_name(exchange.variable("attrId"))
+    """The attribute name in the path: a name (4.6.2) or an IRI, or `scope`. Raises BadRequestData."""
+    name = check_name(exchange.variable("attrId"))
+    if name in RESERVED and name != "scope":
+        raise BadRequestData(f"{name}: a term of the core @context is not an attribute name here (4.5.1)")
+    return name
 
 
 def type_parameter(exchange: Exchange, names: Any) -> TypeSelection | None:

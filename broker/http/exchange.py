@@ -32,10 +32,12 @@ ENTITY_TYPES: Final = (JSON, JSON_LD, GEO_JSON)
 
 @dataclass(frozen=True, slots=True)
 class PageSizes:
-    """Bounds on paging: the page size without `limit`, and the largest that a client gets."""
+    """Bounds on paging: the page size without `limit`, and the largest that a client gets; attribute instances in one
+    temporal answer."""
 
     default: int = 20
     maximum: int = 1000
+    temporal: int = 1000
 
 
 class Exchange:

@@ -16,7 +16,8 @@ async def add(exchange: Exchange) -> Response:
 
 
 async def list_all(exchange: Exchange) -> Response:
-    """GET /jsonldContexts: List @contexts (6.29.3.2)."""
+    """GET /jsonldContexts: List @contexts (6.29.3.2). The list is plain JSON, whichever acceptable type is preferred."""
+    exchange.accepted()
     kind = exchange.parameters.text("kind")
     details = exchange.parameters.flag("details") or False
     found = await contexts.list_contexts(exchange.broker, kind=kind, details=details, tenant=exchange.tenant)
@@ -26,9 +27,9 @@ async def list_all(exchange: Exchange) -> Response:
 async def serve(exchange: Exchange) -> Response:
     """GET /jsonldContexts/{contextId}: Serve @context (6.30.3.1)."""
     context_id = exchange.variable("contextId")
+    media_type = exchange.accepted()
     if exchange.parameters.flag("details"):
         return json_answer(await contexts.describe_context(exchange.broker, context_id, tenant=exchange.tenant))
-    media_type = exchange.accepted()
     document = await contexts.serve_context(exchange.broker, context_id, tenant=exchange.tenant)
     return Response(200, {"Content-Type": media_type}, json_body(document))
 

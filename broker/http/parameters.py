@@ -1,5 +1,6 @@
 """Query parameters of the HTTP binding: each endpoint declares the names that it takes, anything else is refused (6.3.20)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -13,6 +14,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     "keyValues": "simplified",
 }
 """Entity representations by the words of `format` and `options` (6.3.7)."""
+
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 class Parameters:
@@ -66,7 +70,7 @@ class Parameters:
         value = self.text(name)
         if value is None:
             return None
-        if not (value.isascii() and value.lstrip("-").isdigit() and len(value) <= 18) or int(value) < minimum:
+        if _INTEGER.fullmatch(value) is None or int(value) < minimum:
             raise BadRequestData(f"parameter {name!r} is an integer of at least {minimum}, not {value!r}")
         return int(value)
 

@@ -1,5 +1,7 @@
 """Resource entities/ as a collection (6.4.3.2, 6.4.3.3) and entityOperations/query (6.23): query and purge."""
 
+import re
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -12,8 +14,10 @@ from broker.http.negotiation import GEO_JSON
 from broker.http.paging import page_links, requested_page
 from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
+from broker.model.attributes import attribute_iri
 from broker.operations.purge import purge as purge_entities
 from broker.operations.queries import (
+    check_every_type,
     check_linked_depth,
     check_query,
     compile_query,
@@ -22,6 +26,9 @@ from broker.operations.queries import (
 )
 
 COUNT_HEADER: Final = "NGSILD-Results-Count"
+
+_BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
+"""What becomes of a scope level `+` that was not percent-encoded in the URL."""
 
 
 async def query(exchange: Exchange) -> Response:
@@ -47,22 +54,19 @@ async def purge(exchange: Exchange) -> Response:
     drop, keep = parameters.names("drop"), parameters.names("keep")
     if drop and keep:
         raise BadRequestData("drop and keep cannot be combined")
-    if drop or keep:
-        # A list of attribute names is itself a restriction (5.6.21.4 b), whatever the list is for.
-        query["attrs"] = drop or None
-    compiled = compile_query(
-        {member: value for member, value in query.items() if value is not None},
-        names,
-        exchange.broker.now(),
-        local=local_scope(parameters),
-    )
+    # Names are attributes' and nothing else's: no braces for linked entities (5.6.21.4).
+    dropped, kept = ({attribute_iri(name, names) for name in listed} for listed in (drop, keep))
+    if drop:
+        query["attrs"] = drop  # the list is itself a restriction (5.6.21.4 b): of what has one of them
+    check_every_type(query, parameters.flag("local"))
+    compiled = compile_query(query, names, exchange.broker.now(), local=local_scope(parameters))
     check_linked_depth(compiled, compile_view({}, names, representation="normalized", sys_attrs=False))
     result = await purge_entities(
         exchange.broker,
         exchange.tenant,
         compiled,
-        drop=frozenset(map(names.expand, drop)) if drop else None,
-        keep=frozenset(map(names.expand, keep)) if keep else None,
+        drop=frozenset(dropped) if drop else None,
+        keep=frozenset(kept) if keep else None,
     )
     return json_answer(result.as_json(), status=207) if result.errors else no_content()
 
@@ -72,10 +76,11 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Re
     media_type = exchange.accepted(ENTITY_TYPES)
     if "geometryProperty" in parameters and media_type != GEO_JSON:
         raise BadRequestData("geometryProperty needs Accept: application/geo+json")
-    options = parameters.options(REPRESENTATIONS | {"count"})
+    options = parameters.options(REPRESENTATIONS)
     view = compile_view(
         query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
     )
+    check_every_type(query, parameters.flag("local"))
     compiled = compile_query(
         query,
         context.names,
@@ -101,7 +106,7 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Re
     links = page_links(
         exchange.request.path,
         exchange.request.query,
-        paging,
+        replace(paging, offset=result.offset),
         more=result.more,
         media_type=media_type,
         last_id=last,
@@ -119,14 +124,17 @@ def query_members(parameters: Parameters) -> dict[str, Any]:
     selector: dict[str, Any] = {}
     if ids := parameters.names("id"):
         selector["id"] = ids
-    for name in ("idPattern", "type"):
-        if (text := parameters.text(name)) is not None:
-            selector[name] = text
+    if (pattern := parameters.text("idPattern")) is not None:
+        selector["idPattern"] = pattern.replace(" ", "+")  # ids have no blanks: it was a + not percent-encoded
+    if (types := parameters.text("type")) is not None:
+        selector["type"] = types
     if selector:
         query["entities"] = [selector]
-    for name in ("q", "scopeQ", "csf", "expandValues", "jsonKeys"):
-        if name in parameters and (text := parameters.text(name)) is not None:
+    for name in ("q", "csf", "expandValues", "jsonKeys"):
+        if (text := parameters.text(name)) is not None:
             query[name] = text
+    if (scopes := parameters.text("scopeQ")) is not None:
+        query["scopeQ"] = _BLANK_LEVEL.sub("/+", scopes)
     if geo := _geo_query(parameters):
         query["geoQ"] = geo
     if ordering := _ordering(parameters):

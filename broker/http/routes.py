@@ -6,7 +6,18 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from broker.errors import BadRequestData, ResourceNotFound
-from broker.http import batches, discovery, entities, jsonld_contexts, queries, subscriptions
+from broker.http import (
+    batches,
+    discovery,
+    entities,
+    identity,
+    jsonld_contexts,
+    queries,
+    registration_subscriptions,
+    registrations,
+    subscriptions,
+    temporal,
+)
 from broker.http.exchange import API_ROOT, Exchange
 from broker.http.message import Response
 from broker.http.paging import PAGING_PARAMETERS
@@ -34,6 +45,12 @@ _PROJECTION: Final = frozenset(
 )
 _ENTITY_MAP: Final = frozenset({"entityMap", "entityMapLifetime"})
 _ORDERING: Final = frozenset({"orderBy", "collation", "orderFrom", "orderGeometry"})
+_TEMPORAL: Final = frozenset({"timerel", "timeAt", "endTimeAt", "timeproperty"})
+_EVOLUTION: Final = (
+    _TEMPORAL
+    | _LOCAL
+    | {"lastN", "aggrMethods", "aggrPeriodDuration", "attrs", "pick", "omit", "datasetId", "lang", "format", "options"}
+)
 _TYPE: Final = frozenset({"type"})
 _OPTIONS: Final = frozenset({"options"})
 
@@ -92,6 +109,66 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset()),
         "DELETE": Endpoint("delete_subscription", subscriptions.delete, frozenset()),
     },
+    "csourceRegistrations": {
+        "POST": Endpoint("register_context_source", registrations.register, frozenset(), needs_tenant=False),
+        "GET": Endpoint(
+            "query_registrations",
+            registrations.query,
+            _SELECTION | _TEMPORAL | PAGING_PARAMETERS | _OPTIONS | {"attrs", "pick", "omit", "datasetId", "lang"},
+        ),
+    },
+    "csourceRegistrations/{registrationId}": {
+        "GET": Endpoint("retrieve_registration", registrations.retrieve, _OPTIONS),
+        "PATCH": Endpoint("update_registration", registrations.update, frozenset()),
+        "DELETE": Endpoint("delete_registration", registrations.delete, frozenset()),
+    },
+    "csourceSubscriptions": {
+        "POST": Endpoint(
+            "create_registration_subscription", registration_subscriptions.create, frozenset(), needs_tenant=False
+        ),
+        "GET": Endpoint(
+            "query_registration_subscriptions", registration_subscriptions.query, PAGING_PARAMETERS | _OPTIONS
+        ),
+    },
+    "csourceSubscriptions/{subscriptionId}": {
+        "GET": Endpoint("retrieve_registration_subscription", registration_subscriptions.retrieve, _OPTIONS),
+        "PATCH": Endpoint("update_registration_subscription", registration_subscriptions.update, frozenset()),
+        "DELETE": Endpoint("delete_registration_subscription", registration_subscriptions.delete, frozenset()),
+    },
+    "info/sourceIdentity": {
+        "GET": Endpoint("retrieve_source_identity", identity.retrieve, frozenset(), needs_tenant=False)
+    },
+    "temporal/entities": {
+        "POST": Endpoint("create_or_update_evolution", temporal.create, _LOCAL, needs_tenant=False),
+        "GET": Endpoint(
+            "query_evolutions",
+            temporal.query,
+            _SELECTION | _EVOLUTION | PAGING_PARAMETERS | {"orderBy", "collation", "splitEntities"},
+        ),
+    },
+    "temporal/entities/{entityId}": {
+        "GET": Endpoint("retrieve_evolution", temporal.retrieve, _EVOLUTION),
+        "DELETE": Endpoint("delete_evolution", temporal.delete, _LOCAL),
+    },
+    "temporal/entities/{entityId}/attrs": {
+        "POST": Endpoint("add_attributes_to_evolution", temporal.add_attributes, _LOCAL),
+    },
+    "temporal/entities/{entityId}/attrs/{attrId}": {
+        "DELETE": Endpoint(
+            "delete_attribute_of_evolution", temporal.delete_attribute, _LOCAL | {"datasetId", "deleteAll"}
+        ),
+    },
+    "temporal/entities/{entityId}/attrs/{attrId}/{instanceId}": {
+        "PATCH": Endpoint("modify_attribute_instance", temporal.modify_instance, _LOCAL),
+        "DELETE": Endpoint("delete_attribute_instance", temporal.delete_instance, _LOCAL),
+    },
+    "temporal/entityOperations/query": {
+        "POST": Endpoint(
+            "query_evolutions_by_post",
+            temporal.query_by_post,
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "splitEntities"},
+        )
+    },
     "jsonldContexts": {
         "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), needs_tenant=False),
         "GET": Endpoint("list_contexts", jsonld_contexts.list_all, frozenset({"details", "kind"}), needs_tenant=False),
@@ -103,6 +180,9 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 }
 """Endpoints by path template (below the API root) and verb."""
 
+_GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
+"""First segments of which the second one is fixed, too."""
+
 
 class Routes:
     """Finds the endpoint of a request: by the fixed segments of its path, with variables where the table has them."""
@@ -111,7 +191,7 @@ class Routes:
         self._table: dict[tuple[str, int], tuple[tuple[str, ...], Mapping[str, Endpoint]]] = {}
         for template, verbs in ENDPOINTS.items():
             segments = tuple(template.split("/"))
-            key = template if segments[0] == "entityOperations" else segments[0]
+            key = "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
             self._table[key, len(segments)] = (segments, verbs)
 
     def find(self, method: str, raw_path: str) -> tuple[Endpoint, dict[str, str]]:
@@ -119,9 +199,11 @@ class Routes:
         if not raw_path.startswith(API_ROOT + "/"):
             raise ResourceNotFound(f"there is no resource {raw_path}; the API starts at {API_ROOT}/")
         segments = raw_path[len(API_ROOT) + 1 :].rstrip("/").split("/")
-        key = "/".join(segments[:2]) if segments[0] == "entityOperations" else segments[0]
+        key = "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
         entry = self._table.get((key, len(segments)))
-        if entry is None or (len(segments) > 2 and entry[0][2] != segments[2]):
+        if entry is None or any(
+            name[0] != "{" and name != segment for name, segment in zip(entry[0], segments, strict=True)
+        ):
             raise ResourceNotFound(f"there is no resource {raw_path}")
         template, verbs = entry
         endpoint = verbs.get(method)

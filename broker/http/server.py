@@ -1,7 +1,6 @@
 """The network side of the HTTP binding: aiohttp's low-level server in front of `Binding` (design §9)."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -9,18 +8,16 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from broker import __version__
 from broker.errors import InvalidRequest, NgsiLdError
-from broker.http.binding import Binding
+from broker.http.binding import Binding, echo_tenant
+from broker.http.connection import SERVER, Connection, ConnectionServer
+from broker.http.exchange import TENANT_HEADER
 from broker.http.message import Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
-
-logger: Final = logging.getLogger(__name__)
 
 BODY_SECONDS: Final = 60.0
 """How long a client may take to send a body."""
 
-SERVER: Final = f"tsunagu/{__version__}"
 MAX_QUERY_FIELDS: Final = 200
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
 
@@ -43,7 +40,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that was opened (for port 0, a free one). Raises OSError where that cannot be."""
-        server = web.Server(self._handle, access_log=None, keepalive_timeout=75.0)
+        server = ConnectionServer(self._handle)
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=10.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
@@ -59,6 +56,8 @@ class HttpServer:
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         started = perf_counter()
+        if isinstance(incoming.protocol, Connection):
+            incoming.protocol.opened()
         try:
             request = await self._read(incoming)
         except BareStatus as bare:
@@ -72,6 +71,8 @@ class HttpServer:
             else:
                 response, operation = await self._binding.answer(request)
         self._observe(operation, incoming.method, incoming.path_qs, response.status, perf_counter() - started)
+        if operation == "unread":
+            echo_tenant(response, incoming.headers.get(TENANT_HEADER))
         response.headers["Server"] = SERVER
         outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
         if operation == "unread":
@@ -80,7 +81,7 @@ class HttpServer:
         return outgoing
 
     async def _read(self, incoming: web.BaseRequest) -> Request:
-        headers = {name.lower(): value for name, value in incoming.headers.items()}
+        headers = _headers(incoming)
         body = b""
         if incoming.method in WITH_BODY:
             body = await self._read_body(incoming, headers)
@@ -93,6 +94,10 @@ class HttpServer:
             raise BareStatus(411)
         if length > self._max_body_bytes:
             raise PayloadTooLarge(f"the body has {length} bytes, this broker takes at most {self._max_body_bytes}")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise BareStatus(415)
+        if length == 0:
+            return b""
         if headers.get("expect", "").lower() == "100-continue":
             await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             incoming.writer.output_size = 0
@@ -103,6 +108,19 @@ class HttpServer:
             raise InvalidRequest(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
         except asyncio.IncompleteReadError as error:
             raise InvalidRequest(f"the body ended after {len(error.partial)} of {length} bytes") from None
+        except ConnectionResetError:
+            raise InvalidRequest("the client went away before its body had come") from None
+
+
+def _headers(incoming: web.BaseRequest) -> dict[str, str]:
+    """The headers by lower-case name, those that come in several lines joined (RFC 9110, 5.3). Raises InvalidRequest."""
+    headers: dict[str, str] = {}
+    for name, value in incoming.headers.items():
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidRequest(f"the header {name} is not UTF-8")
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _query_fields(raw_query: str) -> list[tuple[str, str]]:

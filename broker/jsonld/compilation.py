@@ -5,6 +5,7 @@ Fetching is somebody else's: ask `referenced_urls` what is needed, get it, then 
 References to the core @contexts need no document.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -22,6 +23,9 @@ MAX_PARTS: Final = 100
 
 MAX_TERMS: Final = 10_000
 """How many term definitions one @context may hold, counted likewise."""
+
+
+_REFERENCE: Final = re.compile(r"[^\x00-\x20\x7f-\xa0<>\"\\^`{|}\ud800-\udfff]{1,8192}")
 
 
 def referenced_urls(context: Any, base: str | None = None) -> set[str]:
@@ -127,6 +131,7 @@ def _import(context: JsonObject) -> str:
     url = context["@import"]
     if not isinstance(url, str):
         raise BadRequestData("@context: @import must be a URL")
+    _check_reference(url)
     return url
 
 
@@ -139,6 +144,12 @@ def _absolute(reference: str, base: str | None) -> str:
         raise BadRequestData(f"@context: {reference!r} is no URL") from error
 
 
+def _check_reference(url: str) -> None:
+    """Refuse what no URL may hold (RFC 3986): such a reference could not be repeated in a Link header either."""
+    if _REFERENCE.fullmatch(url) is None:
+        raise BadRequestData(f"@context: {url[:200]!r} is no URL" if url else "@context: an empty string is no URL")
+
+
 def _elements(context: Any) -> list[str | JsonObject | None]:
     """The elements of an @context value, each checked for its form."""
     elements = context if isinstance(context, list) else [context]
@@ -147,9 +158,9 @@ def _elements(context: Any) -> list[str | JsonObject | None]:
     for element in elements:
         if isinstance(element, dict):
             _check(element)
-        elif element == "":
-            raise BadRequestData("@context: an empty string is no URL")
-        elif element is not None and not isinstance(element, str):
+        elif isinstance(element, str):
+            _check_reference(element)
+        elif element is not None:
             raise BadRequestData(f"@context: must be a URL, an object or an array of them, not {_kind(element)}")
     return elements
 

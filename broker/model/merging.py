@@ -57,7 +57,7 @@ def completed(iri: str, given: Instance, *, of_entity: bool = True) -> Instance:
     else:
         kind = KINDS[name]
         if kind.value not in given:
-            raise BadRequestData(f"{iri}: there is no such attribute yet, so its {kind.value} cannot be left out")
+            raise BadRequestData(f"{iri}: a new or replaced attribute needs its {kind.value}")
     instance: Instance = {"type": kind.name}
     for member, item in given.items():
         if is_attribute_name(member):
@@ -169,4 +169,4 @@ def _kind_of_value(iri: str, given: Instance, of_entity: bool) -> AttributeKind:
         if member in given:
             geo = is_geometry_shaped(given[member]) or (of_entity and iri in GEO_PROPERTIES)
             return KINDS["GeoProperty"] if member == "value" and geo else kind
-    raise BadRequestData(f"{iri}: there is no such attribute yet, so its value cannot be left out")
+    raise BadRequestData(f"{iri}: a new or replaced attribute needs its value")

@@ -12,7 +12,7 @@ from broker.model.naming import check_instant, check_name, check_uri, parse_scop
 from broker.model.simplified import read_simplified
 from broker.model.terms import NGSI_LD_NULL, SYSTEM_TIMES
 
-_ENTITY_MEMBERS = frozenset({"id", "@id", "type", "@type", "scope", "expiresAt", "@context", *SYSTEM_TIMES})
+ENTITY_MEMBERS = frozenset({"id", "@id", "type", "@type", "scope", "expiresAt", "@context", *SYSTEM_TIMES})
 _KEYWORD_ALIASES = frozenset({"id", "type"})
 """Names that the core @context maps to JSON-LD keywords, so that they can name nothing else (4.4)."""
 
@@ -39,7 +39,7 @@ def parse_entity(document: JsonObject, names: Names, now: str) -> Entity:
     """
     entity: Entity = {
         "id": check_uri(_member(document, "id"), "id"),
-        "type": _types(_member(document, "type"), names),
+        "type": parse_types(_member(document, "type"), names),
         "attrs": {},
         "createdAt": now,
         "modifiedAt": now,
@@ -52,7 +52,7 @@ def parse_entity(document: JsonObject, names: Names, now: str) -> Entity:
     attrs = entity["attrs"]
     reader = AttributeReader(names)
     for name, value in document.items():
-        if name in _ENTITY_MEMBERS:
+        if name in ENTITY_MEMBERS:
             continue
         iri = attribute_iri(name, names)
         if iri in attrs:
@@ -134,25 +134,29 @@ def _fragment(
         expires_at = NGSI_LD_NULL if is_null else check_instant(expires_at, "expiresAt")
     attrs: dict[str, list[Instance]] = {}
     for name, value in document.items():
-        if name in _ENTITY_MEMBERS:
+        if name in ENTITY_MEMBERS:
             continue
         iri = attribute_iri(name, names)
         if iri in attrs:
             raise BadRequestData(f"{name}: another member is the same attribute, {iri}")
         attrs[iri] = read(name, iri, value)
-    types = [] if given_types is None and "type" not in document else _types(given_types, names)
+    types = [] if given_types is None and "type" not in document else parse_types(given_types, names)
     if not (attrs or types or scope or expires_at):
         raise BadRequestData("the entity fragment is empty: it has nothing to change")
     return Fragment(types, scope, expires_at, attrs, reader.merge_only)
 
 
 def _member(document: JsonObject, member: str) -> Any:
-    """`id` or `type` or its JSON-LD keyword (4.4); None if neither is there."""
-    value = document.get(member)
-    return document.get("@" + member) if value is None else value
+    """`id` or `type` or its JSON-LD keyword (4.4); None if neither is there. Raises BadRequestData where they disagree."""
+    keyword = "@" + member
+    if keyword not in document:
+        return document.get(member)
+    if member in document and document[member] != document[keyword]:
+        raise BadRequestData(f"{member}: differs from {keyword}, which is the same member (4.4)")
+    return document[keyword]
 
 
-def _types(value: Any, names: Names) -> list[str]:
+def parse_types(value: Any, names: Names) -> list[str]:
     """Entity type IRIs from one type name or a non-empty array of them, without duplicates (4.5.1)."""
     given = value if type(value) is list else [value]
     if not given or given == [None]:

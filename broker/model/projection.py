@@ -12,11 +12,14 @@ from typing import Final
 from broker.errors import BadRequestData
 from broker.model.attributes import attribute_iri
 from broker.model.entity import Names
+from broker.model.terms import SYSTEM_TIMES
 
 ENTITY_MEMBERS: Final = frozenset({"id", "type", "scope"})
 """Members of an entity that pick and omit may name besides attributes."""
 
-_SYSTEM_MEMBERS: Final = frozenset({"createdAt", "modifiedAt", "deletedAt", "expiresAt"})
+SYSTEM_MEMBERS: Final = frozenset({*SYSTEM_TIMES, "expiresAt"})
+"""Members of an entity that are shown only where system attributes are asked for (6.3.11)."""
+
 _MAX_DEPTH: Final = 32
 _TOKEN: Final = re.compile(r"[{},|]|[^{},|]+")
 
@@ -68,7 +71,7 @@ class Projection:
         """Whether `id`, `type` or `scope` is shown; timestamps are, where asked for, unless they are omitted."""
         if self.omit is not None and member in self.omit.members:
             return False
-        return self.pick is None or self.attrs or member in self.pick.members or member in _SYSTEM_MEMBERS
+        return self.pick is None or self.attrs or member in self.pick.members or member in SYSTEM_MEMBERS
 
     def linked(self, attribute: str) -> "Projection | None":
         """The projection of the entities that a relationship links to, None if they are shown whole."""
@@ -144,7 +147,7 @@ def _terms(names: Names, parameter: str, tokens: Iterator[str], depth: int) -> t
         if name is None or name in "{},|":
             raise BadRequestData(f"{parameter}: a name is expected before {name or 'the end'!r} (4.21)")
         token = next(tokens, None)
-        if name in ENTITY_MEMBERS or name in _SYSTEM_MEMBERS:
+        if name in ENTITY_MEMBERS or name in SYSTEM_MEMBERS:
             members.add(name)
         else:
             iri = attribute_iri(name, names)

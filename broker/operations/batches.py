@@ -126,7 +126,7 @@ async def delete(broker: Broker, tenant: str, ids: Sequence[Any]) -> BatchResult
         try:
             requests.append((check_uri(entity_id, "entity id"), deletion(tenant, entity_id, None, now)))
         except NgsiLdError as error:
-            result.errors.append((str(entity_id), error))
+            result.errors.append((_given_id({"id": entity_id}), error))
     await _write(broker, tenant, requests, result)
     return result
 

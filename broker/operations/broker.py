@@ -10,7 +10,10 @@ from broker.store.protocol import Store
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
     from broker.delivery.dispatcher import Dispatcher
+    from broker.federation.identity import SourceIdentity
+    from broker.federation.registry import ContextRegistry
     from broker.store.writer import EntityWriter
+    from broker.temporal.recorder import Recorder
 
 
 @dataclass(slots=True)
@@ -23,3 +26,6 @@ class Broker:
     dispatcher: "Dispatcher"
     tenants: Tenants
     now: Callable[[], str]
+    registry: "ContextRegistry"
+    identity: "SourceIdentity"
+    recorder: "Recorder"

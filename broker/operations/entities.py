@@ -29,6 +29,7 @@ from broker.model.patches import (
     update_attributes,
 )
 from broker.operations.broker import Broker
+from broker.operations.temporal import record_deleted_attribute
 from broker.query.ast import TypeSelection
 from broker.query.evaluate import matches_types
 
@@ -60,7 +61,9 @@ async def replace(
 ) -> None:
     """5.6.18 Replace Entity: completely, but its id and createdAt."""
     now = broker.now()
-    replacement = parse_entity({"id": entity_id, **document}, names, now)
+    if document.keys().isdisjoint(("id", "@id")):
+        document = {"id": entity_id, **document}
+    replacement = parse_entity(document, names, now)
     check_same_id(entity_id, replacement["id"])
     await patch_entity(broker, tenant, entity_id, types, now, lambda current: replace_entity(current, replacement, now))
 
@@ -194,14 +197,21 @@ async def remove_attribute(
 ) -> Patched:
     """5.6.5 Delete Attribute: `attribute` is an IRI or `scope`; its default instance, the one of a dataset, or all."""
     now = broker.now()
-    return await patch_entity(
-        broker,
-        tenant,
-        entity_id,
-        types,
-        now,
-        lambda current: delete_attribute(current, attribute, dataset_id, delete_all, now),
-    )
+
+    def patch(current: Entity) -> Patched:
+        return delete_attribute(current, attribute, dataset_id, delete_all, now)
+
+    try:
+        return await patch_entity(broker, tenant, entity_id, types, now, patch)
+    except ResourceNotFound:
+        # An entity may be known by its temporal evolution alone (5.6.11): then that is what the deletion is recorded in.
+        if types is not None or await broker.writer.read(tenant, entity_id) is not None:
+            raise
+        if not await record_deleted_attribute(
+            broker, tenant, entity_id, attribute, dataset_id=dataset_id, delete_all=delete_all
+        ):
+            raise
+        return Patched(None)
 
 
 async def patch_entity(

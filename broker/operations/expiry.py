@@ -27,20 +27,24 @@ _LOG: Final = logging.getLogger(__name__)
 class Sweeper:
     """Removes what has expired, as long as `run` runs."""
 
-    def __init__(self, store: Store, writer: EntityWriter, now: Callable[[], str], *, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, store: Store, writer: EntityWriter, now: Callable[[], str], *, interval: float = INTERVAL
+    ) -> None:
         self._store = store
         self._writer = writer
         self._now = now
         self._interval = interval
 
     async def run(self) -> None:
-        """Sweep from time to time until cancelled; a store that is not available is tried again next time."""
+        """Sweep from time to time until cancelled; whatever goes wrong is tried again next time."""
         while True:
             try:
                 while await self.sweep() == STRIDE:
                     pass
             except StoreUnavailable as error:
                 _LOG.warning("expired entities cannot be removed now", extra={"detail": error.detail})
+            except Exception:  # noqa: BLE001 - what has expired must not stay for ever
+                _LOG.exception("expired entities cannot be removed")
             check_cancelled()
             await asyncio.sleep(self._interval)
 

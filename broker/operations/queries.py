@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from broker.errors import BadRequestData
+from broker.federation.matching import parse_csf
 from broker.model.entity import Entity, JsonObject, Names
 from broker.model.naming import check_uri
-from broker.model.projection import Projection, parse_projection
+from broker.model.projection import SYSTEM_MEMBERS, Projection, parse_projection
 from broker.model.representation import Format, View
-from broker.model.terms import is_attribute_name
 from broker.operations.broker import Broker
-from broker.query.ast import EntityQuery, EntitySelector
+from broker.query.ast import EntityQuery, EntitySelector, Ordering
 from broker.query.geo import parse_geo_query
 from broker.query.linked import attributes_of, linked_depth
 from broker.query.ordering import parse_ordering
@@ -22,7 +22,7 @@ from broker.query.selection import parse_type_selection
 from broker.store.linked import resolve_linked
 from broker.store.protocol import Page
 
-QUERY_MEMBERS: Final[Mapping[str, type | tuple[type, ...]]] = {
+QUERY_MEMBERS: Final[Mapping[str, type]] = {
     "type": str,
     "entities": list,
     "q": str,
@@ -48,14 +48,24 @@ QUERY_MEMBERS: Final[Mapping[str, type | tuple[type, ...]]] = {
 }
 """The members of a Query (5.2.23) and their JSON types."""
 
+_JSON_TYPES: Final[Mapping[type, str]] = {
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+    bool: "a boolean",
+    int: "an integer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """One page: entities in order, whether more follow, and the number of all matches where it was asked for."""
+    """One page: entities in order, whether more follow, the number of all matches where it was asked for, and the offset
+    at which the page begins."""
 
     entities: list[Entity]
     more: bool
     total: int | None
+    offset: int
 
 
 def check_query(query: JsonObject) -> None:
@@ -67,11 +77,19 @@ def check_query(query: JsonObject) -> None:
         if expected is None:
             raise BadRequestData(f"{member}: not a member of Query (5.2.23)")
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-            raise BadRequestData(f"{member}: wrong type, expected {getattr(expected, '__name__', expected)}")
+            raise BadRequestData(f"{member}: {_JSON_TYPES[expected]} is expected (5.2.23)")
         if isinstance(value, list) and not value:
             raise BadRequestData(f"{member}: an empty array is not allowed")
         if isinstance(value, list) and member != "entities" and not all(isinstance(item, str) for item in value):
             raise BadRequestData(f"{member}: an array of strings is expected")
+
+
+def check_every_type(query: JsonObject, local: bool | None) -> None:
+    """`*` for every type implies the local scope, which the request may then not deny (5.2.33). Raises BadRequestData."""
+    if local is False and any(
+        isinstance(entry, dict) and entry.get("type") == "*" for entry in query.get("entities", ())
+    ):
+        raise BadRequestData("local: may not be false where the type is *, which implies the local scope (5.2.33)")
 
 
 def compile_query(
@@ -85,7 +103,7 @@ def compile_query(
     """
     selectors, every_type = _selectors(query.get("entities", []), names)
     local = local or every_type
-    attrs = frozenset(names.expand(name) for name in query.get("attrs", []))
+    attrs = frozenset(names.expand(name) for name in query.get("attrs", []) if name not in SYSTEM_MEMBERS)
     q = query.get("q")
     condition = None
     if q is not None:
@@ -105,31 +123,24 @@ def compile_query(
             geo_query.get("geoproperty"),
             names,
         )
+    if (source_filter := query.get("csf")) is not None:
+        parse_csf(source_filter, names)  # it selects among sources: here it only has to be valid (5.7.2.4)
     narrowed = (
         any(selector.types is not None for selector in selectors)
-        or any(is_attribute_name(attribute) for attribute in attrs)
+        or bool(attrs)
         or (condition is not None and bool(attributes_of(condition)))
         or geo is not None
     )
     if not (narrowed or local):
         raise BadRequestData("too wide a query: give type, attrs, q on an attribute, a geoquery, or local=true (5.7.2)")
     scope = query.get("scopeQ")
-    ordering = query.get("ordering")
     return EntityQuery(
         selectors=selectors,
         attrs=attrs or picked,
         q=condition,
         geo=geo,
         scope=parse_scope_query(scope) if scope is not None else None,
-        ordering=None
-        if ordering is None
-        else parse_ordering(
-            ordering.get("orderBy") or [],
-            names,
-            collation=ordering.get("collation"),
-            order_from=ordering.get("coordinates"),
-            order_geometry=ordering.get("geometry"),
-        ),
+        ordering=_ordering(query.get("ordering"), names),
         now=now,
     )
 
@@ -178,14 +189,15 @@ async def run_query(
     query = await resolve_linked(broker.store, tenant, query)
     total = await broker.store.count(tenant, query) if count else None
     if limit == 0:
-        return QueryResult([], False, total)
+        return QueryResult([], False, total, offset)
     keyset = after if query.ordering is None else None
     window = await broker.store.query(tenant, query, Page(limit, 0 if keyset is not None else offset, keyset))
     if not window.entities and offset > 0:
         size = total if total is not None else await broker.store.count(tenant, query)
         if size > 0:
-            window = await broker.store.query(tenant, query, Page(limit, size - 1))
-    return QueryResult(window.entities, window.more, total)
+            offset = size - 1
+            window = await broker.store.query(tenant, query, Page(limit, offset))
+    return QueryResult(window.entities, window.more, total, offset)
 
 
 def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector, ...], bool]:
@@ -218,6 +230,27 @@ def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector,
             )
         )
     return tuple(selectors), every_type
+
+
+def _ordering(ordering: JsonObject | None, names: Names) -> Ordering | None:
+    """OrderingParams (5.2.43)."""
+    if ordering is None:
+        return None
+    if unknown := ordering.keys() - {"orderBy", "collation", "coordinates", "geometry"}:
+        raise BadRequestData(f"ordering: {', '.join(sorted(unknown))} is not a member of OrderingParams (5.2.43)")
+    order_by = ordering.get("orderBy")
+    if not isinstance(order_by, list) or not order_by or not all(isinstance(term, str) for term in order_by):
+        raise BadRequestData("ordering.orderBy: a non-empty array of strings is expected (5.2.43)")
+    for member in ("collation", "geometry"):
+        if not isinstance(ordering.get(member, ""), str):
+            raise BadRequestData(f"ordering.{member}: a string is expected (5.2.43)")
+    return parse_ordering(
+        order_by,
+        names,
+        collation=ordering.get("collation"),
+        order_from=ordering.get("coordinates"),
+        order_geometry=ordering.get("geometry"),
+    )
 
 
 def _listed(text: str | None) -> list[str]:

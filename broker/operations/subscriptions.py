@@ -34,10 +34,11 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     document["jsonldContext"] = await _notification_context(broker, tenant, document, context)
     compile_subscription(tenant, document)
     await broker.tenants.ensure(tenant, now)
-    document["since"] = await broker.store.head()
-    if not await broker.store.put_document(KIND, tenant, document["id"], document, create=True):
-        raise AlreadyExists(f"there is a subscription {document['id']} already", instance=document["id"])
-    broker.dispatcher.put(tenant, document)
+    async with broker.dispatcher.changing(tenant, document["id"]):
+        document["since"] = await broker.store.head()
+        if not await broker.store.put_document(KIND, tenant, document["id"], document, create=True):
+            raise AlreadyExists(f"there is a subscription {document['id']} already", instance=document["id"])
+        broker.dispatcher.put(tenant, document)
     return str(document["id"])
 
 

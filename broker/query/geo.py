@@ -36,6 +36,9 @@ def parse_geo_query(
     if georel is None or geometry is None or coordinates is None:
         missing = "georel" if georel is None else "geometry" if geometry is None else "coordinates"
         raise BadRequestData(f"{missing}: a geoquery needs georel, geometry and coordinates")
+    for name, text in (("georel", georel), ("geometry", geometry), ("geoproperty", geoproperty)):
+        if text is not None and type(text) is not str:
+            raise BadRequestData(f"{name}: a string is expected")
     relation, max_distance, min_distance = _relation(georel)
     kind, canonical = parse_reference(geometry, coordinates, measured=relation == "near")
     return GeoQuery(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from broker.model.entity import Names
+from broker.model.naming import check_name
 from broker.query.alternatives import read_alternatives
 from broker.query.ast import TypeSelection
 
@@ -15,4 +16,6 @@ def parse_type_selection(text: str, names: Names) -> TypeSelection:
     if text.strip() == "*":
         return ANY_TYPE
     alternatives = read_alternatives(text, "type")
-    return TypeSelection(tuple(tuple(names.expand(name) for name in conjunction) for conjunction in alternatives))
+    return TypeSelection(
+        tuple(tuple(names.expand(check_name(name)) for name in conjunction) for conjunction in alternatives)
+    )

@@ -17,12 +17,15 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.egress.policy import EgressPolicy
+from broker.federation.identity import SourceIdentity
+from broker.federation.registry import ContextRegistry
 from broker.model.instants import canonical
 from broker.operations import entities, subscriptions
 from broker.operations.broker import Broker
 from broker.operations.tenants import Tenants
 from broker.store.sqlite.store import SqliteStore
 from broker.store.writer import EntityWriter
+from broker.temporal.recorder import Recorder
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -164,12 +167,17 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: ssl.SSLContext 
     await contexts.open()
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     await dispatcher.start()
+    registry = ContextRegistry(store, contexts, http, mqtt, now)
+    await registry.start()
     writer = EntityWriter(store, now)
     try:
-        yield Desk(Broker(store, writer, contexts, dispatcher, Tenants(store), now))
+        identity = SourceIdentity("desk")
+        parts = (store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, Recorder(store))
+        yield Desk(Broker(*parts))
     finally:
         await writer.close()
         await dispatcher.stop()
+        await registry.stop()
         await mqtt.close()
         await http.close()
         await store.close()

@@ -11,7 +11,9 @@ RAIN = BASE + "rain"
 
 async def test_4_22_an_expired_entity_and_an_expired_instance_are_removed_and_nothing_else(store: Store) -> None:
     gone = entity(1, expiresAt=T1)
-    fading = entity(2, attrs={LEVEL: [instance(1)], RAIN: [instance(2), instance(3, expiresAt=T1, datasetId="urn:d:1")]})
+    fading = entity(
+        2, attrs={LEVEL: [instance(1)], RAIN: [instance(2), instance(3, expiresAt=T1, datasetId="urn:d:1")]}
+    )
     staying = entity(3, expiresAt="2027-01-01T00:00:00Z")
     await store.commit([Mutation(creation(state, tenant="city"), 0) for state in (gone, fading, staying)])
     writer = EntityWriter(store, lambda: T2)

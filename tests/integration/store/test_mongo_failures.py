@@ -1,18 +1,21 @@
 """What MongoStore says and keeps when its MongoDB is missing, unfit, slow, or dies."""
 
 import asyncio
+import os
 import time
+from dataclasses import replace
 
 import pytest
 from mongod import MongodMissing, do_without, free_port, running_mongod
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
 
-from broker.errors import StoreUnavailable
+from broker.errors import Conflict, StoreUnavailable
 from broker.model.change import Change
 from broker.query.ast import EntityQuery
 from broker.store.mongo.connection import SCHEMA_VERSION
 from broker.store.mongo.store import MongoStore
 from broker.store.protocol import Mutation, OutcomeUnknown, Page
+from broker.store.writer import EntityWriter
 
 pytestmark = pytest.mark.mongo
 
@@ -129,6 +132,8 @@ async def test_a_frozen_server_is_reported_in_time_and_works_again_afterwards(mo
     await store.open()
     await store.commit([creation("urn:x:1")])
     mongod.freeze()
+    # A process may still answer for a moment after it is told to stop.
+    await asyncio.to_thread(os.waitid, os.P_PID, mongod.process.pid, os.WSTOPPED | os.WNOWAIT)
     start = time.monotonic()
     with pytest.raises(StoreUnavailable):
         await store.read([("", "urn:x:1")])
@@ -156,7 +161,7 @@ async def fail_point(breakable):
 
         def fail(command, *, times=1, off=False, **how):
             mode = "off" if off else {"times": times}
-            data = {"failCommands": [command], "appName": "tsunagu"} | how
+            data = {"failCommands": [command], "appName": "tsunagu/tsunagu"} | how
             client.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
 
         store = MongoStore(breakable.uri)
@@ -192,6 +197,93 @@ async def test_a_commit_whose_result_stays_unknown_says_so(fail_point, monkeypat
     assert len(await store.changes(0, 10)) == 1  # whoever is told so finds out here
 
 
+async def test_a_commit_that_is_interrupted_after_it_was_applied_counts_as_committed(fail_point):
+    store, fail = fail_point
+    fail("commitTransaction", writeConcernError={"code": 11601, "errmsg": "operation was interrupted"})
+    changes = await store.commit([creation("urn:x:1")])
+    assert [change.sequence for change in changes] == [1]
+    assert await store.changes(0, 10) == changes
+
+
+@pytest.mark.parametrize("command", ["findAndModify", "insert", "commitTransaction"])
+async def test_a_transaction_that_is_interrupted_before_anything_was_applied_is_done_again(fail_point, command):
+    store, fail = fail_point
+    fail(command, errorCode=11601)
+    changes = await store.commit([creation("urn:x:1")])
+    assert [change.sequence for change in changes] == [1]
+    assert await store.changes(0, 10) == changes
+
+
+@pytest.mark.parametrize("decided", ["a state", "a refusal"])
+async def test_a_commit_that_no_majority_confirms_is_waited_for_and_not_done_twice(
+    fail_point, breakable, monkeypatch, decided
+):
+    """Its result is not known, then its states can be read before its changes can."""
+    monkeypatch.setattr("broker.store.mongo.connection.TRANSACTION_SECONDS", 0.2)
+    store, fail = fail_point
+    writer = EntityWriter(store, lambda: NOW)
+
+    def count(stored):
+        if stored is not None and decided == "a refusal":
+            raise Conflict("it is there already")
+        made = creation("urn:x:1").change
+        if stored is None:
+            return made
+        counted = stored | {"attrs": {"urn:n": [{"type": "Property", "value": stored["version"]}]}}
+        return replace(made, kind="entityUpdated", before=stored, after=counted)
+
+    with MongoClient(breakable.uri) as client:
+        await store.head()
+        client.admin.command({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn"})
+        try:
+            failure = {"code": 100, "errmsg": "not enough data-bearing nodes"}
+            fail("commitTransaction", times=1000, writeConcernError=failure)
+            writing = asyncio.create_task(writer.write("", "urn:x:1", count))
+            await asyncio.sleep(0.8)
+            assert not writing.done()
+        finally:
+            fail("commitTransaction", off=True)
+            client.admin.command({"configureFailPoint": "disableSnapshotting", "mode": "off"})
+        client["elsewhere"]["writes"].insert_one({})  # a server sees what is settled when something is written
+    change = await writing
+    await writer.close()
+    assert await store.changes(0, 10) == [change]
+
+
+async def kill_all_sessions(uri, every, until):
+    async with AsyncMongoClient(uri, appName="killer") as client:
+        while not until.is_set():
+            await client.admin.command("killSessions", [])
+            await asyncio.sleep(every)
+
+
+async def test_a_session_killed_behind_its_commit_leaves_the_commit_as_it_was(fail_point, breakable):
+    """As when another process takes a slow one for dead in the worst moment."""
+    store, fail = fail_point
+    fail("commitTransaction", times=6, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
+    over = asyncio.Event()
+    killing = asyncio.create_task(kill_all_sessions(breakable.uri, 0.01, over))
+    changes = await store.commit([creation("urn:x:1")])
+    over.set()
+    await killing
+    assert await store.changes(0, 10) == changes
+
+
+async def test_sessions_killed_at_any_moment_lose_and_double_nothing(fail_point, breakable):
+    store, _ = fail_point
+    over = asyncio.Event()
+    killing = asyncio.create_task(kill_all_sessions(breakable.uri, 0.003, over))
+    acknowledged = []
+    try:
+        for number in range(60):
+            acknowledged += await store.commit([creation(f"urn:x:{number}:{place}") for place in range(3)])
+    finally:
+        over.set()
+        await killing
+    assert await store.changes(0, 1000) == acknowledged
+    assert [change.sequence for change in acknowledged] == list(range(1, 181))
+
+
 async def test_a_transaction_that_is_always_in_the_way_ends_in_time(fail_point, monkeypatch):
     monkeypatch.setattr("broker.store.mongo.connection.TRANSACTION_SECONDS", 0.3)
     store, fail = fail_point
@@ -200,3 +292,16 @@ async def test_a_transaction_that_is_always_in_the_way_ends_in_time(fail_point, 
         await store.commit([creation("urn:x:1")])
     fail("findAndModify", off=True)
     assert await store.changes(0, 10) == []
+
+
+async def test_a_server_that_does_not_let_the_broker_look_for_orphans_is_used_all_the_same(
+    fail_point, breakable, caplog
+):
+    """Its own limit on transactions is all that there is then."""
+    _, fail = fail_point
+    fail("aggregate", errorCode=13)
+    store = MongoStore(breakable.uri)
+    await store.open()
+    assert len(await store.commit([creation("urn:x:1")])) == 1
+    await store.close()
+    assert "cannot look for orphaned transactions" in caplog.text

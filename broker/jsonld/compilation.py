@@ -24,7 +24,6 @@ MAX_PARTS: Final = 100
 MAX_TERMS: Final = 10_000
 """How many term definitions one @context may hold, counted likewise."""
 
-
 _REFERENCE: Final = re.compile(r"[^\x00-\x20\x7f-\xa0<>\"\\^`{|}\ud800-\udfff]{1,8192}")
 
 

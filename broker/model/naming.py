@@ -22,6 +22,9 @@ _URI: Final = re.compile(
 )
 """RFC 3986 with the characters of RFC 3987; which of the non-ASCII ones are admitted is `_is_iri_character`."""
 
+MAX_LENGTH: Final = 4096
+"""Characters of an identifier or a name: percent-encoded, any still fits into the URL of a request about it."""
+
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and marks that show as nothing: in an identifier they only serve to make two that look the same."""
@@ -33,12 +36,14 @@ def check_uri(value: object, member: str) -> str:
         return value
     if value == NGSI_LD_NULL:
         raise BadRequestData(f"{member}: the NGSI-LD Null is not allowed here")
+    if type(value) is str and len(value) > MAX_LENGTH:
+        raise BadRequestData(f"{member}: longer than {MAX_LENGTH} characters: {_shown(value)}")
     raise BadRequestData(f"{member}: not a valid URI: {_shown(value)}")
 
 
 @lru_cache(maxsize=32768)
 def _is_uri(value: str) -> bool:
-    if value == NGSI_LD_NULL or _URI.fullmatch(value) is None:
+    if len(value) > MAX_LENGTH or value == NGSI_LD_NULL or _URI.fullmatch(value) is None:
         return False
     return value.isascii() or all(character < "\x80" or _is_iri_character(character) for character in value)
 
@@ -65,15 +70,17 @@ def check_name(name: str) -> str:
     """A name of an entity type or attribute (4.6.2): `name`, `prefix:name`, or an IRI. Raises BadRequestData."""
     if _is_name(name):
         return name
+    if len(name) > MAX_LENGTH:
+        raise BadRequestData(f"a name is longer than {MAX_LENGTH} characters: {_shown(name)}")
     raise BadRequestData(f"not a valid name: {_shown(name)} (4.6.2: letters, numbers and _, beginning with a letter)")
 
 
 @lru_cache(maxsize=32768)
 def _is_name(name: str) -> bool:
     if ":" not in name:
-        return is_short_name(name)
+        return len(name) <= MAX_LENGTH and is_short_name(name)
     prefix, _, local = name.partition(":")
-    return (is_short_name(prefix) and is_short_name(local)) or _is_uri(name)
+    return (len(name) <= MAX_LENGTH and is_short_name(prefix) and is_short_name(local)) or _is_uri(name)
 
 
 def check_scope(value: object, member: str = "scope") -> str:

@@ -175,6 +175,7 @@ class Aggregator:
         self._distinct = "distinctCount" in aggregation.methods
         self._gathered: dict[_Place, dict[int, _Gathered]] = {}
         self._domains: dict[_Place, set[str]] = {}
+        self._last = ("", "", 0)
 
     def take(self, entries: Sequence[HistoryEntry]) -> bool:
         """Take entries in; never enough of them. Raises TooManyResults."""
@@ -187,12 +188,23 @@ class Aggregator:
             domain, comparable = _classified(kind.name, value)
             self._domains.setdefault(place, set()).add(domain)
             periods = self._gathered.setdefault(place, {})
-            index = self._periods.index(parse_instant(times_of(entry).of(self._query)))
+            index = self._index(times_of(entry).of(self._query))
             if index not in periods and len(periods) >= MOST_PERIODS:
                 raise TooManyResults(f"aggrPeriodDuration: more than {MOST_PERIODS} periods; ask for longer ones")
             shown_value = int(value) if domain == "boolean" else comparable if domain == "array" else value
             periods.setdefault(index, _Gathered()).add(domain, comparable, shown_value, distinct=self._distinct)
         return False
+
+    def _index(self, instant: str) -> int:
+        """The number of the period of a canonical instant: mostly that of the one before, as entries come in order."""
+        start, end, index = self._last
+        if not start <= instant < end:
+            moment = parse_instant(instant)
+            index = self._periods.index(moment)
+            first, last = (canonical(parse_instant(bound)) for bound in self._periods.bounds(index))
+            # The whole time range has its last instant in it, any other period has not.
+            self._last = (first, last, index) if first <= instant < last else (instant, instant, index)
+        return index
 
     def attributes(self) -> list[str]:
         """The attributes of which there was something."""

@@ -64,7 +64,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An endpoint's answer to a post. `body` holds at most ANSWER_LIMIT bytes of it."""
+    """An endpoint's answer to a post. `body` holds at most ANSWER_LIMIT bytes of it, none if it did not come in time."""
 
     status: int
     headers: Mapping[str, str]
@@ -123,19 +123,21 @@ class OutboundHttp:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         """POST with Content-Length and the header names as spelled here; redirects are answers like any other.
 
+        The answer is there with its status: a body that breaks off, or drips on beyond `timeout`, takes nothing from it.
+
         A pooled connection that the peer had closed before answering anything is replaced once by a new one.
         Raises EgressError.
         """
         target = self._checked(url)
         try:
-            async with asyncio.timeout(timeout):
-                context = SimpleNamespace(reused=False)
-                try:
-                    return await _post(self._session, target, body, headers, context)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if not context.reused or not _nothing_received(error):
-                        raise
-                    return await _post(self._fresh, target, body, headers, context)
+            deadline = asyncio.get_running_loop().time() + timeout
+            context = SimpleNamespace(reused=False)
+            try:
+                return await _post(self._session, target, body, headers, context, deadline)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if not context.reused or not _nothing_received(error):
+                    raise
+                return await _post(self._fresh, target, body, headers, context, deadline)
         except TimeoutError as error:
             raise EgressError("timeout", url, f"no answer within {timeout:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -203,13 +205,25 @@ async def _mark_reused(session: aiohttp.ClientSession, context: SimpleNamespace,
 
 
 async def _post(
-    session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str], context: SimpleNamespace
+    session: aiohttp.ClientSession,
+    url: URL,
+    body: bytes,
+    headers: Mapping[str, str],
+    context: SimpleNamespace,
+    deadline: float,
 ) -> Answer:
-    # A file object: aiohttp sends its size as Content-Length, and large ones in pieces.
-    async with session.post(
-        url, data=io.BytesIO(body), headers=_as_spelled(headers), allow_redirects=False, trace_request_ctx=context
-    ) as response:
-        content = await _read(response, ANSWER_LIMIT, cut=True)
+    async with asyncio.timeout_at(deadline):
+        # A file object: aiohttp sends its size as Content-Length, and large ones in pieces.
+        response = await session.post(
+            url, data=io.BytesIO(body), headers=_as_spelled(headers), allow_redirects=False, trace_request_ctx=context
+        )
+    async with response:
+        content: bytes | None = None
+        try:
+            async with asyncio.timeout_at(deadline):
+                content = await _read(response, ANSWER_LIMIT, cut=True)
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            response.close()
         return Answer(response.status, response.headers, content or b"")
 
 

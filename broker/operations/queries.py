@@ -7,6 +7,7 @@ from typing import Any, Final
 from broker.errors import BadRequestData
 from broker.federation.matching import parse_csf
 from broker.model.entity import Entity, JsonObject, Names
+from broker.model.language import parse_language_filter
 from broker.model.naming import check_uri
 from broker.model.projection import SYSTEM_MEMBERS, Projection, parse_projection
 from broker.model.representation import Format, View
@@ -165,10 +166,13 @@ def compile_view(query: JsonObject, names: Names, *, representation: Format, sys
                 check_uri(dataset, "datasetId")
     for contained in query.get("containedBy", []):
         check_uri(contained, "containedBy")
+    lang = query.get("lang")
+    if lang is not None:
+        parse_language_filter(lang)
     return View(
         format=representation,
         sys_attrs=sys_attrs,
-        lang=query.get("lang"),
+        lang=lang,
         dataset_ids=None if datasets is None else frozenset(datasets),
         projection=projection,
         join=join,

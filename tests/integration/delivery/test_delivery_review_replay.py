@@ -1,0 +1,107 @@
+"""A course that fell behind gets every change from the log or from live matching, whichever of them is ahead."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.delivery.course import Course
+from broker.delivery.document import parse_members
+from broker.delivery.matching import SubscriptionIndex
+from broker.delivery.replay import replay
+from broker.delivery.subscription import bind_terms, compile_subscription
+from broker.delivery.tally import Tally
+from broker.jsonld.terms import CORE
+from broker.model.change import Change, Touch
+from broker.model.entity import Entity
+from broker.model.terms import DEFAULT_VOCAB
+from broker.store.protocol import Mutation
+from broker.store.sqlite.store import SqliteStore
+
+NOW = "2026-01-01T00:00:00.000000Z"
+LEVEL = DEFAULT_VOCAB + "level"
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqliteStore]:
+    one = SqliteStore(":memory:")
+    await one.open()
+    yield one
+    await one.close()
+
+
+def course_behind(index: SubscriptionIndex, position: int) -> Course:
+    given = {
+        "id": "urn:s:1",
+        "type": "Subscription",
+        "entities": [{"type": "Device"}],
+        "notification": {"endpoint": {"uri": "http://receiver.example/"}},
+    }
+    members = parse_members(given, CORE, NOW) | {"jsonldContext": "http://c/", "since": 0}
+    subscription = compile_subscription("", bind_terms(members, CORE))
+    index.put(subscription)
+    return Course(subscription, Tally(), position - 1, behind=position)
+
+
+async def create(store: SqliteStore, number: int) -> None:
+    state: Entity = {
+        "id": f"urn:d:{number}",
+        "type": [DEFAULT_VOCAB + "Device"],
+        "attrs": {LEVEL: [{"type": "Property", "value": number}]},
+        "createdAt": NOW,
+        "modifiedAt": NOW,
+        "version": 1,
+    }
+    touched = (Touch(LEVEL, None, "attributeCreated"),)
+    await store.commit([Mutation(Change("", state["id"], "entityCreated", NOW, touched, None, state), 0)])
+
+
+async def test_what_live_matching_has_met_but_passed_over_is_read_from_the_log(store: SqliteStore) -> None:
+    """Live matching takes up a change after the log was read, and finds the course behind still: nobody else will push it."""
+    index = SubscriptionIndex()
+    course = course_behind(index, 1)
+    await create(store, 1)
+    met = 0
+    asked = 0
+
+    def begun() -> int:
+        nonlocal asked
+        asked += 1
+        return met
+
+    read = store.changes
+
+    async def changes(after: int, limit: int) -> list[Change]:
+        nonlocal met
+        found = await read(after, limit)
+        if met < 2:
+            await create(store, 2)
+            met = 2  # matched while this answer was on its way: the course was behind and was passed over
+        return found
+
+    store.changes = changes  # type: ignore[method-assign]
+    behind = {course}
+    await replay(store, index, behind, begun, lambda _: None, lambda _, __: None)
+    assert sorted(course.pending) == [1, 2]
+    assert course.behind is None
+    assert not behind
+    assert asked
+
+
+async def test_an_empty_read_of_the_log_says_nothing_about_what_came_after_it(store: SqliteStore) -> None:
+    index = SubscriptionIndex()
+    course = course_behind(index, 1)
+    met = 0
+    read = store.changes
+
+    async def changes(after: int, limit: int) -> list[Change]:
+        nonlocal met
+        found = await read(after, limit)
+        if met == 0:
+            await create(store, 1)
+            met = 1
+        return found
+
+    store.changes = changes  # type: ignore[method-assign]
+    await replay(store, index, {course}, lambda: met, lambda _: None, lambda _, __: None)
+    assert list(course.pending) == [1]
+    assert course.behind is None

@@ -8,9 +8,10 @@ crash interrupts instead, the next start takes up from the log.
 import asyncio
 import gc
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -63,11 +64,20 @@ def make_store(address: StoreAddress) -> Store:
 def run(settings: Settings, on_ready: Callable[[str], None]) -> int:
     """Serve until a signal ends it; the process's exit code. `on_ready` is told the base URL once requests are answered."""
     stop_logging = start_logging(settings.log_format, settings.log_level)
+    _open_as_many_files_as_allowed()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, on_ready))
     finally:
         stop_logging()
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Raise the soft limit on open files, often 1024 for historical reasons, to the hard one: each connection is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
@@ -79,7 +89,9 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
     try:
         async with store_opened(store), open_broker(store, settings) as broker:
             server = HttpServer(
-                Binding(broker, PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)),
+                Binding(
+                    broker, PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)
+                ),
                 health_door(broker.store, metrics.exposition),
                 _observer(settings),
                 max_body_bytes=settings.max_body_bytes,

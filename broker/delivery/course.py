@@ -214,7 +214,9 @@ class Course:
             self.stop.until = max(self.stop.until, now + cooldown)
         else:
             stop = self.stop
-        if not stop.failures or now >= stop.until:  # else it was under way together with one that has failed: they fail as one
+        if (
+            not stop.failures or now >= stop.until
+        ):  # else it was under way together with one that has failed: they fail as one
             stop.failures += 1
         stop.until = max(stop.until, now + max(cooldown, pause_after(stop.failures)))
         stop.unanswered = unanswered

@@ -17,6 +17,7 @@ Decisions where the standard leaves room:
 
 import asyncio
 import logging
+import resource
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -25,7 +26,7 @@ from broker import metrics
 from broker.delivery.alarms import Alarms
 from broker.delivery.carrier import Carrier
 from broker.delivery.course import Course
-from broker.delivery.lane import Lane
+from broker.delivery.lane import Lane, Traffic
 from broker.delivery.ledger import DOCUMENTS, WATERMARK, Ledger, guard_name, restored_tally
 from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
 from broker.delivery.mqtt import MqttPublisher
@@ -54,6 +55,8 @@ CLOCK_SECONDS: Final = 30.0
 """How often an expiry that is to come is compared with the clock, which may be set meanwhile."""
 SHORTEST_PERIOD: Final = 0.1
 """Seconds below which a timeInterval is not honoured."""
+MOST_DELIVERIES: Final = 10_000
+"""Deliveries under way to all receivers together, where the process may open enough files for them."""
 GRACE_SECONDS: Final = 2.0
 """How long a stop waits for deliveries that are under way."""
 
@@ -78,6 +81,7 @@ class Dispatcher:
         self._index = SubscriptionIndex()
         self._courses: dict[SubscriptionKey, Course] = {}
         self._lanes: dict[tuple[str, str, int], Lane] = {}
+        self._traffic = Traffic(_most_deliveries())
         self._replays: dict[Lane, asyncio.Task[None]] = {}
         self._alarms = Alarms()
         self._ledger = Ledger(store, lambda: asyncio.get_running_loop().time())
@@ -246,7 +250,7 @@ class Dispatcher:
     def _lane(self, subscription: Subscription) -> Lane:
         lane = self._lanes.get(subscription.endpoint.lane)
         if lane is None:
-            lane = self._lanes[subscription.endpoint.lane] = Lane(self._carrier.carry)
+            lane = self._lanes[subscription.endpoint.lane] = Lane(self._carrier.carry, self._traffic)
         return lane
 
     # --- time passes
@@ -415,6 +419,12 @@ class Dispatcher:
                 await asyncio.sleep(LONGEST_WAIT)
             metrics.notifications_waiting.set(self._ledger.waiting)
             self._lanes = {key: lane for key, lane in self._lanes.items() if lane.courses or lane.under_way}
+
+
+def _most_deliveries() -> int:
+    """How many deliveries may be under way: half of the files that the process may open, the rest is for its clients."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DELIVERIES if files == resource.RLIM_INFINITY else max(1, min(MOST_DELIVERIES, files // 2))
 
 
 def _report(what: str, error: Exception) -> None:

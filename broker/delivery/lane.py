@@ -3,11 +3,15 @@ holds up nobody but itself.
 
 Courses take turns. Those whose last attempt failed are tried one notification at a time and get at most a quarter of the lane, so
 that a dead path of a receiver leaves the way free to its living ones.
+
+Each delivery under way holds a socket, and a process has only so many. So all lanes share a `Traffic`: where it is dense, each
+lane gets one delivery at a time, and where it is full, lanes wait for their turn.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from broker.delivery.course import Course
@@ -20,17 +24,41 @@ SUSPECT_SLOTS: Final = 4
 Carry: TypeAlias = Callable[[Course, tuple[int, ...]], Coroutine[Any, Any, None]]
 
 
+@dataclass(slots=True)
+class Traffic:
+    """The deliveries under way in all lanes: how many there are, how many there may be, and the lanes that wait for that."""
+
+    most: int
+    under_way: int = 0
+    waiting: dict["Lane", None] = field(default_factory=dict)
+
+    def slots(self) -> int:
+        """How many deliveries a lane may have under way now."""
+        if self.under_way >= self.most:
+            return 0
+        return SLOTS if self.under_way < self.most // 2 else 1
+
+    def go_on(self) -> None:
+        """A delivery ended: let the lanes that wait go on in turn, as far as there is room."""
+        for lane in list(self.waiting):
+            if self.under_way >= self.most:
+                return
+            del self.waiting[lane]
+            lane.fill()
+
+
 class Lane:
     """See the module. `carry` delivers one notification and tells the course what came of it; it must not raise.
 
     `behind` are the courses that have to read the log again, `unreachable` those that found no receiver at their last try.
     """
 
-    def __init__(self, carry: Carry) -> None:
+    def __init__(self, carry: Carry, traffic: Traffic) -> None:
         self.courses: set[Course] = set()
         self.behind: set[Course] = set()
         self.unreachable: set[Course] = set()
         self._carry = carry
+        self._traffic = traffic
         self._sound: deque[Course] = deque()
         self._suspect: deque[Course] = deque()
         self._queued: set[Course] = set()
@@ -68,7 +96,7 @@ class Lane:
         if course not in self._queued:
             self._queued.add(course)
             (self._suspect if course.stop.failures else self._sound).append(course)
-        self._fill()
+        self.fill()
 
     def reached(self, now: float) -> None:
         """A delivery got through: those that had found no receiver here may try again."""
@@ -86,9 +114,11 @@ class Lane:
         self._sound.clear()
         self._suspect.clear()
         self.courses.clear()
+        self._traffic.waiting.pop(self, None)
 
-    def _fill(self) -> None:
-        while len(self._under_way) < SLOTS:
+    def fill(self) -> None:
+        """Start what may go out, as far as there is room."""
+        while (slots := self._traffic.slots()) > len(self._under_way):
             course = self._next()
             if course is None:
                 return
@@ -104,6 +134,8 @@ class Lane:
             if not course.stop.failures:
                 self._queued.add(course)
                 self._sound.append(course)
+        if not slots and not self._under_way and (self._sound or self._suspect):  # else what lands here fills it again
+            self._traffic.waiting[self] = None
 
     def _next(self) -> Course | None:
         """The course whose turn it is. One slot is kept from the sound ones where a suspect waits."""
@@ -118,14 +150,17 @@ class Lane:
         task = asyncio.create_task(self._carry(course, positions))
         self._under_way[task] = course
         self._suspects_under_way += suspect
+        self._traffic.under_way += 1
 
         def landed(done: asyncio.Task[None]) -> None:
             del self._under_way[done]
             self._suspects_under_way -= suspect
+            self._traffic.under_way -= 1
+            self._traffic.go_on()
             if course in self.courses:
                 self.offer(course)
             else:
-                self._fill()
+                self.fill()
 
         task.add_done_callback(landed)
 

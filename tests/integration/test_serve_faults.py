@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(90)
 
 
 class Serving:
-    """A broker process on a directory of its own; `limit` is the largest file in bytes that it may write."""
+    """A broker process on a directory of its own."""
 
     def __init__(self, directory: Path, session: aiohttp.ClientSession) -> None:
         self.directory = directory
@@ -32,13 +32,15 @@ class Serving:
         self.url = f"http://127.0.0.1:{self.port}/ngsi-ld/v1"
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, limit: int | None = None) -> float:
-        """Seconds until it was ready."""
+    async def start(self, limit: int | None = None, files: int | None = None) -> float:
+        """Seconds until it was ready. It may write files of `limit` bytes, and open so many `files` at a time."""
 
         def prepare() -> None:
             die_with_parent()
             if limit is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            if files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
         began = asyncio.get_running_loop().time()
         self.process = await asyncio.create_subprocess_exec(
@@ -181,6 +183,31 @@ async def test_a_full_disk_refuses_writes_answers_reads_and_loses_nothing(
     await until(lambda: {*acknowledged, "urn:ngsi-ld:Device:after"} <= set(ids))
     assert set(ids) == {*acknowledged, "urn:ngsi-ld:Device:after"}
     assert await serving.end() == 0
+
+
+async def test_many_hanging_receivers_leave_connections_for_clients(
+    serving: Serving, notified: tuple[str, list[str]]
+) -> None:
+    url, ids = notified
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    receivers = [await asyncio.start_server(hang, "127.0.0.1", 0) for _ in range(60)]
+    await serving.start(files=256)
+    for receiver in receivers:
+        await serving.subscribe(f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/")
+    await serving.subscribe(url)
+    created = [f"urn:ngsi-ld:Device:{number}" for number in range(30)]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as serving.session:
+        for entity_id in created:
+            assert await serving.create(entity_id) == 201
+        await until(lambda: set(created) <= set(ids))
+        assert await serving.end() == 0
+    for receiver in receivers:
+        receiver.close()
 
 
 async def test_ten_thousand_subscriptions_cost_a_start_and_a_write_little(

@@ -1,5 +1,6 @@
 """Transient storage (4.22): what has expired is as if it were not there, however late the sweep that removes it."""
 
+from operator import is_
 from typing import cast
 
 from broker.model.entity import Entity, Instance
@@ -44,15 +45,10 @@ def _may_expire(instance: Instance) -> bool:
 
 
 def _live_instances(instances: list[Instance], now: str) -> list[Instance]:
-    live = instances
-    for instance in instances:
-        alive = _live_instance(instance, now)
-        if alive is not instance:
-            if live is instances:
-                live = list(instances)
-            index = next(i for i, each in enumerate(live) if each is instance)
-            live[index : index + 1] = [] if alive is None else [alive]
-    return live
+    live = [_live_instance(instance, now) for instance in instances]
+    if all(map(is_, live, instances)):
+        return instances
+    return [alive for alive in live if alive is not None]
 
 
 def _live_instance(instance: Instance, now: str) -> Instance | None:

@@ -116,20 +116,16 @@ def patched_instances(
     iri: str, stored: Sequence[Instance], patches: Sequence[Instance], *, deep: bool, lang: str | None = None
 ) -> list[Instance]:
     """The instances of a sub-attribute after those of a fragment, each applied to the one of its datasetId (4.5.5)."""
-    instances = list(stored)
+    instances = {dataset_of(instance): instance for instance in stored}
     for patch in patches:
         dataset = dataset_of(patch)
-        index = next((i for i, instance in enumerate(instances) if dataset_of(instance) == dataset), None)
         if is_null_instance(patch):
-            if index is not None:
-                del instances[index]
-        elif index is None:
-            instances.append(completed(iri, patch, of_entity=False))
-        elif deep:
-            instances[index] = patched_instance(iri, instances[index], patch, deep=True, lang=lang)
+            instances.pop(dataset, None)
+        elif deep and dataset in instances:
+            instances[dataset] = patched_instance(iri, instances[dataset], patch, deep=True, lang=lang)
         else:
-            instances[index] = completed(iri, patch, of_entity=False)
-    return instances
+            instances[dataset] = completed(iri, patch, of_entity=False)
+    return list(instances.values())
 
 
 def _fitted(iri: str, kind: AttributeKind, patch: Instance, lang: str | None) -> Instance:

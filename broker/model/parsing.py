@@ -161,13 +161,12 @@ def parse_types(value: Any, names: Names) -> list[str]:
     given = value if type(value) is list else [value]
     if not given or given == [None]:
         raise BadRequestData("type: an entity has at least one type")
-    types = []
+    types: dict[str, None] = {}
     for name in given:
         if type(name) is not str:
             raise BadRequestData(f"type: the name of an entity type is a string, not {name!r}")
         iri = names.expand(check_name(name))
         if ":" not in iri or name == NGSI_LD_NULL or name in _KEYWORD_ALIASES:
             raise BadRequestData(f"type: {name} is not the name of an entity type")
-        if iri not in types:
-            types.append(iri)
-    return types
+        types[iri] = None
+    return list(types)

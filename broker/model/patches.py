@@ -5,7 +5,7 @@ as changed only if a member has a different value (5.8.6): applying a fragment a
 entity of which nothing differs comes back as the same object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from broker.errors import BadRequestData, ResourceNotFound
@@ -46,8 +46,7 @@ def append_attributes(entity: Entity, fragment: Fragment, now: str, *, overwrite
                 draft.refuse(iri, _EXISTS)
     draft.add_types(fragment.types)
     if fragment.scope is not None:
-        scopes = [] if overwrite else entity.get("scope", [])
-        draft.set_scope([*scopes, *(scope for scope in fragment.scope if scope not in scopes)])
+        draft.set_scope(list(dict.fromkeys((*(() if overwrite else entity.get("scope", ())), *fragment.scope))))
         draft.note("scope")
     if fragment.expires_at is not None:
         if overwrite or "expiresAt" not in entity:
@@ -174,9 +173,13 @@ def delete_attribute(entity: Entity, attribute: str, dataset_id: str | None, del
     return draft.finish()
 
 
-def deleted(entity: Entity) -> Patched:
-    """5.6.6 Delete Entity: with all its attributes."""
-    return Patched(None, _touches_of_all(entity, "attributeDeleted"))
+def delete_attributes(entity: Entity, attributes: Collection[str], now: str) -> Patched:
+    """All instances of several attributes (IRIs), as far as they are there, for Purge Entities (5.6.21)."""
+    draft = _Draft(entity, now)
+    for attribute in attributes:
+        for instance in entity["attrs"].get(attribute, ()):
+            draft.drop(attribute, dataset_of(instance))
+    return draft.finish()
 
 
 def make_change(tenant: str, before: Entity | None, after: Entity | None, touched: Sequence[Touch], now: str) -> Change:
@@ -199,61 +202,59 @@ def make_change(tenant: str, before: Entity | None, after: Entity | None, touche
 
 
 class _Draft:
-    """A state in the making: copies on the first write, keeps book of what it touches."""
+    """A state in the making: copies on the first write, keeps book of what it touches.
 
-    __slots__ = ("_attrs", "_entity", "_head", "_not_updated", "_now", "_touched", "_updated")
+    `_opened` has the instances of those attributes that were looked at, by datasetId: an attribute may have many.
+    """
+
+    __slots__ = ("_entity", "_head", "_not_updated", "_now", "_opened", "_touched", "_updated")
 
     def __init__(self, entity: Entity, now: str) -> None:
         self._entity = entity
         self._now = now
-        self._attrs = entity["attrs"]
         self._head = entity
+        self._opened: dict[str, dict[str | None, Instance]] = {}
         self._touched: list[Touch] = []
         self._updated: dict[str, None] = {}
         self._not_updated: dict[str, str] = {}
 
+    def _instances(self, iri: str) -> dict[str | None, Instance]:
+        opened = self._opened.get(iri)
+        if opened is None:
+            opened = {dataset_of(instance): instance for instance in self._entity["attrs"].get(iri, ())}
+            self._opened[iri] = opened
+        return opened
+
     def find(self, iri: str, dataset: str | None) -> Instance | None:
-        for instance in self._attrs.get(iri, ()):
-            if dataset_of(instance) == dataset:
-                return instance
-        return None
+        return self._instances(iri).get(dataset)
 
     def put(self, iri: str, new: Instance) -> None:
         """Replace the instance of the same datasetId, or add one."""
         stored = self.find(iri, dataset_of(new))
         if stored is None:
             stamped = {**new, "createdAt": self._now, "modifiedAt": self._now}
-            self._write(iri, [*self._attrs.get(iri, ()), stamped], stamped, "attributeCreated")
+            self._write(iri, stamped, "attributeCreated")
         else:
             kept = {**new, "createdAt": stored["createdAt"], "modifiedAt": stored["modifiedAt"]}
             self.revise(iri, stored, stored if same_json(kept, stored) else kept)
 
     def revise(self, iri: str, stored: Instance, new: Instance) -> None:
         """Replace a stored instance by what was made of it; the same object means that nothing differs."""
-        if new is stored:
-            return
-        stamped = {**new, "modifiedAt": self._now}
-        instances = [stamped if instance is stored else instance for instance in self._attrs[iri]]
-        self._write(iri, instances, stamped, "attributeUpdated")
+        if new is not stored:
+            self._write(iri, {**new, "modifiedAt": self._now}, "attributeUpdated")
+
+    def _write(self, iri: str, instance: Instance, trigger: AttributeTrigger) -> None:
+        dataset = dataset_of(instance)
+        self._instances(iri)[dataset] = instance
+        self._touched.append(Touch(iri, dataset, trigger))
 
     def drop(self, iri: str, dataset: str | None) -> None:
-        stored = self.find(iri, dataset)
-        if stored is not None:
-            rest = [instance for instance in self._attrs[iri] if instance is not stored]
-            self._write(iri, rest, stored, "attributeDeleted")
-
-    def _write(self, iri: str, instances: list[Instance], touched: Instance, trigger: AttributeTrigger) -> None:
-        if self._attrs is self._entity["attrs"]:
-            self._attrs = dict(self._attrs)
-        if instances:
-            self._attrs[iri] = instances
-        else:
-            del self._attrs[iri]
-        self._touched.append(Touch(iri, dataset_of(touched), trigger))
+        """Remove an instance, if it is there."""
+        if self._instances(iri).pop(dataset, None) is not None:
+            self._touched.append(Touch(iri, dataset, "attributeDeleted"))
 
     def add_types(self, types: Sequence[str]) -> None:
-        present = self._entity["type"]
-        self.set_types([*present, *(name for name in types if name not in present)])
+        self.set_types(list(dict.fromkeys((*self._entity["type"], *types))))
 
     def set_types(self, types: list[str]) -> None:
         if set(types) != set(self._entity["type"]):
@@ -289,10 +290,20 @@ class _Draft:
         state = self._entity
         if self._touched or self._head is not state:
             state = self._copy_head()
-            state["attrs"] = self._attrs
+            if self._touched:
+                state["attrs"] = self._attributes()
             state["modifiedAt"] = self._now
             state["version"] = self._entity["version"] + 1
         return Patched(state, tuple(self._touched), list(self._updated), list(self._not_updated.items()))
+
+    def _attributes(self) -> dict[str, list[Instance]]:
+        attrs = dict(self._entity["attrs"])
+        for iri in {touch.attribute: None for touch in self._touched}:
+            if instances := self._opened[iri]:
+                attrs[iri] = list(instances.values())
+            else:
+                attrs.pop(iri, None)
+        return attrs
 
 
 def _existing(entity: Entity, attribute: str, dataset: str | None) -> Instance:

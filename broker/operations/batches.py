@@ -93,9 +93,10 @@ async def update(
         return decision
 
     result = await _run(broker, tenant, elements, decide)
+    written = set(result.success)
+    result.success = [entity_id for entity_id in result.success if entity_id not in refused]
     for entity_id, attributes in refused.items():
-        if entity_id in result.success:
-            result.success.remove(entity_id)
+        if entity_id in written:
             detail = f"not appended because they exist already: {attributes}"
             result.errors.append((entity_id, BadRequestData(detail, instance=entity_id)))
     return result

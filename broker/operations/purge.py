@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from broker.model.change import Change, Touch
+from broker.model.change import Change
 from broker.model.entity import Entity
-from broker.model.patches import delete_attribute, make_change
+from broker.model.patches import delete_attributes
 from broker.operations.batches import BatchResult, record_outcomes
 from broker.operations.broker import Broker
-from broker.operations.entities import deletion
+from broker.operations.entities import change_of, deletion
 from broker.query.ast import EntityQuery
 from broker.query.evaluate import matches
 from broker.store.linked import resolve_linked
@@ -52,16 +52,6 @@ def _decision(
             for name in current["attrs"]
             if (drop is not None and name in drop) or (keep is not None and name not in keep)
         ]
-        state = current
-        touched: list[Touch] = []
-        for name in doomed:
-            patched = delete_attribute(state, name, None, True, now)
-            touched.extend(patched.touched)
-            assert patched.entity is not None
-            state = patched.entity
-        if not touched:
-            return None
-        state = {**state, "version": current["version"] + 1}  # one change, however many attributes
-        return make_change(tenant, current, state, tuple(touched), now)
+        return change_of(tenant, current, delete_attributes(current, doomed, now), now)
 
     return decide

@@ -2,7 +2,7 @@
 
 A line between two positions is straight in longitude and latitude, as RFC 7946 (3.1.1) has it; the topological
 relationships are those of OGC Simple Features in that plane (a point on a polygon's edge is not within it). A polygon that
-crosses itself stands for the area it covers.
+crosses itself stands for the area it covers; one that does so more than MAX_CROSSINGS times, for its convex hull.
 
 Distances are metres on a sphere of 6,371,008.8 m (the Earth's mean radius), by the haversine formula: between points
 exactly that (against the ellipsoid up to 0.5 % off, typically 0.2 %). Where lines or polygons take part, the pair of nearest
@@ -16,6 +16,7 @@ shapely is imported when the first relationship has to be decided, not before: a
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import asin, cos, degrees, inf, pi, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -35,6 +36,11 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 _PLANE: Final = 1000.0
 """Degrees: there is nothing beyond, and GEOS loses its footing where coordinates are enormous."""
+
+MAX_CROSSINGS: Final = 1000
+"""Crossings of a polygon's boundary with itself that are worth sorting out: their cost grows without measure."""
+
+_SEGMENTS_AT_ONCE: Final = 64
 
 _MARGIN: Final = 1e-9
 """Degrees, about 0.1 mm: more than rounding can take away from a box."""
@@ -168,7 +174,31 @@ def _shape(geometry: JsonObject) -> "BaseGeometry":
     if geometry["type"] == "Point":
         return shapely.Point(geometry["coordinates"][:2])
     made = shapely.force_2d(shape(geometry))
-    return made if made.is_valid else shapely.make_valid(made, method="structure", keep_collapsed=True)
+    if made.is_valid:
+        return made
+    if _is_tangled(made):
+        return made.convex_hull
+    return shapely.make_valid(made, method="structure", keep_collapsed=True)
+
+
+def _is_tangled(polygons: "BaseGeometry") -> bool:
+    """Whether the boundaries cross more than MAX_CROSSINGS times; found without looking much further than that."""
+    import shapely
+
+    rings = shapely.get_rings(shapely.get_parts(polygons))  # none of what is no polygon
+    ends = [pair for ring in rings for pair in pairwise(shapely.get_coordinates(ring))]
+    if not ends:
+        return False
+    segments = shapely.linestrings(ends)
+    tree = shapely.STRtree(segments)
+    allowed = 2 * MAX_CROSSINGS  # each is met from both sides
+    for start in range(0, len(segments), _SEGMENTS_AT_ONCE):
+        queried = segments[start : start + _SEGMENTS_AT_ONCE]
+        # A segment meets itself and its two neighbours in any case.
+        allowed -= tree.query(queried, predicate="intersects").shape[1] - 3 * len(queried)
+        if allowed < 0:
+            return True
+    return False
 
 
 def _metres(one: "BaseGeometry", other: "BaseGeometry") -> float:

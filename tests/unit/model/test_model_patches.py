@@ -23,7 +23,6 @@ from broker.model.patches import (
     Patched,
     append_attributes,
     delete_attribute,
-    deleted,
     make_change,
     merge_entity,
     partial_update,
@@ -616,8 +615,10 @@ def test_a_creation_and_a_deletion_touch_every_instance() -> None:
     )
     gone = make_change("", entity, None, (), LATER)
     assert (gone.kind, gone.before, gone.after, gone.at) == ("entityDeleted", entity, None, LATER)
-    assert gone.touched == deleted(entity).touched
-    assert {touch.trigger for touch in gone.touched} == {"attributeDeleted"}
+    assert gone.touched == (
+        Touch(TEMPERATURE, None, "attributeDeleted"),
+        Touch(TEMPERATURE, DATASET, "attributeDeleted"),
+    )
     with pytest.raises(ValueError, match="state"):
         make_change("", None, None, (), NOW)
 

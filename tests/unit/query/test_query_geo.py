@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 from itertools import product
 from math import inf
 from typing import Any
@@ -341,3 +342,15 @@ def test_4_10_disjoint_is_what_does_not_intersect(query: GeoQuery, target: JsonO
     assert relates(geo("disjoint", query.geometry, query.coordinates), target) is not meets_it
     for relation in ("within", "contains", "overlaps", "equals"):
         assert meets_it or not relates(geo(relation, query.geometry, query.coordinates), target)
+
+
+def test_4_10_a_polygon_tangled_beyond_measure_is_decided_at_once_by_its_convex_hull() -> None:
+    chance = random.Random(7)
+    ring = [[chance.uniform(-60, 60), chance.uniform(-60, 60)] for _ in range(5000)]
+    tangle = shape("Polygon", [[*ring, ring[0]]])
+    started = time.perf_counter()
+    assert relates(geo("intersects", "Point", [0, 0]), tangle)
+    assert not relates(geo("intersects", "Point", [100, 80]), tangle)
+    assert time.perf_counter() - started < 5, "sorting out a million crossings would take hours"
+    bow_tie = shape("Polygon", [[[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]])
+    assert not relates(geo("intersects", "Point", [1, 1.5]), bow_tie), "a few crossings are sorted out"

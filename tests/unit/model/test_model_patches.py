@@ -1,6 +1,7 @@
 """What the operations of 5.6 make of an entity."""
 
 import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from broker.model.patches import (
     Patched,
     append_attributes,
     delete_attribute,
+    delete_attributes,
     make_change,
     merge_entity,
     partial_update,
@@ -632,3 +634,30 @@ def test_the_state_before_an_update_holds_only_what_was_touched() -> None:
     assert change.before["version"] == 1
     assert (change.tenant, change.entity_id, change.kind) == ("t", "urn:ngsi-ld:Device:1", "entityUpdated")
     assert len(entity["attrs"]) == 2
+
+
+# --- size -----------------------------------------------------------------------------------------------------------
+
+
+def test_4_5_5_many_instances_types_and_scopes_cost_no_more_than_their_number() -> None:
+    many = range(20_000)
+    entity = device(
+        speed=[{"value": number, "datasetId": f"urn:d:{number}"} for number in many],
+        hub=property_of(1) | {"speed": [{"value": number, "datasetId": f"urn:d:{number}"} for number in many]},
+    )
+    faster = [{"value": number + 1, "datasetId": f"urn:d:{number}"} for number in many]
+    started = time.perf_counter()
+    merged = merge(entity, {"speed": faster, "hub": {"value": 2, "speed": faster}})
+    grown = append(
+        entity, {"type": [f"Kind{number}" for number in many], "scope": [f"/level{number}" for number in many]}
+    )
+    emptied = delete_attributes(entity, [SPEED], LATER)
+    assert time.perf_counter() - started < 10, "their square would take minutes"
+    assert len(merged.touched) == len(many) + 1
+    assert merged.entity is not None
+    assert [instance["value"] for instance in merged.entity["attrs"][SPEED]] == [number + 1 for number in many]
+    assert grown.entity is not None
+    assert (len(grown.entity["type"]), len(grown.entity["scope"])) == (len(many) + 1, len(many))
+    assert emptied.entity is not None
+    assert SPEED not in emptied.entity["attrs"]
+    assert emptied.entity["version"] == 2

@@ -15,8 +15,8 @@ import orjson
 from broker.delivery.endpoint import GEO_JSON, JSON_LD
 from broker.delivery.fallback import conforming
 from broker.delivery.subscription import Subscription
-from broker.model.change import Change, Touch
-from broker.model.entity import Entity, Instance, JsonObject, Names, dataset_of
+from broker.model.change import Change
+from broker.model.entity import Entity, Instance, JsonObject, Names, by_dataset, dataset_of
 from broker.model.expiry import without_expired
 from broker.model.geojson import feature_collection, geojson_feature
 from broker.model.representation import View, flatten, represent
@@ -73,17 +73,21 @@ def changed_entity(subscription: Subscription, change: Change) -> Entity:
     state = without_expired(change.after, change.at) or change.after
     attrs = state["attrs"].copy()
     deleted: dict[str, list[Instance]] = {}
+    updated: dict[str, dict[str | None, Instance]] = {}
+    former = {name: by_dataset(change.before, name) for name in {touch.attribute for touch in change.touched}}
     for touch in change.touched:
-        before = _instance_before(change, touch)
+        before = former[touch.attribute].get(touch.dataset_id)
         if before is None:
             continue
         if touch.trigger == "attributeDeleted":
             deleted.setdefault(touch.attribute, []).append(_null_instance(before, change.at, subscription))
         elif touch.trigger == "attributeUpdated" and subscription.show_changes and touch.attribute in attrs:
-            attrs[touch.attribute] = [
-                {**instance, **_previous(before)} if dataset_of(instance) == touch.dataset_id else instance
-                for instance in attrs[touch.attribute]
-            ]
+            updated.setdefault(touch.attribute, {})[touch.dataset_id] = before
+    for attribute, befores in updated.items():
+        attrs[attribute] = [
+            {**instance, **_previous(befores[dataset])} if (dataset := dataset_of(instance)) in befores else instance
+            for instance in attrs[attribute]
+        ]
     for attribute, nulls in deleted.items():
         left = attrs.get(attribute)
         attrs[attribute] = [*left, *nulls] if left else _of_whole_attribute(nulls, subscription)
@@ -108,15 +112,6 @@ def _deleted_entity(subscription: Subscription, change: Change) -> Entity:
                 nulls = [_null_instance(instance, change.at, subscription) for instance in instances]
                 attrs[attribute] = _of_whole_attribute(nulls, subscription)
     return cast(Entity, {**change.before, "attrs": attrs, "deletedAt": change.at})
-
-
-def _instance_before(change: Change, touch: Touch) -> Instance | None:
-    if change.before is None:
-        return None
-    for instance in change.before["attrs"].get(touch.attribute, ()):
-        if dataset_of(instance) == touch.dataset_id:
-            return instance
-    return None
 
 
 def _null_instance(before: Instance, deleted_at: str, subscription: Subscription) -> Instance:

@@ -58,6 +58,11 @@ class Names(Protocol):
         ...
 
 
+def by_dataset(entity: Entity | None, attribute: str) -> dict[str | None, Instance]:
+    """The instances of an attribute by their datasetId, none if there is no such entity or attribute."""
+    return {} if entity is None else {dataset_of(each): each for each in entity["attrs"].get(attribute, ())}
+
+
 def dataset_of(instance: Instance) -> str | None:
     """The datasetId of an instance, None for the default instance (4.5.5)."""
     dataset: str | None = instance.get("datasetId")

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from broker.model.change import Change
-from broker.model.entity import Entity, Instance, dataset_of
+from broker.model.entity import Instance, by_dataset, dataset_of
 from broker.model.evolution import SCOPE, null_of
 from broker.model.terms import KINDS, NGSI_LD_NULL
 from broker.store.protocol import Evolution, HistoryEntry
@@ -61,16 +61,15 @@ def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:
             for instance in instances:
                 yield attribute, _deleted(instance, change.at)
         return
+    # By datasetId, once for each attribute: it may have thousands of instances, all of them touched.
+    indexed: dict[tuple[str, bool], dict[str | None, Instance]] = {}
     for attribute, dataset_id, trigger in dict.fromkeys(change.touched):
-        source = change.before if trigger == "attributeDeleted" else change.after
-        found = _find(source, attribute, dataset_id)
+        deleted = trigger == "attributeDeleted"
+        if (attribute, deleted) not in indexed:
+            indexed[attribute, deleted] = by_dataset(change.before if deleted else change.after, attribute)
+        found = indexed[attribute, deleted].get(dataset_id)
         if found is not None:
-            yield attribute, _deleted(found, change.at) if trigger == "attributeDeleted" else found
-
-
-def _find(entity: Entity | None, attribute: str, dataset_id: str | None) -> Instance | None:
-    instances = entity["attrs"].get(attribute, ()) if entity is not None else ()
-    return next((instance for instance in instances if dataset_of(instance) == dataset_id), None)
+            yield attribute, _deleted(found, change.at) if deleted else found
 
 
 def _deleted(instance: Instance, at: str) -> Instance:

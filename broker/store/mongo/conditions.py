@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from broker.model.terms import is_attribute_name
 from broker.query.ast import And, Comparison, Condition, Exists, Linked, LinkedIn, Or, Path, Range, Value, ValueList
 from broker.query.patterns import literal_prefix
-from broker.store.mongo.encoding import behind, escape_name
+from broker.store.mongo.encoding import escape_name, starting_with
 from broker.store.mongo.parts import Filter, Part, every, some
 from broker.store.mongo.search import INT64, instant_of, observed_field
 
@@ -86,7 +86,7 @@ def _comparison(field: Field, comparison: Comparison) -> Part | None:
     prefix = literal_prefix(str(operand.value)) if operator == "~=" else ""
     if not prefix or not field.has_values:
         return None
-    within = _between(f"values.{field.name}", {"$gte": prefix, "$lt": behind(prefix)})
+    within = _between(f"values.{field.name}", starting_with(prefix))
     return Part(within, False, frozenset({field.name}))
 
 

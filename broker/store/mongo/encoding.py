@@ -7,6 +7,7 @@ body in fields of its own (`broker.store.mongo.search`).
 """
 
 import json
+import sys
 import zlib
 from functools import lru_cache
 from typing import Any, Final
@@ -43,12 +44,13 @@ def parse_key(text: str) -> EntityKey:
     return tenant, entity_id
 
 
-def behind(prefix: str) -> str:
-    """The first string, by code point, behind all that start with `prefix`, which is not empty."""
-    last = ord(prefix[-1]) + 1
-    if last > 0x10FFFF:
-        return behind(prefix[:-1]) if len(prefix) > 1 else prefix + prefix
-    return prefix[:-1] + chr(0xE000 if 0xD800 <= last < 0xE000 else last)
+def starting_with(prefix: str) -> dict[str, str]:
+    """The bounds, by code point, of all strings that start with `prefix`, which is not empty."""
+    stem = prefix.rstrip(chr(sys.maxunicode))
+    if not stem:  # nothing lies behind strings that start with the last of all characters
+        return {"$gte": prefix}
+    last = ord(stem[-1]) + 1
+    return {"$gte": prefix, "$lt": stem[:-1] + chr(0xE000 if 0xD800 <= last < 0xE000 else last)}
 
 
 def encode_body(value: Any) -> bytes:

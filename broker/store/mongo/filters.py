@@ -13,7 +13,7 @@ from broker.query.geometry import search_box
 from broker.query.patterns import literal_prefix
 from broker.store.mongo.cells import searched
 from broker.store.mongo.conditions import compile_condition
-from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, behind, key_string
+from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, key_string, starting_with
 from broker.store.mongo.parts import Filter, Part, all_of, every, fields_of, some
 from broker.store.mongo.search import cell_string, microseconds
 
@@ -108,7 +108,7 @@ def _selector(tenant: str, selector: EntitySelector) -> Part:
     elif selector.id_pattern is not None:
         prefix = literal_prefix(selector.id_pattern)
         low = key_string((tenant, prefix))
-        parts.append(Part({"_id": {"$gte": low, "$lt": behind(low)}} if prefix else None, False))
+        parts.append(Part({"_id": starting_with(low)} if prefix else None, False))
     if selector.types is not None:
         parts.append(_types(selector.types))
     return every(parts)

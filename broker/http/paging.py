@@ -14,6 +14,7 @@ from broker.errors import BadRequestData
 from broker.http.parameters import Parameters
 
 PAGING_PARAMETERS: Final = frozenset({"limit", "offset", "count"})
+COUNT_HEADER: Final = "NGSILD-Results-Count"
 DEEP: Final = 1000
 """From this offset on a `next` link seeks by key."""
 
@@ -65,6 +66,14 @@ def page_links(
             position.append(("after", last_id))
         links.append(_link(path, [*kept, *position], "next", media_type))
     return links
+
+
+def add_page_headers(headers: dict[str, str], links: list[str], total: int | None) -> None:
+    """Write the links of a page beside the one to the @context, and the number of all elements where it was counted."""
+    if links:
+        headers["Link"] = ", ".join([*filter(None, [headers.get("Link")]), *links])
+    if total is not None:
+        headers[COUNT_HEADER] = str(total)
 
 
 def _position(limit: int, offset: int) -> list[tuple[str, str]]:

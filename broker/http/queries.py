@@ -11,7 +11,7 @@ from broker.http.entities import REPRESENTATIONS, projection_members
 from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scope, no_content
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
-from broker.http.paging import page_links, requested_page
+from broker.http.paging import add_page_headers, page_links, requested_page
 from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
 from broker.model.attributes import attribute_iri
@@ -24,8 +24,6 @@ from broker.operations.queries import (
     compile_view,
     run_query,
 )
-
-COUNT_HEADER: Final = "NGSILD-Results-Count"
 
 _BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
 """What becomes of a scope level `+` that was not percent-encoded in the URL."""
@@ -111,10 +109,7 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Re
         media_type=media_type,
         last_id=last,
     )
-    if links:
-        response.headers["Link"] = ", ".join([*filter(None, [response.headers.get("Link")]), *links])
-    if result.total is not None:
-        response.headers[COUNT_HEADER] = str(result.total)
+    add_page_headers(response.headers, links, result.total)
     return response
 
 

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 from broker.http.exchange import API_ROOT, Exchange, created, no_content
 from broker.http.message import Response
-from broker.http.paging import Paging, page_links, requested_page
+from broker.http.paging import Paging, add_page_headers, page_links, requested_page
 from broker.http.parameters import Parameters
-from broker.http.queries import COUNT_HEADER, query_members
+from broker.http.queries import query_members
 from broker.model.language import parse_language_filter
 from broker.model.naming import check_uri
 from broker.operations import registrations
@@ -84,10 +84,7 @@ async def answer_page(
     response = await exchange.answer(list(found), context, media_type)
     more = paging.offset + len(found) < total
     links = page_links(exchange.request.path, exchange.request.query, paging, more=more, media_type=media_type)
-    if links:
-        response.headers["Link"] = ", ".join([*filter(None, [response.headers.get("Link")]), *links])
-    if paging.count:
-        response.headers[COUNT_HEADER] = str(total)
+    add_page_headers(response.headers, links, total if paging.count else None)
     return response
 
 

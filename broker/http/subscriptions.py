@@ -4,8 +4,7 @@ from urllib.parse import quote
 
 from broker.http.exchange import API_ROOT, Exchange, created, no_content
 from broker.http.message import Response
-from broker.http.paging import page_links, requested_page
-from broker.http.queries import COUNT_HEADER
+from broker.http.paging import add_page_headers, page_links, requested_page
 from broker.model.naming import check_uri
 from broker.operations import subscriptions
 
@@ -34,10 +33,7 @@ async def query(exchange: Exchange) -> Response:
     response = await exchange.answer(found, context, media_type)
     more = paging.offset + len(found) < total
     links = page_links(exchange.request.path, exchange.request.query, paging, more=more, media_type=media_type)
-    if links:
-        response.headers["Link"] = ", ".join([*filter(None, [response.headers.get("Link")]), *links])
-    if paging.count:
-        response.headers[COUNT_HEADER] = str(total)
+    add_page_headers(response.headers, links, total if paging.count else None)
     return response
 
 

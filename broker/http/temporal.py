@@ -7,9 +7,9 @@ from broker.errors import BadRequestData, InvalidRequest
 from broker.http.entities import attribute_variable
 from broker.http.exchange import API_ROOT, Exchange, created, local_scope, no_content
 from broker.http.message import Response
-from broker.http.paging import page_links, requested_page
+from broker.http.paging import add_page_headers, page_links, requested_page
 from broker.http.parameters import Parameters
-from broker.http.queries import COUNT_HEADER, query_members
+from broker.http.queries import query_members
 from broker.model.entity import Names
 from broker.model.evolution import SCOPE
 from broker.model.naming import check_uri
@@ -204,10 +204,7 @@ async def _queried(exchange: Exchange, query: dict[str, Any], context: "Resolved
     )
     response = await _answer(exchange, page, page.documents, context, media_type)
     links = page_links(exchange.request.path, exchange.request.query, paging, more=page.more, media_type=media_type)
-    if links:
-        response.headers["Link"] = ", ".join([*filter(None, [response.headers.get("Link")]), *links])
-    if page.total is not None:
-        response.headers[COUNT_HEADER] = str(page.total)
+    add_page_headers(response.headers, links, page.total)
     return response
 
 

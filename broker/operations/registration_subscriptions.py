@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 from broker.delivery.document import refuse_null
 from broker.delivery.subscription import bind_terms
-from broker.errors import AlreadyExists, BadRequestData, ResourceNotFound
+from broker.errors import AlreadyExists, ResourceNotFound
 from broker.federation.notifier import SUBSCRIPTIONS
 from broker.federation.subscription import check_whole, compile_registration_subscription, parse_members
 from broker.model.entity import JsonObject, Names
 from broker.model.naming import check_uri
-from broker.model.terms import NGSI_LD_NULL
 from broker.operations.broker import Broker
-from broker.operations.subscriptions import render_subscription
+from broker.operations.subscriptions import apply_fragment, notification_context, render_subscription
 
 if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext
@@ -30,7 +29,7 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     check_whole(document)
     document |= {"createdAt": now, "modifiedAt": now, "since": 0}
     document = bind_terms(document, context.names)
-    document["jsonldContext"] = await _notification_context(broker, tenant, document, context)
+    document["jsonldContext"] = await notification_context(broker, tenant, document, context)
     compile_registration_subscription(tenant, document)
     await broker.tenants.ensure(tenant, now)
     subscription_id: str = document["id"]
@@ -61,25 +60,12 @@ async def _updated(
 ) -> JsonObject:
     """The stored document after 5.5.8."""
     now = broker.now()
-    removed = {member for member, value in given.items() if value == NGSI_LD_NULL}
-    if mandatory := removed & {"id", "type", "notification"}:
-        raise BadRequestData(f"{', '.join(sorted(mandatory))}: a subscription cannot do without (5.2.12)")
-    empty = sorted(member for member, value in given.items() if value is None)
-    if empty:
-        raise BadRequestData(f"{', '.join(empty)}: null is no value here; {NGSI_LD_NULL!r} removes a member (5.2.1)")
-    if given.get("id", stored["id"]) != stored["id"]:
-        raise BadRequestData("id: the id of a subscription cannot be changed (5.2.12)", instance=stored["id"])
-    members = parse_members(
-        {member: value for member, value in given.items() if member not in removed}, context.names, now
-    )
-    changed = members.keys() | removed
-    document = {member: value for member, value in stored.items() if member not in removed} | members
-    document["terms"] = {member: pairs for member, pairs in stored.get("terms", {}).items() if member not in changed}
+    document, changed = apply_fragment(stored, given, lambda members: parse_members(members, context.names, now))
     document |= {"createdAt": stored["createdAt"], "modifiedAt": now, "since": 0}
     check_whole(document)
     document = bind_terms(document, context.names)
     if "jsonldContext" in changed:
-        document["jsonldContext"] = await _notification_context(broker, tenant, document, context)
+        document["jsonldContext"] = await notification_context(broker, tenant, document, context)
     return document
 
 
@@ -118,15 +104,6 @@ def _shown(broker: Broker, tenant: str, document: JsonObject, names: Names, *, s
     if "notificationTrigger" not in document:
         del shown["notificationTrigger"]
     return shown
-
-
-async def _notification_context(broker: Broker, tenant: str, document: JsonObject, context: "ResolvedContext") -> str:
-    """The URL of the @context for notifications: the `jsonldContext`, which must be there and valid, or the request's own."""
-    url = document.get("jsonldContext")
-    if url is None:
-        return await broker.contexts.link_for(context, tenant)
-    await broker.contexts.resolve(url)
-    return str(url)
 
 
 async def _stored(broker: Broker, tenant: str, subscription_id: str) -> JsonObject:

@@ -1,6 +1,7 @@
 """Context information subscription (5.8.1 to 5.8.5): create, update, retrieve, query and delete subscriptions."""
 
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from broker.delivery.document import check_whole, parse_members, refuse_null, show_document
@@ -31,7 +32,7 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     check_whole(document)
     document |= {"createdAt": now, "modifiedAt": now, "since": 0}
     document = bind_terms(document, context.names)
-    document["jsonldContext"] = await _notification_context(broker, tenant, document, context)
+    document["jsonldContext"] = await notification_context(broker, tenant, document, context)
     compile_subscription(tenant, document)
     await broker.tenants.ensure(tenant, now)
     async with broker.dispatcher.changing(tenant, document["id"]):
@@ -63,30 +64,38 @@ async def _updated(
     broker: Broker, tenant: str, stored: JsonObject, given: JsonObject, context: "ResolvedContext", now: str
 ) -> JsonObject:
     """The stored document after 5.8.2."""
-    subscription_id = stored["id"]
+    document, changed = apply_fragment(stored, given, lambda members: parse_members(members, context.names, now))
+    document["modifiedAt"] = now
+    check_whole(document)
+    document = bind_terms(document, context.names)
+    if "jsonldContext" in changed:
+        document["jsonldContext"] = await notification_context(broker, tenant, document, context)
+    before, after = compile_subscription(tenant, stored), compile_subscription(tenant, document)
+    if before.status(now) != "active" or (before.interval is not None and after.interval is None):
+        document["since"] = await broker.store.head()
+    return document
+
+
+def apply_fragment(
+    stored: JsonObject, given: JsonObject, parse: Callable[[JsonObject], JsonObject]
+) -> tuple[JsonObject, set[str]]:
+    """A stored subscription with the members of a fragment, read by `parse`, and the names of those that changed (5.5.8).
+
+    Also for subscriptions to registrations (5.11.3). Raises BadRequestData.
+    """
     removed = {member for member, value in given.items() if value == NGSI_LD_NULL}
     if mandatory := removed & {"id", "type", "notification"}:
         raise BadRequestData(f"{', '.join(sorted(mandatory))}: a subscription cannot do without (5.2.12)")
     empty = sorted(member for member, value in given.items() if value is None)
     if empty:
         raise BadRequestData(f"{', '.join(empty)}: null is no value here; {NGSI_LD_NULL!r} removes a member (5.2.1)")
-    if given.get("id", subscription_id) != subscription_id:
-        raise BadRequestData("id: the id of a subscription cannot be changed (5.2.12)", instance=subscription_id)
-    members = parse_members(
-        {member: value for member, value in given.items() if member not in removed}, context.names, now
-    )
+    if given.get("id", stored["id"]) != stored["id"]:
+        raise BadRequestData("id: the id of a subscription cannot be changed (5.2.12)", instance=stored["id"])
+    members = parse({member: value for member, value in given.items() if member not in removed})
     changed = members.keys() | removed
     document = {member: value for member, value in stored.items() if member not in removed} | members
     document["terms"] = {member: pairs for member, pairs in stored.get("terms", {}).items() if member not in changed}
-    document["modifiedAt"] = now
-    check_whole(document)
-    document = bind_terms(document, context.names)
-    if "jsonldContext" in changed:
-        document["jsonldContext"] = await _notification_context(broker, tenant, document, context)
-    before, after = compile_subscription(tenant, stored), compile_subscription(tenant, document)
-    if before.status(now) != "active" or (before.interval is not None and after.interval is None):
-        document["since"] = await broker.store.head()
-    return document
+    return document, changed
 
 
 async def retrieve_subscription(
@@ -130,7 +139,7 @@ def render_subscription(document: JsonObject, tally: Tally, names: Names, now: s
     return shown
 
 
-async def _notification_context(broker: Broker, tenant: str, document: JsonObject, context: "ResolvedContext") -> str:
+async def notification_context(broker: Broker, tenant: str, document: JsonObject, context: "ResolvedContext") -> str:
     """The URL of the @context for notifications: the `jsonldContext`, which must be there and valid, or the request's own.
 
     A request's @context that is not just one URL becomes an implicitly created one (5.8.1).

@@ -1,4 +1,4 @@
-"""The command line: `tsunagu serve`, `import` and `doctor`.
+"""The command line: `tsunagu serve`, `import`, `doctor` and `conformance`.
 
 What a command needs is imported when the command runs, so that `--version`, `--help` and shell completion answer at
 once.
@@ -18,6 +18,7 @@ import typer
 
 from broker import __version__
 from broker.settings import ABOUT, Settings, SettingsError, StoreAddress, load_settings
+from conformance.commands import app as conformance
 
 if TYPE_CHECKING:
     from broker.store.protocol import Finding, Store
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(conformance, name="conformance")
 
 
 def _version(wanted: bool) -> None:

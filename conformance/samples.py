@@ -1,0 +1,74 @@
+"""Small parts that tests build their documents from, and names that no other test or run has."""
+
+from typing import Any
+from uuid import uuid4
+
+Document = dict[str, Any]
+DEFAULT_CONTEXT = "https://uri.etsi.org/ngsi-ld/default-context/"
+"""Where names land that no user @context defines (5.5.7)."""
+
+
+class Unique:
+    """Names of one test: what it creates under them is found by it alone, also on a broker that others use."""
+
+    def __init__(self) -> None:
+        self._token = uuid4().hex[:12]
+        self._count = 0
+
+    def type(self, name: str = "Building") -> str:
+        """An entity type of the test's own; the same for the same name."""
+        return f"{name}{self._token}"
+
+    def id(self, kind: str = "Building") -> str:
+        """Another URI that nothing has yet. Later ones sort behind earlier ones."""
+        self._count += 1
+        return f"urn:ngsi-ld:{kind}:{self._token}:{self._count:04}"
+
+    def name(self, stem: str) -> str:
+        """An attribute name, tenant or other word of the test's own; the same for the same stem."""
+        return f"{stem}{self._token}"
+
+
+def prop(value: Any, **members: Any) -> Document:
+    """A normalized Property (4.5.2.2)."""
+    return {"type": "Property", "value": value, **members}
+
+
+def rel(target: str | list[str], **members: Any) -> Document:
+    """A normalized Relationship (4.5.3.2)."""
+    return {"type": "Relationship", "object": target, **members}
+
+
+def geo(geometry: str, coordinates: Any, **members: Any) -> Document:
+    """A normalized GeoProperty (4.7)."""
+    return {"type": "GeoProperty", "value": {"type": geometry, "coordinates": coordinates}, **members}
+
+
+def lang(texts: dict[str, Any], **members: Any) -> Document:
+    """A normalized LanguageProperty (4.5.18.2)."""
+    return {"type": "LanguageProperty", "languageMap": texts, **members}
+
+
+def vocab(term: Any, **members: Any) -> Document:
+    """A normalized VocabProperty (4.5.20.2)."""
+    return {"type": "VocabProperty", "vocab": term, **members}
+
+
+def json_prop(value: Any, **members: Any) -> Document:
+    """A normalized JsonProperty (4.5.24.2)."""
+    return {"type": "JsonProperty", "json": value, **members}
+
+
+def list_prop(values: list[Any], **members: Any) -> Document:
+    """A normalized ListProperty (4.5.21.2)."""
+    return {"type": "ListProperty", "valueList": values, **members}
+
+
+def list_rel(targets: list[str], **members: Any) -> Document:
+    """A normalized ListRelationship (4.5.22.2)."""
+    return {"type": "ListRelationship", "objectList": [{"object": target} for target in targets], **members}
+
+
+def entity(entity_id: str, entity_type: str | list[str], **attributes: Any) -> Document:
+    """An entity (5.2.4) with these members."""
+    return {"id": entity_id, "type": entity_type, **attributes}

@@ -4,9 +4,9 @@ All writes of a batch go to the writer together and in order, so that they share
 instances of one entity build on each other.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from broker.errors import BadRequestData, InternalError, NgsiLdError
 from broker.model.change import Change
@@ -20,6 +20,8 @@ from broker.operations.entities import change_of, creation, deletion, existing
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 Element: TypeAlias = tuple[dict[str, Any], Names] | NgsiLdError
 """One element of the input: its document and the names of its @context, or why there are none."""
+
+NOTHING_SHORT: Final[Mapping[Decision, NgsiLdError]] = {}
 
 
 @dataclass(slots=True)
@@ -75,10 +77,11 @@ async def update(
 ) -> BatchResult:
     """5.6.9 Batch Entity Update: attributes appended to existing entities, overwriting what is there or not.
 
-    An entity of which something was not appended because it exists is in error, though the rest was (5.6.3.5).
+    An element of which something was not appended because it exists is in error, though the rest was (5.6.3.5); others of
+    the same entity have outcomes of their own (5.5.11).
     """
     now = broker.now()
-    refused: dict[str, str] = {}
+    refused: dict[Decision, NgsiLdError] = {}
 
     def decide(document: dict[str, Any], names: Names) -> Decision:
         fragment = parse_fragment(document, names, allow_null=False)
@@ -86,20 +89,16 @@ async def update(
         def decision(current: Entity | None) -> Change | None:
             present = existing(current, document_id(document), None)
             patched = append_attributes(present, fragment, now, overwrite=overwrite)
+            refused.pop(decision, None)  # a decision is made again where another writer was faster
             if patched.not_updated:
-                refused[present["id"]] = ", ".join(attribute for attribute, _ in patched.not_updated)
+                names_refused = ", ".join(attribute for attribute, _ in patched.not_updated)
+                detail = f"not appended because they exist already: {names_refused}"
+                refused[decision] = BadRequestData(detail, instance=present["id"])
             return change_of(tenant, present, patched, now)
 
         return decision
 
-    result = await _run(broker, tenant, elements, decide)
-    written = set(result.success)
-    result.success = [entity_id for entity_id in result.success if entity_id not in refused]
-    for entity_id, attributes in refused.items():
-        if entity_id in written:
-            detail = f"not appended because they exist already: {attributes}"
-            result.errors.append((entity_id, BadRequestData(detail, instance=entity_id)))
-    return result
+    return await _run(broker, tenant, elements, decide, shortfalls=refused)
 
 
 async def merge(broker: Broker, tenant: str, elements: Sequence[tuple[Any, Element]]) -> BatchResult:
@@ -128,7 +127,7 @@ async def delete(broker: Broker, tenant: str, ids: Sequence[Any]) -> BatchResult
             requests.append((check_uri(entity_id, "entity id"), deletion(tenant, entity_id, None, now)))
         except NgsiLdError as error:
             result.errors.append((_given_id({"id": entity_id}), error))
-    await _write(broker, tenant, requests, result)
+    record_outcomes(result, requests, await broker.writer.write_many(tenant, requests))
     return result
 
 
@@ -138,6 +137,7 @@ async def _run(
     elements: Sequence[tuple[Any, Element]],
     decide: Callable[[dict[str, Any], Names], Decision],
     before_write: Callable[[], Awaitable[None]] | None = None,
+    shortfalls: Mapping[Decision, NgsiLdError] = NOTHING_SHORT,
 ) -> BatchResult:
     result = BatchResult()
     requests: list[tuple[str, Decision]] = []
@@ -152,23 +152,23 @@ async def _run(
             result.errors.append((_given_id(raw), error))
     if requests and before_write is not None:
         await before_write()
-    await _write(broker, tenant, requests, result)
+    record_outcomes(result, requests, await broker.writer.write_many(tenant, requests), shortfalls)
     return result
-
-
-async def _write(broker: Broker, tenant: str, requests: Sequence[tuple[str, Decision]], result: BatchResult) -> None:
-    record_outcomes(result, requests, await broker.writer.write_many(tenant, requests))
 
 
 def record_outcomes(
     result: BatchResult,
     requests: Sequence[tuple[str, Decision]],
     outcomes: Sequence[Change | NgsiLdError | None],
+    shortfalls: Mapping[Decision, NgsiLdError] = NOTHING_SHORT,
 ) -> None:
-    """Add what became of each request to the result."""
-    for (entity_id, _), outcome in zip(requests, outcomes, strict=True):
+    """Add what became of each request to the result; `shortfalls` has the decisions that did only a part of it, and why."""
+    for (entity_id, decision), outcome in zip(requests, outcomes, strict=True):
         if isinstance(outcome, NgsiLdError):
             result.errors.append((entity_id, outcome))
+            continue
+        if decision in shortfalls:
+            result.errors.append((entity_id, shortfalls[decision]))
             continue
         result.success.append(entity_id)
         if outcome is not None and outcome.kind == "entityCreated":

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from broker.errors import BadRequestData
+from broker.errors import BadRequestData, InvalidRequest
 from broker.http.problem import BareStatus, NotAcceptable
 
 JSON: Final = "application/json"
@@ -46,7 +46,7 @@ def _media_range(part: str) -> tuple[str, float]:
             try:
                 quality = float(value)
             except ValueError:
-                quality = 0.0
+                quality = 1.0  # what cannot be read says nothing: the range keeps the weight that it has without it
     return name.lower(), quality
 
 
@@ -62,8 +62,13 @@ def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
 
 @lru_cache(maxsize=64)
 def body_type(content_type: str | None, method: str) -> str:
-    """JSON or JSON_LD, as the Content-Type of a request with a body says. Anything else is a bare 415 (6.3.4)."""
-    media_type = (content_type or "").split(";", 1)[0].strip().lower()
+    """JSON or JSON_LD, as the Content-Type of a request with a body says. Anything else is a bare 415 (6.3.4).
+
+    Raises InvalidRequest where there is none: a precondition that is not met, but no media type that is not supported.
+    """
+    if content_type is None:
+        raise InvalidRequest("Content-Type: is missing; application/json or application/ld+json is expected (6.3.4)")
+    media_type = content_type.split(";", 1)[0].strip().lower()
     if media_type in (JSON, JSON_LD):
         return media_type
     if media_type == MERGE_PATCH and method == "PATCH":

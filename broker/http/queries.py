@@ -15,6 +15,7 @@ from broker.http.paging import add_page_headers, page_links, requested_page
 from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
 from broker.model.attributes import attribute_iri
+from broker.model.projection import SYSTEM_MEMBERS
 from broker.operations.purge import purge as purge_entities
 from broker.operations.queries import (
     check_every_type,
@@ -54,7 +55,9 @@ async def purge(exchange: Exchange) -> Response:
         raise BadRequestData("drop and keep cannot be combined")
     # Names are attributes' and nothing else's: no braces for linked entities (5.6.21.4).
     dropped, kept = ({attribute_iri(name, names) for name in listed} for listed in (drop, keep))
-    if drop:
+    if attrs := parameters.names("attrs"):
+        query["attrs"] = [name for name in attrs if name in SYSTEM_MEMBERS or attribute_iri(name, names)]
+    elif drop:
         query["attrs"] = drop  # the list is itself a restriction (5.6.21.4 b): of what has one of them
     check_every_type(query, parameters.flag("local"))
     compiled = compile_query(query, names, exchange.broker.now(), local=local_scope(parameters))

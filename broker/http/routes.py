@@ -63,7 +63,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
             queries.query,
             _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | {"after", "splitEntities"},
         ),
-        "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"drop", "keep"} | _LOCAL),
+        "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"attrs", "drop", "keep"} | _LOCAL),
     },
     "entities/{entityId}": {
         "GET": Endpoint("retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | {"geometryProperty"}),

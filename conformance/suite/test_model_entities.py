@@ -1,4 +1,4 @@
-"""Random sequences of provision (5.6) on a few entities: after each step the broker has what a small model of the standard has."""
+"""Random sequences of provision (5.6) on a few entities: after each step the broker has what a small model has."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,7 +7,14 @@ from urllib.parse import quote
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
@@ -69,7 +76,9 @@ def attributes(values: dict[str, st.SearchStrategy[Any]], least: int = 0) -> st.
         return members
 
     per_name = {
-        name: st.lists(st.tuples(datasets, instances(name, values)), min_size=1, max_size=3, unique_by=lambda each: each[0])
+        name: st.lists(
+            st.tuples(datasets, instances(name, values)), min_size=1, max_size=3, unique_by=lambda each: each[0]
+        )
         for name in NAMES
     }
     return st.fixed_dictionaries({}, optional=per_name).filter(lambda chosen: len(chosen) >= least).map(arranged)
@@ -229,9 +238,7 @@ class EntityMachine(RuleBasedStateMachine):
         entity_id = self.ids[number]
         query = {"deleteAll": "true"} if delete_all else {"datasetId": dataset}
         answer = self.broker.delete(f"/entities/{entity_id}/attrs/{name}", query)
-        self.compare(
-            lambda: self.model.delete_attribute(entity_id, name, dataset, delete_all=delete_all), answer, 204
-        )
+        self.compare(lambda: self.model.delete_attribute(entity_id, name, dataset, delete_all=delete_all), answer, 204)
         self.touched.add(entity_id)
 
     @rule(
@@ -279,7 +286,10 @@ class EntityMachine(RuleBasedStateMachine):
             self.created_at.pop(element["id"], None)
             self.touched.add(element["id"])
 
-    @rule(kind=st.integers(0, 2), condition=st.sampled_from(["size", "size>0", "size==1", "size<=-1", "owner", "size>0|owner"]))
+    @rule(
+        kind=st.integers(0, 2),
+        condition=st.sampled_from(["size", "size>0", "size==1", "size<=-1", "owner", "size>0|owner"]),
+    )
     def query(self, kind: int, condition: str) -> None:
         meaning: dict[str, Callable[[Entity], bool]] = {
             "size": lambda entity: "size" in entity.attributes,
@@ -287,7 +297,9 @@ class EntityMachine(RuleBasedStateMachine):
             "size==1": lambda entity: 1 in values_of(entity, "size"),
             "size<=-1": lambda entity: any(value <= -1 for value in values_of(entity, "size")),
             "owner": lambda entity: "owner" in entity.attributes,
-            "size>0|owner": lambda entity: "owner" in entity.attributes or any(v > 0 for v in values_of(entity, "size")),
+            "size>0|owner": lambda entity: (
+                "owner" in entity.attributes or any(v > 0 for v in values_of(entity, "size"))
+            ),
         }
         answer = self.broker.get("/entities", {"type": self.types[kind], "q": condition, "limit": 100}).expect(200)
         expected = self.model.matching(self.types[kind], meaning[condition])
@@ -372,5 +384,3 @@ def test_random_provision_does_what_the_model_of_the_standard_does(
         run_state_machine_as_test(Machine, settings=settings(max_examples=sequences, stateful_step_count=STEPS))
     finally:
         broker.traces.created.clear()
-
-

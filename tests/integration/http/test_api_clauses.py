@@ -150,3 +150,14 @@ async def test_6_3_4_lists_and_details_of_contexts_are_json_only(api, accept):
         answer = await api.get(path, Accept=accept)
         assert answer.status == 406
         assert answer.json["available"] == ["application/json", "application/ld+json"]
+
+
+async def test_5_6_21_4_attrs_selects_what_is_purged_and_system_attributes_alone_are_too_wide(api):
+    for number, name in enumerate(("speed", "brand"), 1):
+        document = {"id": f"urn:x:{number}", "type": "Car", name: {"type": "Property", "value": 1}}
+        assert (await api.post("entities", document)).status == 201
+    for attrs in ("createdAt", "owner{name}"):
+        answer = await api.delete(f"entities?attrs={attrs}")
+        assert (answer.status, answer.json["type"].rpartition("/")[2]) == (400, "BadRequestData")
+    assert (await api.delete("entities?attrs=speed")).status == 204
+    assert [each["id"] for each in (await api.get("entities?type=Car")).json] == ["urn:x:2"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.errors import BadRequestData
+from broker.errors import BadRequestData, InvalidRequest
 from broker.http.negotiation import (
     GEO_JSON,
     JSON,
@@ -32,7 +32,7 @@ OFFERED = (JSON, JSON_LD, GEO_JSON)
         ("text/html, application/ld+json;q=0.1", JSON_LD),
         ("application/json;q=0, */*", JSON_LD),
         ("APPLICATION/LD+JSON", JSON_LD),
-        ("application/json;q=zero, application/geo+json;q=0.2", GEO_JSON),
+        ("application/json;q=zero, application/geo+json;q=0.2", JSON),
     ],
 )
 def test_6_3_4_the_most_preferred_media_type_is_chosen_in_the_order_of_the_list(accept, chosen):
@@ -61,12 +61,17 @@ def test_6_3_4_content_types_of_bodies(content_type, method, expected):
 
 @pytest.mark.parametrize(
     ("content_type", "method"),
-    [(None, "POST"), ("text/plain", "POST"), ("application/merge-patch+json", "POST"), ("application/geo+json", "PUT")],
+    [("", "POST"), ("text/plain", "POST"), ("application/merge-patch+json", "POST"), ("application/geo+json", "PUT")],
 )
 def test_6_3_4_other_content_types_are_a_bare_415(content_type, method):
     with pytest.raises(BareStatus) as raised:
         body_type(content_type, method)
     assert raised.value.status == 415
+
+
+def test_6_3_4_a_missing_content_type_is_an_invalid_request():
+    with pytest.raises(InvalidRequest, match="Content-Type"):
+        body_type(None, "POST")
 
 
 def test_6_3_5_the_context_is_found_among_other_links():

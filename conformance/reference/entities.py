@@ -187,6 +187,15 @@ class Entities:
         return found
 
 
+def tagged(value: Any) -> Any:
+    """A JSON value in which true is not 1, as it is for Python's comparison."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, dict):
+        return {name: tagged(each) for name, each in value.items()}
+    return [tagged(each) for each in value] if isinstance(value, list) else value
+
+
 def read_back(document: Mapping[str, Any]) -> Entity:
     """A normalized entity as a broker shows it, as an entity of the model."""
     return _whole(document)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
 from conformance.exchanges import Answer
-from conformance.reference.entities import NULL, Entities, Entity, Refused, read_back, values_of
+from conformance.reference.entities import NULL, Entities, Entity, Refused, read_back, tagged, values_of
 from conformance.samples import Unique
 
 SHARE: Final = 0.6
@@ -337,7 +337,7 @@ class EntityMachine(RuleBasedStateMachine):
             raise answer.failure(f"{entity_id} should not exist")
         if found.types != expected.types or set(found.scopes) != set(expected.scopes):
             raise answer.failure(f"types and scopes should be {sorted(expected.types)}, {expected.scopes}")
-        if found.attributes != expected.attributes:
+        if tagged(found.attributes) != tagged(expected.attributes):
             raise answer.failure(f"the attributes should be {expected.attributes}")
 
     def teardown(self) -> None:

@@ -46,6 +46,10 @@ test-fast: install-test ## the pure floors only, in seconds
 test-fault: install-test ## the long fault tests: 50 kills on each store
 	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/fault
 
+.PHONY: conformance
+conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)
+	$(BIN)/tsunagu conformance run $(if $(URL),--url $(URL)) --report html:conformance.html
+
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

@@ -301,6 +301,16 @@ class Store(Protocol):
         """A document's body."""
         ...
 
+    async def change_document(
+        self, kind: str, tenant: str, document_id: str, change: Callable[[JsonObject], JsonObject | None]
+    ) -> JsonObject | None:
+        """Replace a document's body by what `change` makes of it, atomically and durably; None leaves it as it is.
+
+        The new body; None where nothing was written, or where there is no such document. `change` is pure and raises
+        nothing; it may be called more than once, and in another thread.
+        """
+        ...
+
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
         ...

@@ -1,5 +1,6 @@
 """Documents: subscriptions, @contexts, registrations and what else the broker keeps beside entities."""
 
+from collections.abc import Callable
 from typing import Final
 
 from bson.binary import Binary
@@ -50,6 +51,29 @@ async def get(connection: Connection, kind: str, tenant: str, document_id: str) 
         found = await connection.collection("documents").find_one({"_id": _key(kind, tenant, document_id)})
         body: JsonObject | None = None if found is None else decode_body(found["body"])
         return body
+
+
+async def change(
+    connection: Connection,
+    kind: str,
+    tenant: str,
+    document_id: str,
+    changed: Callable[[JsonObject], JsonObject | None],
+) -> JsonObject | None:
+    """Replace a body by what `changed` makes of it; the new one, if any. Whoever was faster is read again."""
+    key = _key(kind, tenant, document_id)
+    documents = connection.collection("documents")
+    async with connection.translated("changing a document"):
+        while (found := await documents.find_one({"_id": key})) is not None:
+            replacement = changed(decode_body(found["body"]))
+            if replacement is None:
+                return None
+            encoded = encode_body(replacement)
+            check_size(document_id, {"body": encoded})
+            unchanged = {"_id": key, "body": found["body"]}
+            if (await documents.update_one(unchanged, {"$set": {"body": Binary(encoded)}})).matched_count:
+                return replacement
+    return None
 
 
 async def delete(connection: Connection, kind: str, tenant: str, document_id: str) -> bool:

@@ -179,6 +179,12 @@ class MongoStore:
         """A document's body."""
         return await documents.get(self._connection, kind, tenant, document_id)
 
+    async def change_document(
+        self, kind: str, tenant: str, document_id: str, change: Callable[[JsonObject], JsonObject | None]
+    ) -> JsonObject | None:
+        """Replace a body by what `change` makes of it; the new one, None where nothing was written."""
+        return await documents.change(self._connection, kind, tenant, document_id, change)
+
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
         return await documents.delete(self._connection, kind, tenant, document_id)

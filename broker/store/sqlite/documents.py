@@ -1,6 +1,7 @@
 """Documents: subscriptions, @contexts, registrations and whatever else is kept whole, by kind, tenant and id."""
 
 import sqlite3
+from collections.abc import Callable
 
 import orjson
 
@@ -28,6 +29,21 @@ def get(connection: sqlite3.Connection, kind: str, tenant: str, document_id: str
         return None
     body: JsonObject = orjson.loads(row[0])
     return body
+
+
+def change(
+    connection: sqlite3.Connection,
+    kind: str,
+    tenant: str,
+    document_id: str,
+    changed: Callable[[JsonObject], JsonObject | None],
+) -> JsonObject | None:
+    """Replace a body by what `changed` makes of it; the new one, if any. To be called in a transaction."""
+    body = get(connection, kind, tenant, document_id)
+    replacement = None if body is None else changed(body)
+    if replacement is not None:
+        put(connection, kind, tenant, document_id, replacement, create=False)
+    return replacement
 
 
 def delete(connection: sqlite3.Connection, kind: str, tenant: str, document_id: str) -> bool:

@@ -316,6 +316,14 @@ class SqliteStore:
         """A document's body."""
         return await self._database.read(lambda c: documents.get(c, kind, tenant, document_id), "reading a document")
 
+    async def change_document(
+        self, kind: str, tenant: str, document_id: str, change: Callable[[JsonObject], JsonObject | None]
+    ) -> JsonObject | None:
+        """Replace a body by what `change` makes of it; the new one, None where nothing was written."""
+        return await self._database.write_together(
+            lambda c: documents.change(c, kind, tenant, document_id, change), "changing a document"
+        )
+
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
         return await self._database.write_together(

@@ -219,6 +219,29 @@ async def test_two_creations_of_one_document_at_once_make_one(store: Store) -> N
     assert sorted(made) == [False] * 7 + [True]
 
 
+async def test_a_document_is_changed_by_a_function_of_its_body_and_no_change_is_lost(store: Store) -> None:
+    await store.put_document("map", "", "urn:m:1", {"n": 0, "seen": []})
+
+    def seen(by: int):
+        return lambda body: {"n": body["n"] + 1, "seen": [*body["seen"], by]}
+
+    changed = await asyncio.gather(*(store.change_document("map", "", "urn:m:1", seen(by)) for by in range(12)))
+    assert sorted(body["n"] for body in changed if body is not None) == list(range(1, 13))
+    body = await store.get_document("map", "", "urn:m:1")
+    assert body is not None
+    assert body["n"] == 12
+    assert sorted(body["seen"]) == list(range(12))
+
+
+async def test_a_document_that_is_left_alone_or_is_not_there_is_not_written(store: Store) -> None:
+    await store.put_document("map", "", "urn:m:1", {"n": 1})
+    assert await store.change_document("map", "", "urn:m:1", lambda body: None) is None
+    assert await store.get_document("map", "", "urn:m:1") == {"n": 1}
+    assert await store.change_document("map", "", "urn:m:2", lambda body: {"n": 2}) is None
+    assert await store.change_document("map", "north", "urn:m:1", lambda body: {"n": 2}) is None
+    assert await store.list_documents("map") == [("", "urn:m:1", {"n": 1})]
+
+
 async def test_a_healthy_store_says_so(store: Store) -> None:
     findings = await store.examine()
     assert {

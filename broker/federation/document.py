@@ -14,6 +14,7 @@ from broker.delivery.document import refuse_null
 from broker.errors import BadRequestData
 from broker.federation.operation_names import AUXILIARY, GROUPS, OPERATIONS
 from broker.model.attributes import attribute_iri
+from broker.model.durations import is_duration
 from broker.model.entity import JsonObject, Names
 from broker.model.geometry import check_geometry
 from broker.model.instants import is_past, parse_instant
@@ -26,11 +27,6 @@ MODES: Final = ("inclusive", "exclusive", "redirect", "auxiliary")
 DEFAULT_MODE: Final = "inclusive"
 
 _MANDATORY: Final = ("type", "endpoint", "information")
-_DURATION: Final = re.compile(
-    r"P(?!$)(?:\d{1,9}(?:[.,]\d{1,9})?Y)?(?:\d{1,9}(?:[.,]\d{1,9})?M)?(?:\d{1,9}(?:[.,]\d{1,9})?W)?(?:\d{1,9}(?:[.,]\d{1,9})?D)?"
-    r"(?:T(?!$)(?:\d{1,9}(?:[.,]\d{1,9})?H)?(?:\d{1,9}(?:[.,]\d{1,9})?M)?(?:\d{1,9}(?:[.,]\d{1,9})?S)?)?",
-    re.ASCII,
-)
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}", re.ASCII)
@@ -146,7 +142,7 @@ def _scope(value: Any, member: str, names: Names) -> list[str]:
 
 
 def _duration(value: Any, member: str, names: Names) -> str:
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+    if not isinstance(value, str) or not is_duration(value):
         raise BadRequestData(f"{member}: an ISO 8601 duration such as PT5M is expected")
     return value
 

@@ -25,6 +25,7 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
+from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
 from broker.federation.registry import ContextRegistry
 from broker.http.binding import Binding
@@ -140,14 +141,18 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     await dispatcher.start()
     await registry.start()
     sweeper = Sweeper(store, writer, now)
+    entity_maps = EntityMaps(store, now)
     tasks = [
         _watched(recorder.run(), "history recorder"),
         _watched(retention.run(), "log retention"),
         _watched(sweeper.run(), "removal of what has expired"),
+        _watched(entity_maps.run(), "removal of expired EntityMaps"),
     ]
     try:
         identity = SourceIdentity(settings.via_alias)
-        yield Broker(store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder)
+        yield Broker(
+            store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps
+        )
     finally:
         for task in tasks:
             task.cancel()

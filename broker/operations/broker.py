@@ -10,6 +10,7 @@ from broker.store.protocol import Store
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
     from broker.delivery.dispatcher import Dispatcher
+    from broker.federation.entity_maps import EntityMaps
     from broker.federation.identity import SourceIdentity
     from broker.federation.registry import ContextRegistry
     from broker.store.writer import EntityWriter
@@ -29,3 +30,4 @@ class Broker:
     registry: "ContextRegistry"
     identity: "SourceIdentity"
     recorder: "Recorder"
+    entity_maps: "EntityMaps"

@@ -289,7 +289,7 @@ class Store(Protocol):
         """
         ...
 
-    # documents: subscriptions, @contexts, registrations, tenants, delivery states
+    # documents: subscriptions, @contexts, registrations, EntityMaps, tenants, delivery states
 
     async def put_document(
         self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False

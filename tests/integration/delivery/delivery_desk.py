@@ -17,6 +17,7 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.egress.policy import EgressPolicy
+from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
 from broker.federation.registry import ContextRegistry
 from broker.model.instants import canonical
@@ -173,7 +174,7 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: ssl.SSLContext 
     try:
         identity = SourceIdentity("desk")
         parts = (store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, Recorder(store))
-        yield Desk(Broker(*parts))
+        yield Desk(Broker(*parts, EntityMaps(store, now)))
     finally:
         await writer.close()
         await dispatcher.stop()

@@ -14,6 +14,7 @@ from broker.http.exchange import (
     local_scope,
     no_content,
 )
+from broker.http.map_use import map_members, requested_map, with_map_of
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.rendering import render_entities, render_entity
@@ -49,6 +50,7 @@ async def retrieve(exchange: Exchange) -> Response:
     if "geometryProperty" in parameters and media_type != GEO_JSON:
         raise BadRequestData("geometryProperty needs Accept: application/geo+json")
     query = projection_members(exchange)
+    use = requested_map(exchange, map_members(parameters))
     options = parameters.options(REPRESENTATIONS)
     view = compile_view(
         query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
@@ -68,7 +70,7 @@ async def retrieve(exchange: Exchange) -> Response:
         payload = await render_entity(exchange, entity, context, view, media_type, contained_by)
     if not payload:
         raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.1)", instance=entity_id)
-    return await exchange.answer(payload, context, media_type)
+    return await with_map_of(exchange, await exchange.answer(payload, context, media_type), use, entity_id)
 
 
 async def delete(exchange: Exchange) -> Response:

@@ -147,7 +147,7 @@ def check_tenant_name(tenant: str | None) -> None:
 
 
 def local_scope(parameters: Parameters) -> bool:
-    """Whether the request limits itself to this broker (6.3.18). `splitEntities` has nothing to apply to here."""
+    """Whether the request limits itself to this broker (6.3.18). `splitEntities` only matters to a new EntityMap (5.14.4)."""
     parameters.flag("splitEntities")
     return parameters.flag("local") or False
 

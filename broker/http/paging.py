@@ -2,7 +2,8 @@
 
 Links are relative references that repeat the request's parameters, in alphabetical order, with `limit` and `offset`
 of the page that they lead to. A page that lies deep also carries `after`, the id of the entity before it: the store
-then seeks instead of skipping, so that the last page costs what the first one does.
+then seeks instead of skipping, so that the last page costs what the first one does. Within an EntityMap every page carries
+`entityMapPlace` instead: the map and the place in it, so that a link leads to the same page whatever is removed from the map.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ COUNT_HEADER: Final = "NGSILD-Results-Count"
 DEEP: Final = 1000
 """From this offset on a `next` link seeks by key."""
 
+PLACE: Final = "entityMapPlace"
+"""The parameter that says where in which EntityMap a page is."""
+_POSITION: Final = frozenset({"limit", "offset", "after", PLACE})
 _KEPT: Final = "!$'()*,:@/?~-._="
 
 
@@ -55,7 +59,7 @@ def page_links(
     if paging.limit == 0:
         return []
     links = []
-    kept = [(name, value) for name, value in query if name not in ("limit", "offset", "after")]
+    kept = _kept(query)
     if paging.offset > 0:
         offset = max(0, paging.offset - paging.limit)
         links.append(_link(path, [*kept, *_position(paging.limit, offset)], "prev", media_type))
@@ -68,12 +72,37 @@ def page_links(
     return links
 
 
+def mapped_links(
+    path: str,
+    query: Iterable[tuple[str, str]],
+    paging: Paging,
+    *,
+    before: str | None,
+    behind: str | None,
+    media_type: str,
+) -> list[str]:
+    """The same for a page from an EntityMap: `before` and `behind` are the places of its neighbours, as far as there are any."""
+    kept = _kept(query)
+    links = []
+    for relation, place, offset in (
+        ("prev", before, max(0, paging.offset - paging.limit)),
+        ("next", behind, paging.offset + paging.limit),
+    ):
+        if place is not None:
+            links.append(_link(path, [*kept, *_position(paging.limit, offset), (PLACE, place)], relation, media_type))
+    return links
+
+
 def add_page_headers(headers: dict[str, str], links: list[str], total: int | None) -> None:
     """Write the links of a page beside the one to the @context, and the number of all elements where it was counted."""
     if links:
         headers["Link"] = ", ".join([*filter(None, [headers.get("Link")]), *links])
     if total is not None:
         headers[COUNT_HEADER] = str(total)
+
+
+def _kept(query: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in query if name not in _POSITION]
 
 
 def _position(limit: int, offset: int) -> list[tuple[str, str]]:

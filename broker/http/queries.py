@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from broker.errors import BadRequestData
 from broker.http.entities import REPRESENTATIONS, projection_members
 from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scope, no_content
+from broker.http.map_use import map_members, named_map, requested_map, splits_entities, with_map, with_map_header
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.paging import add_page_headers, page_links, requested_page
@@ -16,6 +17,8 @@ from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
 from broker.model.attributes import attribute_iri
 from broker.model.projection import SYSTEM_MEMBERS
+from broker.model.representation import View
+from broker.operations.entity_maps import query_with_map
 from broker.operations.purge import purge as purge_entities
 from broker.operations.queries import (
     check_every_type,
@@ -25,6 +28,10 @@ from broker.operations.queries import (
     compile_view,
     run_query,
 )
+from broker.query.ast import EntityQuery
+
+if TYPE_CHECKING:
+    from broker.contexts.resolved import ResolvedContext
 
 _BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
 """What becomes of a scope level `+` that was not percent-encoded in the URL."""
@@ -32,17 +39,28 @@ _BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
 
 async def query(exchange: Exchange) -> Response:
     """GET /entities: Query Entities (6.4.3.2)."""
-    context = await exchange.context()
-    return await _answer(exchange, {**query_members(exchange.parameters), **projection_members(exchange)}, context)
+    return await _answer(exchange, *await query_of(exchange))
 
 
 async def query_by_post(exchange: Exchange) -> Response:
     """POST /entityOperations/query: Query Entities (6.23.3.1)."""
+    return await _answer(exchange, *await posted_query(exchange))
+
+
+async def query_of(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
+    """The Query (5.2.23) that the parameters of a GET request make, and its @context."""
+    parameters = exchange.parameters
+    context = await exchange.context()
+    return {**query_members(parameters), **projection_members(exchange), **map_members(parameters)}, context
+
+
+async def posted_query(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
+    """The Query in the body of a POST request, and its @context."""
     document, context = await exchange.document()
     check_query(document)
     if "temporalQ" in document or "aggrParams" in document:
         raise BadRequestData("temporalQ, aggrParams: only for the temporal evolution of entities (5.2.23)")
-    return await _answer(exchange, document, context)
+    return document, context
 
 
 async def purge(exchange: Exchange) -> Response:
@@ -62,19 +80,24 @@ async def purge(exchange: Exchange) -> Response:
     check_every_type(query, parameters.flag("local"))
     compiled = compile_query(query, names, exchange.broker.now(), local=local_scope(parameters))
     check_linked_depth(compiled, compile_view({}, names, representation="normalized", sys_attrs=False))
+    map_id = named_map(exchange)
     result = await purge_entities(
         exchange.broker,
         exchange.tenant,
         compiled,
         drop=frozenset(dropped) if drop else None,
         keep=frozenset(kept) if keep else None,
+        map_id=map_id,
     )
-    return json_answer(result.as_json(), status=207) if result.errors else no_content()
+    response = json_answer(result.as_json(), status=207) if result.errors else no_content()
+    return response if map_id is None else with_map_header(response, map_id)
 
 
-async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Response:
+def compiled_query(
+    exchange: Exchange, query: dict[str, Any], context: "ResolvedContext", media_type: str
+) -> tuple[EntityQuery, View]:
+    """What a Query asks for, and how that is to be shown. Raises BadRequestData, InvalidRequest."""
     parameters = exchange.parameters
-    media_type = exchange.accepted(ENTITY_TYPES)
     if "geometryProperty" in parameters and media_type != GEO_JSON:
         raise BadRequestData("geometryProperty needs Accept: application/geo+json")
     options = parameters.options(REPRESENTATIONS)
@@ -90,18 +113,35 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: Any) -> Re
         picked=frozenset() if view.projection is None else view.projection.picked,
     )
     check_linked_depth(compiled, view)
+    return compiled, view
+
+
+async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> Response:
+    broker, tenant, parameters = exchange.broker, exchange.tenant, exchange.parameters
+    media_type = exchange.accepted(ENTITY_TYPES)
+    compiled, view = compiled_query(exchange, query, context, media_type)
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
+    use = requested_map(exchange, query)
+    contained_by = query.get("containedBy", ())
+    if use is not None:
+        split = splits_entities(parameters, query)
+        mapped = await query_with_map(
+            broker, tenant, compiled, use, split=split, limit=paging.limit, offset=paging.offset, count=paging.count
+        )
+        payload = await render_entities(exchange, mapped.page.found, context, view, media_type, contained_by)
+        response = await exchange.answer(payload, context, media_type)
+        return with_map(exchange, response, mapped, paging, media_type)
     result = await run_query(
-        exchange.broker,
-        exchange.tenant,
+        broker,
+        tenant,
         compiled,
         limit=paging.limit,
         offset=paging.offset,
         after=paging.after,
         count=paging.count,
     )
-    payload = await render_entities(exchange, result.entities, context, view, media_type, query.get("containedBy", ()))
+    payload = await render_entities(exchange, result.entities, context, view, media_type, contained_by)
     response = await exchange.answer(payload, context, media_type)
     last = result.entities[-1]["id"] if result.entities and compiled.ordering is None else None
     links = page_links(

@@ -10,6 +10,7 @@ from broker.http import (
     batches,
     discovery,
     entities,
+    entity_maps,
     identity,
     jsonld_contexts,
     queries,
@@ -20,7 +21,7 @@ from broker.http import (
 )
 from broker.http.exchange import API_ROOT, Exchange
 from broker.http.message import Response
-from broker.http.paging import PAGING_PARAMETERS
+from broker.http.paging import PAGING_PARAMETERS, PLACE
 from broker.http.problem import MethodNotAllowed
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
@@ -61,12 +62,20 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "GET": Endpoint(
             "query_entities",
             queries.query,
-            _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | {"after", "splitEntities"},
+            _SELECTION
+            | _PROJECTION
+            | _ORDERING
+            | PAGING_PARAMETERS
+            | _LOCAL
+            | _ENTITY_MAP
+            | {"after", PLACE, "splitEntities"},
         ),
         "DELETE": Endpoint("purge_entities", queries.purge, _SELECTION | {"attrs", "drop", "keep"} | _LOCAL),
     },
     "entities/{entityId}": {
-        "GET": Endpoint("retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | {"geometryProperty"}),
+        "GET": Endpoint(
+            "retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | _ENTITY_MAP | {"geometryProperty"}
+        ),
         "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL),
         "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL),
         "PATCH": Endpoint("merge_entity", entities.merge, _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"}),
@@ -93,7 +102,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "POST": Endpoint(
             "query_entities_by_post",
             queries.query_by_post,
-            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", "geometryProperty", "splitEntities"},
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", PLACE, "geometryProperty", "splitEntities"},
         )
     },
     "types": {"GET": Endpoint("list_types", discovery.list_types, _LOCAL | {"details"})},
@@ -143,11 +152,15 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "GET": Endpoint(
             "query_evolutions",
             temporal.query,
-            _SELECTION | _EVOLUTION | PAGING_PARAMETERS | {"orderBy", "collation", "splitEntities"},
+            _SELECTION
+            | _EVOLUTION
+            | PAGING_PARAMETERS
+            | _ENTITY_MAP
+            | {"orderBy", "collation", PLACE, "splitEntities"},
         ),
     },
     "temporal/entities/{entityId}": {
-        "GET": Endpoint("retrieve_evolution", temporal.retrieve, _EVOLUTION),
+        "GET": Endpoint("retrieve_evolution", temporal.retrieve, _EVOLUTION | _ENTITY_MAP),
         "DELETE": Endpoint("delete_evolution", temporal.delete, _LOCAL),
     },
     "temporal/entities/{entityId}/attrs": {
@@ -166,8 +179,37 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "POST": Endpoint(
             "query_evolutions_by_post",
             temporal.query_by_post,
-            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "splitEntities"},
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", PLACE, "splitEntities"},
         )
+    },
+    "temporal/entityMaps": {
+        "GET": Endpoint(
+            "create_entity_map_of_evolutions",
+            entity_maps.create_temporal,
+            _SELECTION | _EVOLUTION | PAGING_PARAMETERS | _ENTITY_MAP | {"orderBy", "collation", "splitEntities"},
+        ),
+        "POST": Endpoint(
+            "create_entity_map_of_evolutions_by_post",
+            entity_maps.create_temporal_by_post,
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "splitEntities"},
+        ),
+    },
+    "entityMaps": {
+        "GET": Endpoint(
+            "create_entity_map",
+            entity_maps.create,
+            _SELECTION | _PROJECTION | _ORDERING | PAGING_PARAMETERS | _LOCAL | _ENTITY_MAP | {"splitEntities"},
+        ),
+        "POST": Endpoint(
+            "create_entity_map_by_post",
+            entity_maps.create_by_post,
+            PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "geometryProperty", "splitEntities"},
+        ),
+    },
+    "entityMaps/{entityMapId}": {
+        "GET": Endpoint("retrieve_entity_map", entity_maps.retrieve, frozenset()),
+        "PATCH": Endpoint("update_entity_map", entity_maps.update, frozenset()),
+        "DELETE": Endpoint("delete_entity_map", entity_maps.delete, frozenset()),
     },
     "jsonldContexts": {
         "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), needs_tenant=False),

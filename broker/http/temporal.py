@@ -6,6 +6,7 @@ from urllib.parse import quote
 from broker.errors import BadRequestData, InvalidRequest
 from broker.http.entities import attribute_variable
 from broker.http.exchange import API_ROOT, Exchange, created, local_scope, no_content
+from broker.http.map_use import map_members, requested_map, splits_entities, with_map, with_map_of
 from broker.http.message import Response
 from broker.http.paging import add_page_headers, page_links, requested_page
 from broker.http.parameters import Parameters
@@ -16,9 +17,11 @@ from broker.model.naming import check_uri
 from broker.operations import temporal
 from broker.operations.evolutions import (
     TemporalPage,
+    TemporalRequest,
     compile_retrieval,
     compile_temporal_query,
     query_evolutions,
+    query_with_map,
     retrieve_evolution,
 )
 from broker.operations.queries import check_query
@@ -43,18 +46,12 @@ async def create(exchange: Exchange) -> Response:
 
 async def query(exchange: Exchange) -> Response:
     """GET /temporal/entities: Query Temporal Evolution of Entities (6.18.3.2)."""
-    context = await exchange.context()
-    return await _queried(exchange, {**query_members(exchange.parameters), **_shaping(exchange.parameters)}, context)
+    return await _queried(exchange, *await request_of(exchange))
 
 
 async def query_by_post(exchange: Exchange) -> Response:
     """POST /temporal/entityOperations/query (6.24.3.1)."""
-    document, context = await exchange.document()
-    check_query(document)
-    for member in ("join", "joinLevel", "containedBy"):
-        if document.get(member, "@none") != "@none":
-            raise BadRequestData(f"{member}: only for the current state of entities (5.2.23)")
-    return await _queried(exchange, document, context)
+    return await _queried(exchange, *await posted_request(exchange))
 
 
 async def retrieve(exchange: Exchange) -> Response:
@@ -65,10 +62,12 @@ async def retrieve(exchange: Exchange) -> Response:
     local_scope(exchange.parameters)
     representation, sys_attrs = _representation(exchange.parameters)
     request = compile_retrieval(_shaping(exchange.parameters), context.names, representation, sys_attrs=sys_attrs)
+    use = requested_map(exchange, map_members(exchange.parameters))
     page = await retrieve_evolution(
         exchange.broker, exchange.tenant, entity_id, request, context.names, exchange.page_sizes.temporal
     )
-    return await _answer(exchange, page, page.documents[0], context, media_type)
+    response = await _answer(exchange, page, page.documents[0], context, media_type)
+    return await with_map_of(exchange, response, use, entity_id)
 
 
 async def delete(exchange: Exchange) -> Response:
@@ -176,25 +175,63 @@ def _representation(parameters: Parameters) -> tuple[str | None, bool]:
     return wanted or next((each for each in FORMATS if each in options), None), "sysAttrs" in options
 
 
-async def _queried(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> Response:
+async def request_of(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
+    """The Query (5.2.23) that the parameters of a GET request make, and its @context."""
     parameters = exchange.parameters
-    media_type = exchange.accepted()
-    representation, sys_attrs = _representation(parameters)
+    context = await exchange.context()
+    return {**query_members(parameters), **_shaping(parameters), **map_members(parameters)}, context
+
+
+async def posted_request(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
+    """The Query in the body of a POST request, and its @context."""
+    document, context = await exchange.document()
+    check_query(document)
+    for member in ("join", "joinLevel", "containedBy"):
+        if document.get(member, "@none") != "@none":
+            raise BadRequestData(f"{member}: only for the current state of entities (5.2.23)")
+    return document, context
+
+
+def compiled_request(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> TemporalRequest:
+    """What a Query asks for. Raises BadRequestData, InvalidRequest."""
+    representation, sys_attrs = _representation(exchange.parameters)
     if exchange.request.method == "POST" and representation is None and _aggregates(query):
         representation = "aggregatedValues"  # a body that brings aggregation methods has no other use for them
-    request = compile_temporal_query(
+    return compile_temporal_query(
         query,
         context.names,
         exchange.broker.now(),
         representation,
         sys_attrs=sys_attrs,
-        local=local_scope(parameters),
+        local=local_scope(exchange.parameters),
     )
+
+
+async def _queried(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> Response:
+    broker, tenant, parameters = exchange.broker, exchange.tenant, exchange.parameters
+    media_type = exchange.accepted()
+    request = compiled_request(exchange, query, context)
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
+    use = requested_map(exchange, query)
+    if use is not None:
+        page, mapped = await query_with_map(
+            broker,
+            tenant,
+            request,
+            context.names,
+            sizes.temporal,
+            use,
+            split=splits_entities(parameters, query),
+            limit=paging.limit,
+            offset=paging.offset,
+            count=paging.count,
+        )
+        response = await _answer(exchange, page, page.documents, context, media_type)
+        return with_map(exchange, response, mapped, paging, media_type)
     page = await query_evolutions(
-        exchange.broker,
-        exchange.tenant,
+        broker,
+        tenant,
         request,
         context.names,
         sizes.temporal,

@@ -8,11 +8,22 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound, TooComplexQuery
+from broker.federation.entity_map import filters_digest, window_digest
+from broker.federation.map_pages import Checked, Inquiry
 from broker.model.entity import JsonObject, Names
 from broker.model.evolution import SCOPE
 from broker.model.instants import parse_instant
 from broker.model.terms import SYSTEM_TIMES
 from broker.operations.broker import Broker
+from broker.operations.entity_maps import (
+    MappedPage,
+    MapUse,
+    Question,
+    among,
+    identified,
+    is_selected,
+    mapped_page,
+)
 from broker.operations.queries import check_linked_depth, compile_query, compile_view
 from broker.operations.temporal import evolution_of, history_caught_up
 from broker.query.ast import EntityQuery
@@ -70,7 +81,9 @@ class TemporalPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selected:
+class Selected:
+    """An entity that a query selects, with what of its history is to be shown."""
+
     evolution: Evolution
     spans: tuple[Span, ...]
     scopes: list[HistoryEntry]
@@ -170,7 +183,7 @@ async def retrieve_evolution(
     await history_caught_up(broker)
     evolution = await evolution_of(broker, tenant, entity_id)
     span = Span(entity_id, request.temporal.start, request.temporal.end)
-    selected = [_Selected(evolution, (span,), [])]
+    selected = [Selected(evolution, (span,), [])]
     projection = request.view.projection
     if request.temporal.restricts or (projection is not None and projection.attrs):
         present = HistoryQuery((span,), time=time_of(request.temporal), attributes=_concerned(request))
@@ -197,8 +210,8 @@ async def query_evolutions(
 ) -> TemporalPage:
     """5.7.4 Query Temporal Evolution of Entities. An offset behind the end means the last element (6.3.10)."""
     await history_caught_up(broker)
-    page: list[_Selected] = []
-    last: _Selected | None = None
+    page: list[Selected] = []
+    last: Selected | None = None
     seen = 0
     async for selected in _selected(broker, tenant, request):
         if seen >= offset and len(page) <= limit:
@@ -210,11 +223,65 @@ async def query_evolutions(
     if not page and limit and last is not None and offset > seen:
         page = [last]
     shown = await _shown(broker, tenant, request, page[:limit], names, page_size)
-    documents = [document for document in shown.documents if document.keys() - _SYSTEM_MEMBERS]
-    return replace(shown, documents=documents, more=len(page) > limit, total=seen if count else None)
+    return replace(shown, documents=_not_empty(shown.documents), more=len(page) > limit, total=seen if count else None)
 
 
-async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> AsyncIterator[_Selected]:
+async def query_with_map(
+    broker: Broker,
+    tenant: str,
+    request: TemporalRequest,
+    names: Names,
+    page_size: int,
+    use: MapUse,
+    *,
+    split: bool,
+    limit: int,
+    offset: int,
+    count: bool,
+) -> tuple[TemporalPage, MappedPage[Selected]]:
+    """5.7.4 with an EntityMap: the page as it is shown, and where it is in which map."""
+    question = await evolution_question(broker, tenant, request, split=split)
+    mapped = await mapped_page(broker, tenant, use, question, limit=limit, offset=offset, count=count)
+    shown = await _shown(broker, tenant, request, mapped.page.found, names, page_size)
+    return replace(shown, documents=_not_empty(shown.documents)), mapped
+
+
+async def evolution_question(
+    broker: Broker, tenant: str, request: TemporalRequest, *, split: bool
+) -> Question[Selected]:
+    """A query of evolutions, of which an EntityMap can fix the entities. With `split` a new map takes all that ids, types and
+    the temporal query select (5.14.5.4)."""
+    await history_caught_up(broker)
+    query = request.query
+    candidates = replace(request, query=replace(query, q=None, geo=None, scope=None)) if split else request
+
+    async def check(ids: Sequence[str]) -> Checked[Selected]:
+        narrowed = replace(request, query=among(query, ids))
+        found = [each async for each in _selected(broker, tenant, narrowed)]
+        asked_for = {
+            each.evolution.entity_id: each
+            for each in found
+            if is_selected(query.selectors, each.evolution.entity_id, each.evolution.types)
+        }
+        return Checked({each.evolution.entity_id for each in found}, asked_for)
+
+    async def ids() -> AsyncIterator[list[str]]:
+        async for selected in _selected(broker, tenant, candidates):
+            yield [selected.evolution.entity_id]
+
+    return Question(
+        filters_digest("evolutions, descending" if request.descending else "evolutions", query),
+        window_digest(request.temporal),
+        ids,
+        Inquiry(identified(query.selectors), check),
+    )
+
+
+def _not_empty(documents: Sequence[JsonObject]) -> list[JsonObject]:
+    return [document for document in documents if document.keys() - _SYSTEM_MEMBERS]
+
+
+async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> AsyncIterator[Selected]:
     """The entities that a query selects, in order of id."""
     deadline = time.monotonic() + QUERY_SECONDS
     after: str | None = None
@@ -229,14 +296,14 @@ async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> As
             tests = (select(broker.store, tenant, each, request.query, request.temporal) for each in some)
             for evolution, found in zip(some, await asyncio.gather(*tests), strict=True):
                 if found is not None:
-                    yield _Selected(evolution, *found)
+                    yield Selected(evolution, *found)
         if len(evolutions) < STRIDE:
             return
         after = evolutions[-1].entity_id
 
 
 async def _shown(
-    broker: Broker, tenant: str, request: TemporalRequest, page: Sequence[_Selected], names: Names, page_size: int
+    broker: Broker, tenant: str, request: TemporalRequest, page: Sequence[Selected], names: Names, page_size: int
 ) -> TemporalPage:
     """The representation of the entities on a page, cut along time where they have too many instances together."""
     if request.view.aggregation is not None:
@@ -269,7 +336,7 @@ async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> l
 
 
 async def _aggregated(
-    broker: Broker, tenant: str, request: TemporalRequest, selected: _Selected, names: Names
+    broker: Broker, tenant: str, request: TemporalRequest, selected: Selected, names: Names
 ) -> JsonObject:
     """One entity with aggregated values. `lastN` is for instances, not for what is aggregated (5.7.3.4)."""
     assert request.view.aggregation is not None

@@ -131,14 +131,16 @@ class BrokerClient:
     def _remember(self, answer: Answer, tenant: str | None) -> None:
         self.traces.exchanges.append(answer)
         del self.traces.exchanges[:-_REMEMBERED]
-        if answer.status == 201 and answer.request.method in ("POST", "GET"):
-            location = answer.headers.get("Location")
-            if location is not None:
-                self.traces.created.append((location, tenant))
-            elif "/entityOperations/" in answer.request.target:
-                with suppress(orjson.JSONDecodeError, TypeError):
-                    for entity_id in orjson.loads(answer.body):
-                        self.traces.created.append((f"/entities/{quote(entity_id, safe=':')}", tenant))
+        if answer.status not in (201, 207) or answer.request.method not in ("POST", "GET"):
+            return
+        location = answer.headers.get("Location")
+        if location is not None:
+            self.traces.created.append((location, tenant))
+        elif "/entityOperations/" in answer.request.target:
+            with suppress(orjson.JSONDecodeError, TypeError, KeyError):
+                result = orjson.loads(answer.body)
+                for entity_id in result["success"] if answer.status == 207 else result:
+                    self.traces.created.append((f"/entities/{quote(entity_id, safe=':')}", tenant))
 
     def _target(self, path: str, query: Mapping[str, Any] | None) -> str:
         path = path.removeprefix(self.origin)

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from broker.errors import Conflict, NgsiLdError, StoreUnavailable
-from broker.model.change import Change, Touch
-from broker.model.entity import Entity, dataset_of
-from broker.model.expiry import without_expired
-from broker.model.patches import make_change
+from broker.model.change import Change
+from broker.model.entity import Entity
+from broker.model.expiry import expiry
 from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
 from broker.store.writer import EntityWriter
@@ -67,27 +66,6 @@ def removal(tenant: str, now: str) -> Callable[[Entity | None], Change | None]:
     """The decision to remove an entity, or those of its attribute instances, that have expired at `now`."""
 
     def decide(current: Entity | None) -> Change | None:
-        if current is None:
-            return None
-        live = without_expired(current, now)
-        if live is current:
-            return None
-        if live is None:
-            return make_change(tenant, current, None, (), now)
-        after: Entity = {**live, "modifiedAt": now, "version": current["version"] + 1}
-        return make_change(tenant, current, after, _touches(current, live), now)
+        return None if current is None else expiry(tenant, current, now)
 
     return decide
-
-
-def _touches(before: Entity, live: Entity) -> list[Touch]:
-    touches = []
-    for attribute, instances in before["attrs"].items():
-        left = {dataset_of(instance): instance for instance in live["attrs"].get(attribute, ())}
-        for instance in instances:
-            dataset = dataset_of(instance)
-            if dataset not in left:
-                touches.append(Touch(attribute, dataset, "attributeDeleted"))
-            elif left[dataset] is not instance:
-                touches.append(Touch(attribute, dataset, "attributeUpdated"))
-    return touches

@@ -17,13 +17,15 @@ from broker import metrics
 from broker.errors import Conflict, NgsiLdError, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
+from broker.model.expiry import expiry
 from broker.model.instants import is_past
 from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, Store, VersionConflict
 
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
-"""Given an entity's state (None: there is none, or it has expired), the change to commit, or None for nothing to do.
+"""Given an entity's state (None: there is none), the change to commit, or None for nothing to do.
 
-Pure: it may be asked again with a newer state. It may raise an NgsiLdError, which reaches its caller only. The writer
+The state is without what has expired (4.22): if the decision is a change, the expiry is committed before it, as a change of
+its own. Pure: it may be asked again with a newer state. It may raise an NgsiLdError, which reaches its caller only. The writer
 sets the `version` of the state that it returns.
 """
 
@@ -50,11 +52,14 @@ class _Request:
 
 @dataclass(slots=True)
 class _Plan:
-    """What a batch comes to on the states read: an outcome for each request, and the mutations of those that change."""
+    """What a batch comes to on the states read: an outcome for each request, and the mutations of those that change.
+
+    `places` says of which request each mutation is; None of those that only remove what has expired.
+    """
 
     outcomes: list[Outcome]
     mutations: list[Mutation]
-    places: list[int]
+    places: list[int | None]
 
 
 class EntityWriter:
@@ -95,7 +100,7 @@ class EntityWriter:
     ) -> list[Change | NgsiLdError | None]:
         """Commit many decisions, each for itself, in this order; an outcome or error for each.
 
-        With `see_expired` the decisions are given states that have expired, too.
+        With `see_expired` the decisions are given what has expired, too.
         """
         outcomes = await asyncio.gather(*self._enqueue(tenant, requests, see_expired), return_exceptions=True)
         for outcome in outcomes:
@@ -277,7 +282,8 @@ class EntityWriter:
         for listener in self.on_commit:
             loop.call_soon(listener, changes)  # runs before the callers do, and cannot spoil the batch
         for place, change in zip(plan.places, changes, strict=True):
-            plan.outcomes[place] = change
+            if place is not None:
+                plan.outcomes[place] = change
         return plan.outcomes
 
 
@@ -287,18 +293,22 @@ def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) ->
     current: dict[EntityKey, Entity | None] = dict(states)
     for place, request in enumerate(batch):
         stored = current.get(request.key)
-        version = 0 if stored is None else stored["version"]
+        expired = None if stored is None or request.see_expired else expiry(request.key[0], stored, now)
         try:
-            change = request.decide(stored if request.see_expired else _alive(stored, lambda: now))
+            change = request.decide(stored if expired is None else expired.after)
         except Exception as error:  # noqa: BLE001 - it belongs to this request's caller
             plan.outcomes.append(error)
             continue
         plan.outcomes.append(change)
-        if change is not None:
-            change = _versioned(change, version + 1)
-            current[request.key] = change.after
-            plan.mutations.append(Mutation(change, version))
-            plan.places.append(place)
+        if change is None:
+            continue
+        for step, step_place in ((expired, None), (change, place)):
+            if step is not None:
+                version = 0 if stored is None else stored["version"]
+                step = _versioned(step, version + 1)
+                plan.mutations.append(Mutation(step, version))
+                plan.places.append(step_place)
+                stored = current[request.key] = step.after
     return plan
 
 
@@ -310,7 +320,7 @@ def _alive(entity: Entity | None, now: Callable[[], str]) -> Entity | None:
 
 
 def _versioned(change: Change, version: int) -> Change:
-    """A change whose state after it has this version: the next one even over a row that has expired."""
+    """A change whose state after it has this version."""
     after = change.after
     if after is None or after.get("version") == version:
         return change

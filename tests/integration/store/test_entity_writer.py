@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from store_samples import LEVEL, T1, creation, deletion, entity, instance, put, update
+from store_samples import BASE, LEVEL, T1, creation, deletion, entity, instance, put, update
 
 from broker.errors import AlreadyExists, Conflict, NgsiLdError, ResourceNotFound, StoreUnavailable
 from broker.model.change import Change
@@ -13,6 +13,7 @@ from broker.store.protocol import Mutation, Store
 from broker.store.writer import Decision, EntityWriter
 
 ID = "urn:ngsi-ld:Thing:1"
+RAIN = BASE + "rain"
 
 
 @pytest.fixture
@@ -113,19 +114,50 @@ async def test_a_decision_that_breaks_raises_what_it_raised(writer: EntityWriter
         await writer.write_many("", [("urn:x:3", broken)])
 
 
-async def test_4_22_an_expired_entity_is_absent_and_its_row_is_replaced(store: Store, writer: EntityWriter) -> None:
+async def test_4_22_an_expired_entity_is_absent_and_removed_before_its_id_is_used_again(
+    store: Store, writer: EntityWriter
+) -> None:
     expired = entity(1, 1, version=1, expiresAt="2026-01-01T12:00:00Z")
     await put(store, [expired])
     assert await writer.read("", ID) is None
     with pytest.raises(ResourceNotFound):
         await writer.write("", ID, delete)
+    assert len(await store.changes(0, 10)) == 1
+    commits: list[list[Change]] = []
+    writer.on_commit.append(commits.append)
     change = await writer.write("", ID, create(entity(1, 5)))
     assert change is not None
     assert change.before is None
-    assert change.after == entity(1, 5, version=2)
-    assert await store.read([("", ID)]) == {("", ID): entity(1, 5, version=2)}
+    assert change.after == entity(1, 5)
+    assert await store.read([("", ID)]) == {("", ID): entity(1, 5)}
+    (changes,) = commits
+    assert [each.kind for each in changes] == ["entityDeleted", "entityCreated"]
+    assert (await store.changes(0, 10))[1:] == changes
     with pytest.raises(AlreadyExists):
         await writer.write("", ID, create(entity(1)))
+
+
+async def test_4_22_an_expired_attribute_is_removed_before_a_write_that_does_not_see_it(
+    store: Store, writer: EntityWriter
+) -> None:
+    past = instance(1, expiresAt="2026-01-01T12:00:00Z")
+    await put(store, [entity(1, attrs={LEVEL: [past], RAIN: [instance(2)]})])
+
+    def set_level(current: Entity | None) -> Change:
+        assert current is not None
+        assert LEVEL not in current["attrs"]
+        return update(current, {**current, "attrs": {**current["attrs"], LEVEL: [instance(7)]}})
+
+    assert await writer.write("", ID, lambda current: None) is None
+    assert len(await store.changes(0, 10)) == 1
+    outcomes = await writer.write_many("", [(ID, set_level), (ID, lambda current: None)])
+    assert [type(outcome) for outcome in outcomes] == [Change, type(None)]
+    _, removed, written = await store.changes(0, 10)
+    assert [tuple(touch) for touch in removed.touched] == [(LEVEL, None, "attributeDeleted")]
+    assert written == outcomes[0]
+    assert written.after is not None
+    assert (written.after["attrs"], written.after["version"]) == ({LEVEL: [instance(7)], RAIN: [instance(2)]}, 3)
+    assert await writer.read("", ID) == written.after
 
 
 async def test_two_writers_of_one_store_never_lose_an_update(store: Store, writer: EntityWriter) -> None:

@@ -35,7 +35,10 @@ LITERALS: list[tuple[tuple[int, ...], str, object, object]] = [
 
 @pytest.mark.parametrize(
     ("literal", "equal", "other"),
-    [pytest.param(*row, id=row[0], marks=pytest.mark.clause("4.9", *requirements)) for requirements, *row in LITERALS],
+    [
+        pytest.param(*row, id=str(row[0]), marks=pytest.mark.clause("4.9", *requirements))
+        for requirements, *row in LITERALS
+    ],
 )
 def test_a_literal_is_the_value_that_it_spells(
     broker: BrokerClient, unique: Unique, literal: str, equal: object, other: object
@@ -84,7 +87,10 @@ LOGIC: list[tuple[tuple[int, ...], str, set[int]]] = [
 
 @pytest.mark.parametrize(
     ("q", "expected"),
-    [pytest.param(*row, id=row[0], marks=pytest.mark.clause("4.9", *requirements)) for requirements, *row in LOGIC],
+    [
+        pytest.param(*row, id=str(row[0]), marks=pytest.mark.clause("4.9", *requirements))
+        for requirements, *row in LOGIC
+    ],
 )
 def test_terms_combine(broker: BrokerClient, unique: Unique, q: str, expected: set[int]) -> None:
     ids = [unique.id() for _ in range(8)]

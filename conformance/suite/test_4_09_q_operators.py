@@ -123,7 +123,7 @@ LISTS: list[Row] = [
 @pytest.mark.parametrize(
     ("term", "matching", "others"),
     [
-        pytest.param(*row, id=row[0], marks=pytest.mark.clause("4.9", *requirements))
+        pytest.param(*row, id=str(row[0]), marks=pytest.mark.clause("4.9", *requirements))
         for requirements, table in (
             ((1, 21, 23), EQUAL),
             ((25,), UNEQUAL),

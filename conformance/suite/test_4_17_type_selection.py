@@ -11,7 +11,7 @@ from conformance.servers import DocumentServer
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        pytest.param(*row, id=row[0], marks=pytest.mark.clause("4.17", requirement))
+        pytest.param(*row, id=str(row[0]), marks=pytest.mark.clause("4.17", requirement))
         for requirement, *row in (
             (1, "{home}", {"home", "both"}),
             (1, "{motorhome}", {"motorhome"}),
@@ -35,7 +35,12 @@ def test_a_selection_of_types_selects_entities(
     broker: BrokerClient, unique: Unique, selection: str, expected: set[str]
 ) -> None:
     home, vehicle, motorhome = unique.type("Home"), unique.type("Vehicle"), unique.type("Motorhome")
-    types = {"home": home, "vehicle": vehicle, "both": [home, vehicle], "motorhome": motorhome}
+    types: dict[str, str | list[str]] = {
+        "home": home,
+        "vehicle": vehicle,
+        "both": [home, vehicle],
+        "motorhome": motorhome,
+    }
     ids = {unique.id(): name for name in types}
     broker.post(
         "/entityOperations/create", [entity(each, types[name], size=prop(1)) for each, name in ids.items()]

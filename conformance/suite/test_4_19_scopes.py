@@ -21,7 +21,7 @@ SCOPES = {
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        pytest.param(*row, id=row[0], marks=pytest.mark.clause("4.19", requirement))
+        pytest.param(*row, id=str(row[0]), marks=pytest.mark.clause("4.19", requirement))
         for requirement, *row in (
             (1, "/Madrid", {"madrid"}),
             (1, "/Madrid/Gardens", {"gardens"}),

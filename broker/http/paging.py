@@ -1,9 +1,11 @@
 """Pages of a result and the links between them (5.5.9, 6.3.10, 6.3.13).
 
 Links are relative references that repeat the request's parameters, in alphabetical order, with `limit` and `offset`
-of the page that they lead to. A page that lies deep also carries `after`, the id of the entity before it: the store
-then seeks instead of skipping, so that the last page costs what the first one does. Within an EntityMap every page carries
-`entityMapPlace` instead: the map and the place in it, so that a link leads to the same page whatever is removed from the map.
+of the page that they lead to. A `next` link also carries `after`, the id of the entity before the next page: the store
+then seeks instead of skipping, so that the last page costs what the first one does, and so that no entity is left out or
+shown twice while others are created and deleted. Only links into the first few elements do without it: they show what
+5.5.9.2 offers to clients that want to page by themselves. Within an EntityMap every page carries `entityMapPlace` instead:
+the map and the place in it, so that a link leads to the same page whatever is removed from the map.
 """
 
 from collections.abc import Iterable
@@ -16,8 +18,11 @@ from broker.http.parameters import Parameters
 
 PAGING_PARAMETERS: Final = frozenset({"limit", "offset", "count"})
 COUNT_HEADER: Final = "NGSILD-Results-Count"
-DEEP: Final = 1000
+TRANSPARENT: Final = 10
 """From this offset on a `next` link seeks by key."""
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""A page of more bytes is cut short, down to one element if need be (5.5.9.1)."""
 
 PLACE: Final = "entityMapPlace"
 """The parameter that says where in which EntityMap a page is."""
@@ -53,9 +58,13 @@ def page_links(
     *,
     more: bool,
     media_type: str,
+    shown: int | None = None,
     last_id: str | None = None,
 ) -> list[str]:
-    """The `prev` and `next` link values of a page. `last_id` is the id of the page's last entity, in the default order."""
+    """The `prev` and `next` link values of a page that shows so many elements (a full page, where it is not said).
+
+    `last_id` is the id of the page's last entity, in the default order.
+    """
     if paging.limit == 0:
         return []
     links = []
@@ -64,9 +73,9 @@ def page_links(
         offset = max(0, paging.offset - paging.limit)
         links.append(_link(path, [*kept, *_position(paging.limit, offset)], "prev", media_type))
     if more:
-        offset = paging.offset + paging.limit
+        offset = paging.offset + (paging.limit if shown is None else shown)
         position = _position(paging.limit, offset)
-        if last_id is not None and offset >= DEEP:
+        if last_id is not None and offset >= TRANSPARENT:
             position.append(("after", last_id))
         links.append(_link(path, [*kept, *position], "next", media_type))
     return links
@@ -91,6 +100,11 @@ def mapped_links(
         if place is not None:
             links.append(_link(path, [*kept, *_position(paging.limit, offset), (PLACE, place)], relation, media_type))
     return links
+
+
+def fewer(elements: int, size: int) -> int:
+    """How many of so many elements are to be shown where their page has this size in bytes: all of them if it is small."""
+    return elements if size <= MAX_BODY_BYTES else max(1, elements * MAX_BODY_BYTES // size)
 
 
 def add_page_headers(headers: dict[str, str], links: list[str], total: int | None) -> None:

@@ -12,7 +12,7 @@ from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scop
 from broker.http.map_use import map_members, named_map, requested_map, splits_entities, with_map, with_map_header
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
-from broker.http.paging import add_page_headers, page_links, requested_page
+from broker.http.paging import add_page_headers, fewer, page_links, requested_page
 from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
 from broker.model.attributes import attribute_iri
@@ -141,15 +141,21 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
         after=paging.after,
         count=paging.count,
     )
-    payload = await render_entities(exchange, result.entities, context, view, media_type, contained_by)
-    response = await exchange.answer(payload, context, media_type)
-    last = result.entities[-1]["id"] if result.entities and compiled.ordering is None else None
+    entities = result.entities
+    while True:
+        payload = await render_entities(exchange, entities, context, view, media_type, contained_by)
+        response = await exchange.answer(payload, context, media_type)
+        if (fitting := fewer(len(entities), len(response.body))) == len(entities):
+            break
+        entities = entities[:fitting]
+    last = entities[-1]["id"] if entities and compiled.ordering is None else None
     links = page_links(
         exchange.request.path,
         exchange.request.query,
         replace(paging, offset=result.offset),
-        more=result.more,
+        more=result.more or len(entities) < len(result.entities),
         media_type=media_type,
+        shown=len(entities),
         last_id=last,
     )
     add_page_headers(response.headers, links, result.total)

@@ -189,14 +189,17 @@ def check_linked_depth(query: EntityQuery, view: View) -> None:
 async def run_query(
     broker: Broker, tenant: str, query: EntityQuery, *, limit: int, offset: int, after: str | None, count: bool
 ) -> QueryResult:
-    """5.7.2 Query Entities on the local store. An offset past the end means the last element (6.3.10)."""
+    """5.7.2 Query Entities on the local store. An offset past the end means the last element (6.3.10).
+
+    `after` is where a `next` link goes on: behind it there may be nothing left, and then nothing is shown again.
+    """
     query = await resolve_linked(broker.store, tenant, query)
     total = await broker.store.count(tenant, query) if count else None
     if limit == 0:
         return QueryResult([], False, total, offset)
     keyset = after if query.ordering is None else None
     window = await broker.store.query(tenant, query, Page(limit, 0 if keyset is not None else offset, keyset))
-    if not window.entities and offset > 0:
+    if not window.entities and offset > 0 and keyset is None:
         size = total if total is not None else await broker.store.count(tenant, query)
         if size > 0:
             offset = size - 1

@@ -4,7 +4,7 @@ import pytest
 
 from broker.errors import BadRequestData, InvalidRequest
 from broker.http.documents import MAX_DEPTH, check_depth, json_array, parse_json
-from broker.http.paging import DEEP, Paging, page_links, requested_page
+from broker.http.paging import MAX_BODY_BYTES, Paging, fewer, page_links, requested_page
 from broker.http.parameters import Parameters
 
 ALLOWED = frozenset({"limit", "offset", "count", "options", "format", "details", "attrs", "q", "after"})
@@ -80,10 +80,26 @@ def test_5_5_9_the_first_page_has_no_prev_and_the_last_no_next():
     assert 'rel="next"' in only_next[0]
 
 
-def test_a_deep_next_link_carries_the_key_to_seek_from():
-    page = Paging(100, DEEP - 100, False)
+def test_a_next_link_carries_the_key_to_seek_from():
+    page = Paging(100, 100, False)
     (_, link) = page_links("/p", [], page, more=True, media_type="application/json", last_id="urn:a:1")
-    assert f"after=urn:a:1&limit=100&offset={DEEP}" in link
+    assert "after=urn:a:1&limit=100&offset=200" in link
+    (link,) = page_links("/p", [], Paging(2, 0, False), more=True, media_type="application/json", last_id="urn:a:1")
+    assert "after" not in link
+
+
+def test_5_5_9_1_a_page_that_was_cut_short_goes_on_behind_what_it_shows():
+    page = Paging(100, 0, False)
+    (link,) = page_links("/p", [], page, more=True, media_type="application/json", shown=40, last_id="urn:a:40")
+    assert "after=urn:a:40&limit=100&offset=40" in link
+
+
+def test_5_5_9_1_a_page_shows_as_many_elements_as_fit():
+    assert fewer(100, MAX_BODY_BYTES) == 100
+    assert fewer(100, 2 * MAX_BODY_BYTES) == 50
+    assert fewer(100, MAX_BODY_BYTES + 1) == 99
+    assert fewer(2, 1000 * MAX_BODY_BYTES) == 1
+    assert fewer(1, 1000 * MAX_BODY_BYTES) == 1
 
 
 def test_5_5_4_what_is_not_json_is_an_invalid_request():

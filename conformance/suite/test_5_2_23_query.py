@@ -7,7 +7,7 @@ import pytest
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
-from conformance.samples import Document, Unique, entity, geo, json_prop, lang, prop, vocab
+from conformance.samples import Document, Unique, entity, geo, json_prop, lang, prop, rel, vocab
 from conformance.servers import DocumentServer
 
 QUERY = "/entityOperations/query"
@@ -119,6 +119,30 @@ def test_a_query_in_a_body_chooses_a_language(broker: BrokerClient, unique: Uniq
     query = {"type": "Query", "entities": [{"type": unique.type()}], "lang": "fr"}
     (found,) = broker.post(QUERY, query).expect(200).json
     assert found["name"] == prop("rouge", lang="fr")
+
+
+@clause("5.2.23", 9)
+@pytest.mark.parametrize(
+    ("members", "joined", "number"),
+    [
+        ({"join": "inline"}, True, 1),
+        ({"join": "inline", "joinLevel": 1}, True, 1),
+        ({"join": "flat"}, False, 2),
+        ({"join": "@none"}, False, 1),
+        ({}, False, 1),
+    ],
+    ids=str,
+)
+def test_a_query_in_a_body_joins_linked_entities(
+    broker: BrokerClient, unique: Unique, members: Document, joined: bool, number: int
+) -> None:
+    device = entity(unique.id("Device"), unique.type("Device"), humidity=prop(40))
+    station = entity(unique.id(), unique.type(), sensor=rel(device["id"], objectType=unique.type("Device")))
+    broker.post("/entityOperations/create", [device, station]).expect(201)
+    query = {"type": "Query", "entities": [{"type": unique.type()}], **members}
+    shown = broker.post(QUERY, query).expect(200).json
+    assert len(shown) == number
+    assert ("entity" in shown[0]["sensor"]) == joined
 
 
 @clause("5.2.23", 14)

@@ -97,6 +97,16 @@ def test_one_of_several_instances_is_enough(broker: BrokerClient, unique: Unique
     assert [each["id"] for each in answer.json] == [one["id"]]
 
 
+@clause("4.9", 15, 41)
+def test_a_path_goes_on_below_every_instance(broker: BrokerClient, unique: Unique) -> None:
+    first = prop(10, maker=prop("Acme"))
+    second = prop(20, maker=prop("Bolt"), observedAt="2020-01-01T00:00:00Z", datasetId="urn:dataset:2")
+    one = entity(unique.id(), unique.type(), reading=[first, second])
+    broker.post("/entityOperations/create", [one, entity(unique.id(), unique.type(), reading=first)]).expect(201)
+    query = {"type": unique.type(), "q": 'reading.maker=="Bolt";reading.observedAt<2021-01-01T00:00:00Z'}
+    assert [each["id"] for each in broker.get("/entities", query).expect(200).json] == [one["id"]]
+
+
 @clause("4.9", 18)
 @pytest.mark.parametrize(
     "q",

@@ -120,22 +120,3 @@ def test_a_projection_reaches_no_deeper_than_entities_are_joined(
     broker.post("/entities", one).expect(201)
     broker.get(f"/entities/{one['id']}", query).expect_problem("BadRequestData")
     broker.get("/entities", {"type": unique.type(), **query}).expect_problem("BadRequestData")
-
-
-@clause("5.7.1.5", 10)
-@clause("5.7.2.5", 12)
-@pytest.mark.parametrize("join", ["inline", "flat"])
-def test_a_projection_without_braces_holds_for_linked_entities_too(
-    broker: BrokerClient, unique: Unique, join: str
-) -> None:
-    device = entity(unique.id("Device"), unique.type("Device"), name=prop("Device"), humidity=prop(40))
-    station = entity(unique.id(), unique.type(), name=prop("Station"), sensor=rel(device["id"]))
-    broker.post("/entityOperations/create", [device, station]).expect(201)
-    query = {"join": join, "omit": "name"}
-    for answer in (
-        broker.get(f"/entities/{station['id']}", query),
-        broker.get("/entities", {"type": unique.type(), **query}),
-    ):
-        text = answer.expect(200).body.decode()
-        assert '"humidity"' in text
-        assert '"name"' not in text

@@ -43,9 +43,12 @@ def test_following_the_next_links_gives_every_element_once(
 
 @clause("5.5.9.1", 6, 7, 9)
 @clause("4.12", 4)
-def test_following_the_prev_links_leads_back_to_the_first_page(broker: BrokerClient, unique: Unique) -> None:
+@pytest.mark.parametrize("limit", [1, 3])
+def test_following_the_prev_links_leads_back_to_the_first_page(
+    broker: BrokerClient, unique: Unique, limit: int
+) -> None:
     create(broker, unique, 7)
-    answer = broker.get("/entities", {"type": unique.type(), "limit": 3})
+    answer = broker.get("/entities", {"type": unique.type(), "limit": limit})
     pages, links = [ids_of(answer)], [(answer.link("prev"), answer.link("next"))]
     while (link := answer.link("next")) is not None:
         answer = broker.get(link)

@@ -22,6 +22,22 @@ _TAGS: Final = ("en", "en-GB", "ja", "fr", "zh-Hant-TW", "@none")
 _TYPES: Final = ("Property", "Relationship", "Point", "PostalAddress", "JsonProperty")
 _KEYS: Final = (*NAMES, "type", "value", "object", "coordinates", "languageMap", "id", "a b", "x.y", "$z")
 
+LOOKALIKES: Final[tuple[Any, ...]] = (
+    {"type": "PostalAddress", "city": "Kyoto"},
+    {"type": "Property", "value": 1},
+    {"type": "Point", "coordinates": [1.5, 2.5]},
+    {"type": "Point", "coordinates": "nowhere"},
+    {"value": 1},
+    {"object": "urn:ngsi-ld:Thing:1"},
+    {"languageMap": {"en": "yes"}},
+    {"datasetId": "urn:ngsi-ld:Dataset:1"},
+    [{"type": "Property", "value": 1}],
+    [{"value": 1}, {"value": 2, "datasetId": "urn:ngsi-ld:Dataset:1"}],
+    [{"type": "Relationship", "object": "urn:ngsi-ld:Thing:1"}, 5],
+    {"dataset": {"@none": 1}},
+)
+"""Values of Properties that a careless reader takes for attributes, or for something else than the value of a Property."""
+
 _VALUE: Final = {
     "Property": "value",
     "GeoProperty": "value",
@@ -64,7 +80,8 @@ def _structures(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) ->
 
 
 _keys = st.sampled_from(_KEYS)
-_values = _structures(_scalars | st.sampled_from(_TYPES), _keys)
+_lookalikes = st.sampled_from(LOOKALIKES)
+_values = _lookalikes | _structures(_scalars | st.sampled_from(_TYPES) | _lookalikes, _keys)
 _raw = _structures(_scalars | st.none(), _texts | _keys)
 _raw_json = st.dictionaries(_texts | _keys, _raw, max_size=3) | st.lists(_raw, max_size=3)
 

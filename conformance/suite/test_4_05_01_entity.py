@@ -148,8 +148,9 @@ def test_a_core_term_that_is_not_reified_is_no_name_of_an_attribute(
         rel("urn:a:1", **{"@context": "https://example.org/c.jsonld"}),
         prop(5, source=prop("GPS", **{"@context": {}})),
         [prop(5), prop(6, datasetId="urn:a:1", **{"@context": {}})],
+        prop({"@context": {"a": "https://example.org/a"}, "a": 5}),
     ],
-    ids=["property", "relationship", "sub-attribute", "instance"],
+    ids=["property", "relationship", "sub-attribute", "instance", "value"],
 )
 @clause("4.5.1", 9)
 def test_a_context_inside_an_attribute_is_refused(broker: BrokerClient, unique: Unique, attribute: Any) -> None:
@@ -285,6 +286,23 @@ def test_the_null_of_ngsi_ld_has_no_place_in_a_new_entity(
     one = {**entity(unique.id(), unique.type()), **member}
     broker.post("/entities", one).expect_problem("BadRequestData")
     broker.get(f"/entities/{one['id']}").expect_problem("ResourceNotFound")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/attrs"), ("PUT", ""), ("PUT", "/attrs/speed")],
+    ids=["append", "replace", "replace attribute"],
+)
+@pytest.mark.parametrize("value", [_NULL, {"a": _NULL}, None], ids=str)
+@clause("5.2.1", 4)
+def test_null_has_no_place_in_appended_or_replacing_data(
+    broker: BrokerClient, unique: Unique, method: str, path: str, value: Any
+) -> None:
+    one = entity(unique.id(), unique.type(), speed=prop(5))
+    broker.post("/entities", one).expect(201)
+    given = prop(value) if path == "/attrs/speed" else {**one, "speed": prop(value), "height": prop(1)}
+    broker.request(method, f"/entities/{one['id']}{path}", given).expect_problem("BadRequestData")
+    broker.get(f"/entities/{one['id']}").expect_json(one)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
+from conformance.random_entities import LOOKALIKES
 from conformance.samples import Unique, entity, geo, lang, prop, rel
 
 _NEVER = [
@@ -137,7 +138,7 @@ def test_normalized_and_concise_attributes_may_stand_side_by_side(broker: Broker
     broker.get(f"/entities/{mixed['id']}").expect_json(expected)
 
 
-@pytest.mark.parametrize("value", [{"type": "PostalAddress"}, {"type": "Property", "value": 1}, {"value": 1}], ids=str)
+@pytest.mark.parametrize("value", LOOKALIKES, ids=str)
 @clause("4.5.2.1", 1)
 @clause("4.5.2.3", 3)
 def test_a_value_that_looks_like_an_attribute_is_not_lost_in_concise_representation(

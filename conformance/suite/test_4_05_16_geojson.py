@@ -116,6 +116,7 @@ def test_another_geo_property_can_be_chosen(broker: BrokerClient, unique: Unique
     ("places", "dataset", "geometry"),
     [
         ([(_KYOTO, None), (_OSAKA, _D1)], None, _KYOTO),
+        ([(_OSAKA, _D1), (_KYOTO, None)], None, _KYOTO),
         ([(_KYOTO, None), (_OSAKA, _D1)], _D1, _OSAKA),
         ([(_KYOTO, _D1), (_OSAKA, _D2)], _D1, _KYOTO),
         ([(_KYOTO, _D1), (_OSAKA, _D2)], _D2, _OSAKA),
@@ -123,7 +124,7 @@ def test_another_geo_property_can_be_chosen(broker: BrokerClient, unique: Unique
         ([(_KYOTO, _D1), (_OSAKA, _D2)], None, None),
         ([(_KYOTO, _D1), (_OSAKA, _D2)], "urn:ngsi-ld:Dataset:9", None),
     ],
-    ids=["default", "named", "first", "second", "@none", "none chosen", "unknown"],
+    ids=["default", "default last", "named", "first", "second", "@none", "none chosen", "unknown"],
 )
 @clause("4.5.16.1", 2)
 def test_of_several_instances_the_one_with_the_dataset_or_the_default_is_the_geometry(

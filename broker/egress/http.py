@@ -7,10 +7,12 @@ resolves differently a moment later gains nothing; addresses written into a URL,
 import asyncio
 import io
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -31,6 +33,8 @@ DNS_CACHE_SECONDS: Final = 30
 ANSWER_LIMIT: Final = 64 * 1024
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_ENCODED: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+"""A URL that is percent-encoded already (RFC 3986), and so goes out as it was given."""
 
 
 class EgressError(Exception):
@@ -169,7 +173,7 @@ class OutboundHttp:
     def _checked(self, url: str, base: URL | None = None) -> URL:
         """The URL, if it is one for HTTP and an address written into it is allowed."""
         try:
-            target = URL(url) if base is None else base.join(URL(url))
+            target = _as_given(url) if base is None else base.join(URL(url))
             host, port = target.host, target.port
         except ValueError as error:
             raise EgressError("protocol", url, f"not a URL: {error}") from error
@@ -178,6 +182,24 @@ class OutboundHttp:
         if _is_literal(host) and not self._policy.allows(host, host, port):
             raise EgressError("forbidden", str(target), f"the egress policy does not allow {host}")
         return target
+
+
+def _as_given(url: str) -> URL:
+    """The URL with path and query as they are written: `%2F` and `/` need not mean the same to who answers there.
+
+    Raises ValueError.
+    """
+    target = URL(url)
+    if target.host is None or not _ENCODED.fullmatch(url):
+        return target
+    parts = urlsplit(url)
+    return URL.build(
+        scheme=target.scheme,
+        authority=target.raw_authority,
+        path=parts.path or "/",
+        query_string=parts.query,
+        encoded=True,
+    )
 
 
 def _session(

@@ -243,6 +243,26 @@ async def test_post_sends_a_length_and_the_headers_as_spelled(outbound):
     assert "Expect" not in head
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("/a%2Fb%20c/../d?key=a%2Fb%26c+d&flag", "/a%2Fb%20c/../d?key=a%2Fb%26c+d&flag"),
+        ("?token=%3D", "/?token=%3D"),
+        ("/a b?c=ü", "/a%20b?c=%C3%BC"),
+        ("/100%?q=%zz", "/100%25?q=%25zz"),
+    ],
+)
+async def test_an_encoded_url_goes_out_as_given_and_any_other_encoded(outbound, given, sent):
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=request.raw_path)
+
+    async with serving(answer) as url:
+        assert (await fetch(outbound, url + given)).body.decode() == sent
+        assert (await outbound.post(url + given, b"{}", {}, 5)).body.decode() == sent
+        secret = url.replace("http://", "http://user:pass%40word@") + given
+        assert (await fetch(outbound, secret)).body.decode() == sent
+
+
 @pytest.mark.parametrize("size", [0, 3_000_000])
 @pytest.mark.filterwarnings("error")
 async def test_post_sends_empty_and_large_bodies_with_their_length(outbound, size):

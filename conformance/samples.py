@@ -1,5 +1,6 @@
 """Small parts that tests build their documents from, and names that no other test or run has."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,11 @@ class Unique:
     def name(self, stem: str) -> str:
         """An attribute name, tenant or other word of the test's own; the same for the same stem."""
         return f"{stem}{self._token}"
+
+
+def seconds_from_now(seconds: float) -> str:
+    """A DateTime (4.6.3) that lies so far ahead, or behind where it is negative."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def prop(value: Any, **members: Any) -> Document:
@@ -72,3 +78,15 @@ def list_rel(targets: list[str], **members: Any) -> Document:
 def entity(entity_id: str, entity_type: str | list[str], **attributes: Any) -> Document:
     """An entity (5.2.4) with these members."""
     return {"id": entity_id, "type": entity_type, **attributes}
+
+
+def subscription(uri: str, *, endpoint: Any = None, notification: Any = None, **members: Any) -> Document:
+    """A Subscription (5.2.12) with these members, whose notifications go to a URI.
+
+    `endpoint` and `notification` are more members of the Endpoint (5.2.15) and the NotificationParams (5.2.14).
+    """
+    return {
+        "type": "Subscription",
+        "notification": {"endpoint": {"uri": uri, **(endpoint or {})}, **(notification or {})},
+        **members,
+    }

@@ -35,6 +35,11 @@ def seconds_from_now(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def instant(text: str) -> datetime:
+    """A DateTime (4.6.3) to compare with others, whatever their precision: `05Z` is before `05.1Z`."""
+    return datetime.fromisoformat(text)
+
+
 def prop(value: Any, **members: Any) -> Document:
     """A normalized Property (4.5.2.2)."""
     return {"type": "Property", "value": value, **members}

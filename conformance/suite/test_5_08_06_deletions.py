@@ -6,7 +6,7 @@ import pytest
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
-from conformance.samples import Document, Unique, entity, lang, prop, rel, subscription
+from conformance.samples import Document, Unique, entity, instant, lang, prop, rel, subscription
 from conformance.servers import Receiver
 
 NULL = "urn:ngsi-ld:null"
@@ -45,7 +45,7 @@ def test_with_sys_attrs_all_times_of_a_deleted_entity_are_told(
     broker.delete(f"/entities/{one['id']}").expect(204)
     notified = receiver.next_json()["data"][0]
     assert {"createdAt", "modifiedAt", "deletedAt"} <= notified.keys()
-    assert notified["createdAt"] <= notified["modifiedAt"] <= notified["deletedAt"]
+    assert instant(notified["createdAt"]) <= instant(notified["modifiedAt"]) <= instant(notified["deletedAt"])
     assert "level" not in notified
 
 
@@ -130,7 +130,7 @@ def test_with_sys_attrs_the_times_of_a_deleted_attribute_are_told(
     broker.delete(f"/entities/{one['id']}/attrs/gone").expect(204)
     gone = receiver.next_json()["data"][0]["gone"]
     assert gone["value"] == NULL
-    assert gone["createdAt"] <= gone["modifiedAt"] <= gone["deletedAt"]
+    assert instant(gone["createdAt"]) <= instant(gone["modifiedAt"]) <= instant(gone["deletedAt"])
 
 
 @clause("5.8.6", 21)

@@ -21,6 +21,7 @@ from broker.model.language import parse_language_filter
 from broker.model.naming import check_instant, check_uri
 from broker.model.projection import ENTITY_MEMBERS
 from broker.model.terms import DEFAULT_VOCAB, NGSI_LD_NULL, NONE_DATASET
+from broker.model.versions import parse_version
 
 TRIGGERS: Final = frozenset(
     {"entityCreated", "entityUpdated", "entityDeleted", "attributeCreated", "attributeUpdated", "attributeDeleted"}
@@ -41,7 +42,6 @@ _PARAMETERS: Final = (
     "sysAttrs",
 )
 _ENDPOINT: Final = ("uri", "accept", "cooldown", "notifierInfo", "receiverInfo", "timeout")
-_VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}")
 _SEPARATORS: Final = re.compile(r"([(){};|,])")
 
 
@@ -192,7 +192,7 @@ def _lang(value: Any, member: str, names: Names) -> str:
 
 
 def _version(value: Any, member: str, names: Names) -> str:
-    if not _VERSION.fullmatch(_text(value, member, names)):
+    if parse_version(_text(value, member, names)) is None:
         raise BadRequestData(f"{member}: a version in the form major.minor is expected")
     return str(value)
 

@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 import orjson
 
 from broker.delivery.endpoint import GEO_JSON, JSON_LD
-from broker.delivery.fallback import conforming
 from broker.delivery.subscription import Subscription
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, JsonObject, Names, by_dataset, dataset_of
@@ -21,6 +20,7 @@ from broker.model.expiry import without_expired
 from broker.model.geojson import feature_collection, geojson_feature
 from broker.model.representation import View, flatten, represent
 from broker.model.terms import KINDS, LOCATION, NGSI_LD_NULL, NONE_DATASET
+from broker.model.versions import kind_in
 
 TENANT_HEADER: Final = "NGSILD-Tenant"
 
@@ -158,10 +158,6 @@ def make_message(
     in_body = endpoint.accept == JSON_LD or (endpoint.accept == GEO_JSON and not endpoint.plain_geojson)
     parts = flatten(entities, view, linked) if view.join == "flat" else [(entity, view) for entity in entities]
     show = _feature if endpoint.accept == GEO_JSON else _entity
-    version = subscription.conformance
-    if version is not None:
-        parts = [(conforming(entity, version, names), entity_view) for entity, entity_view in parts]
-        linked = {entity_id: conforming(entity, version, names) for entity_id, entity in linked.items()}
     shown = [show(entity, names, entity_view, linked) for entity, entity_view in parts]
     data: Any = shown
     if endpoint.accept == GEO_JSON:
@@ -207,5 +203,6 @@ def _spell_out_nulls(entity: Entity, names: Names, view: View, shown: JsonObject
     for attribute, instances in entity["attrs"].items():
         name = names.compact(attribute)
         if shown.get(name) == NGSI_LD_NULL:
-            kind = KINDS[instances[0]["type"]]
+            name_of_kind = instances[0]["type"]
+            kind = KINDS[name_of_kind if view.version is None else kind_in(name_of_kind, view.version)]
             shown[name] = {"type": kind.name, kind.value: _NULLS.get(kind.value, NGSI_LD_NULL)}

@@ -11,6 +11,7 @@ from broker.model.entity import JsonObject, Names
 from broker.model.instants import is_past
 from broker.model.projection import parse_projection
 from broker.model.representation import View
+from broker.model.versions import earlier, parse_version
 from broker.query.ast import Condition, EntityQuery, EntitySelector
 from broker.query.evaluate import EntityTest, compile_query
 from broker.query.geo import parse_geo_query
@@ -55,7 +56,6 @@ class Subscription:
     view: View
     show_changes: bool
     context: str
-    conformance: tuple[int, int] | None
     since: int
 
     @property
@@ -78,7 +78,6 @@ def status_at(now: str, expires_at: str | None, is_active: bool) -> Status:
 def compile_subscription(tenant: str, document: JsonObject) -> Subscription:
     """A stored document compiled. Raises BadRequestData naming the member that is not valid."""
     notification = document["notification"]
-    version = document.get("ngsildConformance")
     triggers = frozenset(document.get("notificationTrigger", _DEFAULT_TRIGGERS))
     if "entityUpdated" in triggers:
         triggers = (triggers - {"entityUpdated"}) | _ATTRIBUTE_TRIGGERS
@@ -102,7 +101,6 @@ def compile_subscription(tenant: str, document: JsonObject) -> Subscription:
         view=_view(document, notification, tables("notification")),
         show_changes=notification.get("showChanges", False),
         context=document["jsonldContext"],
-        conformance=None if version is None else _version(version),
         since=document["since"],
     )
 
@@ -187,12 +185,8 @@ def _view(document: JsonObject, notification: JsonObject, names: Names) -> View:
         projection=projection,
         join=None if level == 0 else join,
         join_level=level,
+        version=earlier(parse_version(document.get("ngsildConformance", ""))),
     )
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")
-    return int(major), int(minor)
 
 
 def _listed(text: str | None) -> frozenset[str]:

@@ -20,6 +20,7 @@ from broker.model.geometry import check_geometry
 from broker.model.instants import is_past, parse_instant
 from broker.model.naming import check_instant, check_name, check_uri, parse_scopes
 from broker.model.terms import NONE_DATASET
+from broker.model.versions import parse_version
 from broker.query.patterns import compile_pattern
 
 TYPE: Final = "ContextSourceRegistration"
@@ -29,7 +30,6 @@ DEFAULT_MODE: Final = "inclusive"
 _MANDATORY: Final = ("type", "endpoint", "information")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}", re.ASCII)
 _MEDIA_TYPES: Final = ("application/json", "application/ld+json")
 _TENANT_KEY: Final = "ngsild-tenant"
 
@@ -269,7 +269,7 @@ def _check_source_pair(key: str, value: str, member: str) -> None:
         raise BadRequestData(f"{member}.{key}: one of {', '.join(_MEDIA_TYPES)} is expected (4.3.6.6)")
     if key == "jsonldContext":
         check_uri(value, f"{member}.jsonldContext")
-    if key == "ngsildConformance" and not _VERSION.fullmatch(value):
+    if key == "ngsildConformance" and parse_version(value) is None:
         raise BadRequestData(f"{member}.{key}: a version in the form major.minor is expected (4.3.6.6)")
 
 

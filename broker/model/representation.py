@@ -12,6 +12,7 @@ from broker.model.language import choose_language, parse_language_filter
 from broker.model.members import PROOF, is_null_value, reads_as_instance, reads_as_instances
 from broker.model.projection import Projection
 from broker.model.terms import KINDS, NGSI_LD_NULL, NONE_DATASET, is_attribute_name
+from broker.model.versions import Version, amended, shown_instances, shown_types, shows_member
 
 Format: TypeAlias = Literal["normalized", "concise", "simplified"]
 Join: TypeAlias = Literal["inline", "flat"]
@@ -22,7 +23,8 @@ MAX_INLINED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How entities are to be shown. `dataset_ids` holds "@none" for the default instance (4.5.5)."""
+    """How entities are to be shown. `dataset_ids` holds "@none" for the default instance (4.5.5); `version` is an earlier one
+    of NGSI-LD that the result has to conform to (4.3.6.8)."""
 
     format: Format = "normalized"
     sys_attrs: bool = False
@@ -31,6 +33,7 @@ class View:
     projection: Projection | None = None
     join: Join | None = None
     join_level: int = 0
+    version: Version | None = None
 
     def linked(self, attribute: str) -> "View":
         """The view of the entities that a relationship (IRI) links to, one level further down."""
@@ -72,8 +75,8 @@ def linked_views(entity: Entity, view: View) -> dict[str, View]:
             if view.projection is not None and not view.projection.keeps(iri):
                 continue
             below: View | None = None
-            for instance in instances:
-                if instance["type"] in _LINKING and _in_datasets(instance, view.dataset_ids):
+            for instance in _selected(iri, instances, view):
+                if instance["type"] in _LINKING:
                     below = below or view.linked(iri)
                     for target in targets(instance):
                         views.setdefault(target, below)
@@ -108,20 +111,26 @@ def flatten(entities: Sequence[Entity], view: View, linked: Mapping[str, Entity]
     return shown
 
 
-def _in_datasets(instance: Instance, dataset_ids: frozenset[str] | None) -> bool:
-    return dataset_ids is None or instance.get("datasetId", NONE_DATASET) in dataset_ids
+def _selected(attribute: str, instances: list[Instance], view: View) -> list[Instance]:
+    """The instances of an attribute (IRI) that a view shows: of the datasets asked for, as far as its version has several."""
+    datasets = view.dataset_ids
+    if datasets is not None:
+        instances = [instance for instance in instances if instance.get("datasetId", NONE_DATASET) in datasets]
+    return instances if view.version is None else shown_instances(attribute, instances, view.version)
 
 
 class _Rendering:
     """One entity on its way out: what stays the same from its root to the last linked entity."""
 
-    __slots__ = ("_compact", "_format", "_inlined", "_linked", "_path", "_ranges", "_sys_attrs")
+    __slots__ = ("_adapts", "_compact", "_format", "_inlined", "_linked", "_path", "_ranges", "_sys_attrs", "_version")
 
     def __init__(self, names: Names, view: View, linked: Mapping[str, Entity]) -> None:
         self._compact = names.compact
         self._format = view.format
         self._sys_attrs = view.sys_attrs
         self._ranges = None if view.lang is None else parse_language_filter(view.lang)
+        self._version = view.version
+        self._adapts = self._ranges is not None or self._version is not None
         self._linked = linked if view.join == "inline" else NO_ENTITIES
         self._path: set[str] = set()
         self._inlined = 0
@@ -130,17 +139,19 @@ class _Rendering:
         document = self._head(entity, view.projection)
         compact = self._compact
         projection = view.projection
-        datasets = view.dataset_ids
+        selects = view.dataset_ids is not None or view.version is not None
         simplified = self._format == "simplified"
         render = self._normalized if self._format == "normalized" else self._concise
         joins = bool(self._linked) and view.join_level > 0
         for iri, instances in entity["attrs"].items():
             if projection is not None and not projection.keeps(iri):
                 continue
-            if datasets is not None:
-                instances = [instance for instance in instances if _in_datasets(instance, datasets)]
+            if selects:
+                instances = _selected(iri, instances, view)
                 if not instances:
                     continue
+            if self._adapts:
+                instances = [self._adapted(instance) for instance in instances]
             if joins and any(instance["type"] in _LINKING for instance in instances):
                 document[compact(iri)] = self._joined(entity["id"], iri, instances, view)
             elif simplified:
@@ -155,7 +166,10 @@ class _Rendering:
 
     def _head(self, entity: Entity, projection: Projection | None) -> JsonObject:
         """The entity's own members."""
-        types = entity["type"]
+        version = self._version
+        types: Sequence[str] = entity["type"]
+        if version is not None:
+            types = shown_types(types, version)
         compact = self._compact
         head: JsonObject = {
             "id": entity["id"],
@@ -171,21 +185,19 @@ class _Rendering:
                 head["expiresAt"] = entity["expiresAt"]
         if "deletedAt" in entity:
             head["deletedAt"] = entity["deletedAt"]
+        if version is not None:
+            head = {member: item for member, item in head.items() if shows_member(member, version)}
         if projection is not None:
             return {member: item for member, item in head.items() if projection.keeps_member(member)}
         return head
 
     def _normalized(self, instance: Instance, alone: bool = True) -> Any:
-        if self._ranges is not None and "languageMap" in instance:
-            instance = self._in_one_language(instance)
         shown = self._members(instance, self._normalized)
         if alone and len(shown) == 2 and self._is_deletion(shown):
             return NGSI_LD_NULL
         return shown
 
     def _concise(self, instance: Instance, alone: bool = True) -> Any:
-        if self._ranges is not None and "languageMap" in instance:
-            instance = self._in_one_language(instance)
         shown = self._members(instance, self._concise)
         kind = shown.pop("type")
         if alone and len(shown) == 1:
@@ -213,6 +225,10 @@ class _Rendering:
                     continue
                 if is_attribute_name(member):
                     del shown[member]
+                    if self._adapts:
+                        item = self._adapted_all(member, item)
+                        if not item:
+                            continue
                     shown[self._compact(member)] = (
                         render(item[0]) if len(item) == 1 else [render(each, False) for each in item]
                     )
@@ -239,6 +255,18 @@ class _Rendering:
         if type(item) is list:
             return [self._compact(iri) for iri in item]
         return item if item == NGSI_LD_NULL else self._compact(item)
+
+    def _adapted_all(self, attribute: str, instances: list[Instance]) -> list[Instance]:
+        """The instances of a sub-attribute in the language and the version that are asked for."""
+        if self._version is not None:
+            instances = shown_instances(attribute, instances, self._version)
+        return [self._adapted(instance) for instance in instances]
+
+    def _adapted(self, instance: Instance) -> Instance:
+        """An instance with its own members in the language and the version that are asked for."""
+        if self._ranges is not None and "languageMap" in instance:
+            instance = self._in_one_language(instance)
+        return instance if self._version is None else amended(instance, self._version, self._compact)
 
     def _in_one_language(self, instance: Instance) -> Instance:
         """A LanguageProperty as a Property with one text and the sub-member lang (4.15)."""
@@ -269,8 +297,7 @@ class _Rendering:
         if kind.value == "vocab":
             return {"vocab": self._vocab(value)}
         if kind.value == "languageMap":
-            tag = None if self._ranges is None else choose_language(value, self._ranges)
-            return {"languageMap": value} if tag is None else value[tag]
+            return {"languageMap": value}
         if kind.value == "json":
             return {"json": value}
         return value

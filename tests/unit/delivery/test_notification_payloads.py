@@ -316,3 +316,14 @@ def test_4_3_6_8_receivers_of_earlier_versions_get_what_these_know(version: str,
         assert told["kind"] == {"type": "Property", "value": ["x"]}
         assert told["links"] == {"type": "Relationship", "object": ["urn:c:1"]}
         assert told["many"] == {"type": "Property", "value": [1]}
+
+
+def test_4_3_6_8_an_attribute_that_is_gone_is_told_in_the_kind_of_the_version() -> None:
+    assert shown(without("street"), ngsildConformance="1.9")["street"]["type"] == "LanguageProperty"
+    assert shown(without("street"), ngsildConformance="1.3")["street"] == {"type": "Property", "value": NULL}
+    assert shown(without("links"), ngsildConformance="1.7")["links"] == {"type": "Relationship", "object": NULL}
+
+
+def test_4_3_6_8_the_language_and_the_dataset_are_chosen_before() -> None:
+    assert shown(NEW_THINGS, ngsildConformance="1.3", lang="en")["word"] == {"type": "Property", "value": "t"}
+    assert shown(NEW_THINGS, ngsildConformance="1.2", datasetId=["urn:d:1"])["one"] == {"type": "Property", "value": 1}

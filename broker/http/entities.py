@@ -53,7 +53,11 @@ async def retrieve(exchange: Exchange) -> Response:
     use = requested_map(exchange, map_members(parameters))
     options = parameters.options(REPRESENTATIONS)
     view = compile_view(
-        query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
+        query,
+        context.names,
+        representation=parameters.representation(options),
+        sys_attrs="sysAttrs" in options,
+        version=exchange.version(),
     )
     types = type_parameter(exchange, context.names)
     now = exchange.broker.now()
@@ -65,12 +69,12 @@ async def retrieve(exchange: Exchange) -> Response:
             raise ResourceNotFound(f"{entity_id} has none of the attributes asked for", instance=entity_id)
     contained_by = query.get("containedBy", [])
     if view.join == "flat":
-        payload: Any = await render_entities(exchange, [entity], context, view, media_type, contained_by)
+        shown = await render_entities(exchange, [entity], context, view, media_type, contained_by)
     else:
-        payload = await render_entity(exchange, entity, context, view, media_type, contained_by)
-    if not payload:
+        shown = await render_entity(exchange, entity, context, view, media_type, contained_by)
+    if not shown.payload:
         raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.1)", instance=entity_id)
-    return await with_map_of(exchange, await exchange.answer(payload, context, media_type), use, entity_id)
+    return await with_map_of(exchange, await exchange.answer_entities(shown, context, media_type), use, entity_id)
 
 
 async def delete(exchange: Exchange) -> Response:

@@ -14,9 +14,11 @@ from broker.http.negotiation import (
     context_header,
     context_link,
     negotiate,
+    preferred_version,
     prefers_plain_body,
 )
 from broker.http.parameters import Parameters
+from broker.model.versions import NEWEST, Version, earlier, nearest
 from broker.operations.broker import Broker
 
 if TYPE_CHECKING:
@@ -67,6 +69,11 @@ class Exchange:
         media_type = body_type(self.request.headers.get("content-type"), self.request.method)
         return parse_json(self.request.body), media_type == JSON_LD
 
+    def version(self) -> Version | None:
+        """The earlier version of NGSI-LD that entities are to be shown in (4.3.6.8), None for this broker's own."""
+        wanted = preferred_version(self.request.headers.get("prefer"))
+        return None if wanted is None else earlier(nearest(wanted))
+
     async def context(self) -> "ResolvedContext":
         """The @context of a request without a body: from the Link header, or the default (6.3.5)."""
         return await self.broker.contexts.resolve(context_link(self.request.headers.get("link")))
@@ -95,8 +102,33 @@ class Exchange:
 
     # --- what goes out
 
-    async def answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int = 200) -> Response:
-        """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body."""
+    async def answer_entities(
+        self, shown: "Rendered", context: "ResolvedContext", media_type: str, status: int = 200
+    ) -> Response:
+        """Entities in the version that was asked for: 203 instead of 200 where that made a difference (table 6.4.3.2-3)."""
+        if shown.altered and status == 200:
+            status = 203
+        return await self.answer(shown.payload, context, media_type, status, version=shown.version or NEWEST)
+
+    async def answer(
+        self,
+        payload: Any,
+        context: "ResolvedContext",
+        media_type: str,
+        status: int = 200,
+        *,
+        version: Version = NEWEST,
+    ) -> Response:
+        """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body.
+
+        `version` is the one of NGSI-LD that it conforms to; that is told to whom it matters.
+        """
+        response = await self._answer(payload, context, media_type, status)
+        if preferred_version(self.request.headers.get("prefer")) is not None:
+            response.headers["Preference-Applied"] = "ngsi-ld={}.{}".format(*version)
+        return response
+
+    async def _answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int) -> Response:
         if media_type == JSON:
             headers = {
                 "Content-Type": JSON,
@@ -116,6 +148,15 @@ class Exchange:
             else with_context(payload, context)
         )
         return Response(status, {"Content-Type": JSON_LD}, json_body(body))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Entities as they go out; in which earlier `version` of NGSI-LD, and whether its payload is another one for that."""
+
+    payload: Any
+    version: Version | None = None
+    altered: bool = False
 
 
 def with_context(payload: dict[str, Any], context: "ResolvedContext") -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Content negotiation of the HTTP binding (6.3.4 to 6.3.6): Accept, Content-Type, Link and Prefer, from text to plain values."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from broker.errors import BadRequestData, InvalidRequest
 from broker.http.problem import BareStatus, NotAcceptable
+from broker.model.versions import Version, parse_version
 
 JSON: Final = "application/json"
 JSON_LD: Final = "application/ld+json"
@@ -102,6 +105,22 @@ def context_header(url: str) -> str:
     return f'<{url}>; rel="{CONTEXT_RELATION}"; type="{JSON_LD}"'
 
 
+@lru_cache(maxsize=256)
+def preferences(prefer: str | None) -> Mapping[str, str]:
+    """The preferences of a Prefer header by name in lower case (RFC 7240): of those that come twice the first one counts."""
+    wishes: dict[str, str] = {}
+    for part in () if prefer is None else prefer.split(","):
+        name, _, value = part.split(";", 1)[0].partition("=")
+        wishes.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return MappingProxyType(wishes)
+
+
 def prefers_plain_body(prefer: str | None) -> bool:
     """Whether `Prefer: body=json` asks for GeoJSON without an @context inside (6.3.6)."""
-    return prefer is not None and any(part.strip().replace('"', "") == "body=json" for part in prefer.split(","))
+    return preferences(prefer).get("body") == "json"
+
+
+def preferred_version(prefer: str | None) -> Version | None:
+    """The version of NGSI-LD that `Prefer: ngsi-ld=1.5` asks for (6.3.6). A wish that cannot be read is none (RFC 7240, 2)."""
+    wish = preferences(prefer).get("ngsi-ld")
+    return None if wish is None else parse_version(wish)

@@ -102,7 +102,11 @@ def compiled_query(
         raise BadRequestData("geometryProperty needs Accept: application/geo+json")
     options = parameters.options(REPRESENTATIONS)
     view = compile_view(
-        query, context.names, representation=parameters.representation(options), sys_attrs="sysAttrs" in options
+        query,
+        context.names,
+        representation=parameters.representation(options),
+        sys_attrs="sysAttrs" in options,
+        version=exchange.version(),
     )
     check_every_type(query, parameters.flag("local"))
     compiled = compile_query(
@@ -129,8 +133,8 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
         mapped = await query_with_map(
             broker, tenant, compiled, use, split=split, limit=paging.limit, offset=paging.offset, count=paging.count
         )
-        payload = await render_entities(exchange, mapped.page.found, context, view, media_type, contained_by)
-        response = await exchange.answer(payload, context, media_type)
+        shown = await render_entities(exchange, mapped.page.found, context, view, media_type, contained_by)
+        response = await exchange.answer_entities(shown, context, media_type)
         return with_map(exchange, response, mapped, paging, media_type)
     result = await run_query(
         broker,
@@ -143,8 +147,8 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
     )
     entities = result.entities
     while True:
-        payload = await render_entities(exchange, entities, context, view, media_type, contained_by)
-        response = await exchange.answer(payload, context, media_type)
+        shown = await render_entities(exchange, entities, context, view, media_type, contained_by)
+        response = await exchange.answer_entities(shown, context, media_type)
         if (fitting := fewer(len(entities), len(response.body))) == len(entities):
             break
         entities = entities[:fitting]

@@ -1,9 +1,10 @@
 """Entities as payloads: linked entities fetched, each represented in the request's @context, GeoJSON where it is accepted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from broker.http.exchange import Exchange
+from broker.http.exchange import Exchange, Rendered
 from broker.http.negotiation import GEO_JSON
 from broker.model.entity import Entity
 from broker.model.geojson import feature_collection, geojson_feature
@@ -22,12 +23,17 @@ async def render_entity(
     view: View,
     media_type: str,
     contained_by: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Rendered:
     """One entity as a JSON object or as a GeoJSON Feature, with its linked entities inline where the view joins them."""
     linked = await _linked(exchange, [entity], view, contained_by)
-    if media_type == GEO_JSON:
-        return geojson_feature(entity, context.names, view, geometry_property(exchange, context), linked)
-    return represent(entity, context.names, view, linked)
+    geometry = geometry_property(exchange, context) if media_type == GEO_JSON else None
+
+    def seen(view: View) -> Any:
+        if geometry is not None:
+            return geojson_feature(entity, context.names, view, geometry, linked)
+        return represent(entity, context.names, view, linked)
+
+    return _in_version(view, seen)
 
 
 async def render_entities(
@@ -37,19 +43,29 @@ async def render_entities(
     view: View,
     media_type: str,
     contained_by: Sequence[str] = (),
-) -> Any:
+) -> Rendered:
     """Entities as a JSON array or a FeatureCollection; with join=flat the linked entities follow them (4.5.23.3)."""
     linked = await _linked(exchange, entities, view, contained_by)
-    if view.join == "flat":
-        shown, inline = flatten(entities, view, linked), NO_ENTITIES
-    else:
-        shown, inline = [(entity, view) for entity in entities], linked
-    if media_type == GEO_JSON:
-        geometry = geometry_property(exchange, context)
-        return feature_collection(
-            [geojson_feature(entity, context.names, seen_as, geometry, inline) for entity, seen_as in shown]
-        )
-    return [represent(entity, context.names, seen_as, inline) for entity, seen_as in shown]
+    geometry = geometry_property(exchange, context) if media_type == GEO_JSON else None
+    names = context.names
+
+    def seen(view: View) -> Any:
+        if view.join == "flat":
+            shown, inline = flatten(entities, view, linked), NO_ENTITIES
+        else:
+            shown, inline = [(entity, view) for entity in entities], linked
+        if geometry is not None:
+            return feature_collection([geojson_feature(each, names, as_, geometry, inline) for each, as_ in shown])
+        return [represent(each, names, as_, inline) for each, as_ in shown]
+
+    return _in_version(view, seen)
+
+
+def _in_version(view: View, seen: Callable[[View], Any]) -> Rendered:
+    """What is seen under a view, and whether it would be something else in the newest version of NGSI-LD (4.3.6.8)."""
+    payload = seen(view)
+    altered = view.version is not None and payload != seen(replace(view, version=None))
+    return Rendered(payload, view.version, altered)
 
 
 def geometry_property(exchange: Exchange, context: "ResolvedContext") -> str:

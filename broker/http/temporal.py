@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from broker.errors import BadRequestData, InvalidRequest
 from broker.http.entities import attribute_variable
-from broker.http.exchange import API_ROOT, Exchange, created, local_scope, no_content
+from broker.http.exchange import API_ROOT, Exchange, Rendered, created, local_scope, no_content
 from broker.http.map_use import map_members, requested_map, splits_entities, with_map, with_map_of
 from broker.http.message import Response
 from broker.http.paging import add_page_headers, page_links, requested_page
@@ -61,7 +61,9 @@ async def retrieve(exchange: Exchange) -> Response:
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     local_scope(exchange.parameters)
     representation, sys_attrs = _representation(exchange.parameters)
-    request = compile_retrieval(_shaping(exchange.parameters), context.names, representation, sys_attrs=sys_attrs)
+    request = compile_retrieval(
+        _shaping(exchange.parameters), context.names, representation, sys_attrs=sys_attrs, version=exchange.version()
+    )
     use = requested_map(exchange, map_members(exchange.parameters))
     page = await retrieve_evolution(
         exchange.broker, exchange.tenant, entity_id, request, context.names, exchange.page_sizes.temporal
@@ -204,6 +206,7 @@ def compiled_request(exchange: Exchange, query: dict[str, Any], context: "Resolv
         representation,
         sys_attrs=sys_attrs,
         local=local_scope(exchange.parameters),
+        version=exchange.version(),
     )
 
 
@@ -252,9 +255,10 @@ def _aggregates(query: dict[str, Any]) -> bool:
 async def _answer(
     exchange: Exchange, page: TemporalPage, payload: Any, context: "ResolvedContext", media_type: str
 ) -> Response:
-    """200, or 206 with the Content-Range of what is shown (6.3.10)."""
+    """200, 203 where it is amended for an earlier version, or 206 with the Content-Range of what is shown (6.3.10)."""
+    shown = Rendered(payload, page.version, page.altered)
     if page.content_range is None:
-        return await exchange.answer(payload, context, media_type)
-    response = await exchange.answer(payload, context, media_type, status=206)
+        return await exchange.answer_entities(shown, context, media_type)
+    response = await exchange.answer_entities(shown, context, media_type, status=206)
     response.headers["Content-Range"] = page.content_range
     return response

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -14,6 +14,7 @@ from broker.model.entity import JsonObject, Names
 from broker.model.evolution import SCOPE
 from broker.model.instants import parse_instant
 from broker.model.terms import SYSTEM_TIMES
+from broker.model.versions import Version
 from broker.operations.broker import Broker
 from broker.operations.entity_maps import (
     MappedPage,
@@ -72,9 +73,12 @@ class TemporalRequest:
 
 @dataclass(frozen=True, slots=True)
 class TemporalPage:
-    """Evolutions as they are shown; whether more entities follow; how many match, where asked for; Content-Range if cut."""
+    """Evolutions as they are shown, in an earlier version of NGSI-LD (`version`) where that is asked for, and whether that
+    made a difference; whether more entities follow; how many match, where asked for; Content-Range if cut."""
 
     documents: list[JsonObject]
+    version: Version | None = None
+    altered: bool = False
     more: bool = False
     total: int | None = None
     content_range: str | None = None
@@ -90,16 +94,24 @@ class Selected:
 
 
 def compile_retrieval(
-    query: JsonObject, names: Names, representation: str | None, *, sys_attrs: bool
+    query: JsonObject, names: Names, representation: str | None, *, sys_attrs: bool, version: Version | None = None
 ) -> TemporalRequest:
-    """The request of 5.7.3, from the members of a Query (5.2.23) that apply to it. Raises BadRequestData."""
-    return _compile(query, names, EntityQuery(), representation, sys_attrs=sys_attrs)
+    """The request of 5.7.3, from the members of a Query (5.2.23) that apply to it; `version` is an earlier one of NGSI-LD to
+    conform to (4.3.6.8). Raises BadRequestData."""
+    return _compile(query, names, EntityQuery(), representation, sys_attrs=sys_attrs, version=version)
 
 
 def compile_temporal_query(
-    query: JsonObject, names: Names, now: str, representation: str | None, *, sys_attrs: bool, local: bool
+    query: JsonObject,
+    names: Names,
+    now: str,
+    representation: str | None,
+    *,
+    sys_attrs: bool,
+    local: bool,
+    version: Version | None = None,
 ) -> TemporalRequest:
-    """The request of 5.7.4 from a Query (5.2.23). Raises BadRequestData."""
+    """The request of 5.7.4 from a Query (5.2.23), `version` as in compile_retrieval. Raises BadRequestData."""
     view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
     picked = frozenset() if view.projection is None else view.projection.picked
     # System attributes narrow nothing (5.7.4.4 b), and no instance is one of them.
@@ -117,7 +129,8 @@ def compile_temporal_query(
             if term.path.names != ("id",) or term.path.trailing is not None:
                 raise BadRequestData("orderBy: temporal evolutions can only be ordered by id (5.7.4.4)")
         descending = compiled.ordering.terms[0].descending
-    request = _compile(query, names, replace(compiled, ordering=None), representation, sys_attrs=sys_attrs)
+    compiled = replace(compiled, ordering=None)
+    request = _compile(query, names, compiled, representation, sys_attrs=sys_attrs, version=version)
     if request.temporal.relation is None:
         raise BadRequestData(
             "timerel, timeAt: are missing; a query of temporal evolutions has a temporal query (5.7.4.4)"
@@ -126,7 +139,13 @@ def compile_temporal_query(
 
 
 def _compile(
-    query: JsonObject, names: Names, compiled: EntityQuery, representation: str | None, *, sys_attrs: bool
+    query: JsonObject,
+    names: Names,
+    compiled: EntityQuery,
+    representation: str | None,
+    *,
+    sys_attrs: bool,
+    version: Version | None,
 ) -> TemporalRequest:
     view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
     given = _members(query, "temporalQ", _TEMPORAL_MEMBERS)
@@ -149,6 +168,7 @@ def _compile(
         projection=projection,
         time=temporal.time,
         aggregation=aggregation if representation == "aggregatedValues" else None,
+        version=version,
     )
     attributes = None
     if projection is not None and projection.pick is not None:
@@ -307,7 +327,11 @@ async def _shown(
 ) -> TemporalPage:
     """The representation of the entities on a page, cut along time where they have too many instances together."""
     if request.view.aggregation is not None:
-        return TemporalPage([await _aggregated(broker, tenant, request, each, names) for each in page])
+        aggregated = [(each.evolution, await _aggregated(broker, tenant, request, each, names)) for each in page]
+        return _in_version(
+            request.view,
+            lambda view: [represent_aggregated(*each, names, view) for each in aggregated],
+        )
     query = _history_query(request, [span for each in page for span in each.spans])
     entries, complete = cut(await broker.store.instances(tenant, query, page_size + 1), query, page_size)
     others: list[HistoryEntry] = []
@@ -317,14 +341,22 @@ async def _shown(
         header = content_range(entries, query, request.temporal)
         one_each = replace(query, newest_first=True, last_n=1)
         others = await broker.store.instances(tenant, one_each, MOST_ATTRIBUTES)
-    documents = []
+    parts = []
     for each in page:
         entity_id = each.evolution.entity_id
         own = [entry for entry in entries if entry.entity_id == entity_id]
         scopes = each.scopes if request.view.keeps(SCOPE) else []
         empty = [entry for entry in others if entry.entity_id == entity_id]
-        documents.append(represent_evolution(each.evolution, [*scopes, *own], empty, names, request.view))
-    return TemporalPage(documents, content_range=header)
+        parts.append((each.evolution, [*scopes, *own], empty))
+    shown = _in_version(request.view, lambda view: [represent_evolution(*part, names, view) for part in parts])
+    return replace(shown, content_range=header)
+
+
+def _in_version(view: TemporalView, seen: Callable[[TemporalView], list[JsonObject]]) -> TemporalPage:
+    """What is seen under a view, and whether it would be something else in the newest version of NGSI-LD (4.3.6.8)."""
+    documents = seen(view)
+    altered = view.version is not None and documents != seen(replace(view, version=None))
+    return TemporalPage(documents, view.version, altered)
 
 
 async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> list[HistoryEntry]:
@@ -337,8 +369,8 @@ async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> l
 
 async def _aggregated(
     broker: Broker, tenant: str, request: TemporalRequest, selected: Selected, names: Names
-) -> JsonObject:
-    """One entity with aggregated values. `lastN` is for instances, not for what is aggregated (5.7.3.4)."""
+) -> Aggregator:
+    """The aggregated values of one entity. `lastN` is for instances, not for what is aggregated (5.7.3.4)."""
     assert request.view.aggregation is not None
     query = replace(_history_query(request, selected.spans), newest_first=False, last_n=None)
     query = replace(query, without=query.without | {SCOPE})
@@ -356,7 +388,7 @@ async def _aggregated(
             raise InvalidRequest(
                 f"aggrMethods: {', '.join(unfit)} is not for the values of {names.compact(attribute)} (5.7.4.4)"
             )
-    return represent_aggregated(selected.evolution, aggregator, names, request.view)
+    return aggregator
 
 
 def _moment(instant: str | None) -> datetime:

@@ -11,6 +11,7 @@ from broker.model.language import parse_language_filter
 from broker.model.naming import check_uri
 from broker.model.projection import SYSTEM_MEMBERS, Projection, parse_projection
 from broker.model.representation import Format, View
+from broker.model.versions import Version
 from broker.operations.broker import Broker
 from broker.query.ast import EntityQuery, EntitySelector, Ordering
 from broker.query.geo import parse_geo_query
@@ -146,8 +147,11 @@ def compile_query(
     )
 
 
-def compile_view(query: JsonObject, names: Names, *, representation: Format, sys_attrs: bool) -> View:
-    """How the entities of a Query are to be shown: representation, projection, language, datasets, joins (6.3.7, 4.21)."""
+def compile_view(
+    query: JsonObject, names: Names, *, representation: Format, sys_attrs: bool, version: Version | None = None
+) -> View:
+    """How the entities of a Query are to be shown: representation, projection, language, datasets, joins (6.3.7, 4.21), and
+    the earlier version of NGSI-LD that is asked for (4.3.6.8)."""
     projection = _projection(query, names)
     join, level = query.get("join"), query.get("joinLevel", 1)
     if join not in (None, "flat", "inline", "@none"):
@@ -177,6 +181,7 @@ def compile_view(query: JsonObject, names: Names, *, representation: Format, sys
         projection=projection,
         join=join,
         join_level=level if join else 0,
+        version=version,
     )
 
 

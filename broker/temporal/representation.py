@@ -11,6 +11,7 @@ from broker.model.members import is_null_value
 from broker.model.projection import Projection
 from broker.model.representation import View, represent
 from broker.model.terms import KINDS, NGSI_LD_NULL
+from broker.model.versions import Version, amended, shown_instances, shown_types, shows_member
 from broker.query.temporal import TimeProperty
 from broker.store.protocol import Evolution, HistoryEntry
 from broker.temporal.aggregation import Aggregation, Aggregator
@@ -20,7 +21,8 @@ TemporalFormat: TypeAlias = Literal["normalized", "temporalValues", "aggregatedV
 
 @dataclass(frozen=True, slots=True)
 class TemporalView:
-    """How evolutions are to be shown; `time` is the Temporal Property that stands beside simplified values."""
+    """How evolutions are to be shown; `time` is the Temporal Property that stands beside simplified values, `version` an
+    earlier one of NGSI-LD to conform to (4.3.6.8)."""
 
     format: TemporalFormat = "normalized"
     sys_attrs: bool = False
@@ -28,6 +30,7 @@ class TemporalView:
     projection: Projection | None = None
     time: TimeProperty | None = None
     aggregation: Aggregation | None = None
+    version: Version | None = None
 
     def keeps(self, attribute: str) -> bool:
         """Whether an attribute (IRI), or the scope, is shown."""
@@ -50,13 +53,16 @@ def represent_evolution(
     by_attribute: dict[str, list[HistoryEntry]] = {}
     for entry in entries:
         by_attribute.setdefault(entry.attribute, []).append(entry)
+    if view.version is not None:
+        by_attribute = {name: kept for name, own in by_attribute.items() if (kept := _known(name, own, view.version))}
+        others = [entry for entry in others if _known(entry.attribute, [entry], view.version)]
     empty = {entry.attribute: entry for entry in others if entry.attribute not in by_attribute}
     document = _head(evolution, names, view)
     if view.format == "temporalValues":
         for attribute, instances in by_attribute.items():
             document[_name(attribute, names)] = _simplified(instances, names, view)
         for attribute, entry in empty.items():
-            kind = entry.instance["type"]
+            kind, _ = _value(entry, names, view)
             document[_name(attribute, names)] = {"type": kind, SIMPLIFIED[kind]: []}
         return document
     document |= _normalized(evolution, by_attribute, names, view)
@@ -70,9 +76,21 @@ def represent_aggregated(evolution: Evolution, aggregator: Aggregator, names: Na
     document = _head(evolution, names, view)
     for attribute in aggregator.attributes():
         shown = aggregator.represented(attribute)
+        if view.version is not None:
+            version, instances = view.version, shown_instances(attribute, shown, view.version)
+            shown = [amended(instance, version, names.compact) for instance in instances]
         if shown:
             document[_name(attribute, names)] = shown[0] if len(shown) == 1 else shown
     return document
+
+
+def _known(attribute: str, entries: list[HistoryEntry], version: Version) -> list[HistoryEntry]:
+    """The entries of an attribute, or of the scope, that there can be in an earlier version."""
+    if attribute == SCOPE:
+        return entries if shows_member(SCOPE, version) else []
+    shown = shown_instances(attribute, [entry.instance for entry in entries], version)
+    kept = {id(instance) for instance in shown}
+    return [entry for entry in entries if id(entry.instance) in kept]
 
 
 def _name(attribute: str, names: Names) -> str:
@@ -80,7 +98,8 @@ def _name(attribute: str, names: Names) -> str:
 
 
 def _head(evolution: Evolution, names: Names, view: TemporalView) -> JsonObject:
-    types = [names.compact(name) for name in evolution.types]
+    known = evolution.types if view.version is None else shown_types(evolution.types, view.version)
+    types = [names.compact(name) for name in known]
     head: JsonObject = {"id": evolution.entity_id, "type": types[0] if len(types) == 1 else types}
     if view.sys_attrs:
         head["createdAt"] = evolution.created_at
@@ -109,7 +128,7 @@ def _normalized(
         "modifiedAt": evolution.modified_at,
         "version": 0,
     }
-    rendered = represent(state, names, View(sys_attrs=view.sys_attrs, lang=view.lang))
+    rendered = represent(state, names, View(sys_attrs=view.sys_attrs, lang=view.lang, version=view.version))
     if SCOPE in by_attribute:
         shown[SCOPE] = [_scope(entry, view) for entry in by_attribute[SCOPE]]
     for attribute in state["attrs"]:
@@ -137,7 +156,7 @@ def _simplified(entries: Sequence[HistoryEntry], names: Names, view: TemporalVie
         group = groups.get((entry.dataset_id, kind))
         if group is None:
             group = groups[entry.dataset_id, kind] = {"type": kind}
-            if entry.dataset_id is not None:
+            if entry.dataset_id is not None and (view.version is None or shows_member("datasetId", view.version)):
                 group["datasetId"] = entry.dataset_id
             group[SIMPLIFIED[kind]] = []
         group[SIMPLIFIED[kind]].append([value, _time(entry, view)])
@@ -159,11 +178,16 @@ def _value(entry: HistoryEntry, names: Names, view: TemporalView) -> tuple[str, 
     kind = KINDS[entry.instance["type"]]
     value = entry.instance[kind.value]
     null = is_null_value(kind.value, value)
-    if kind.value == "languageMap":
-        if view.lang is None or null:
-            return kind.name, {"languageMap": value}
+    if kind.value == "languageMap" and view.lang is not None and not null:
         tag = choose_language(value, parse_language_filter(view.lang))
-        return ("Property", value[tag]) if tag is not None else (kind.name, {"languageMap": value})
+        if tag is not None:
+            return "Property", value[tag]
+    if view.version is not None:
+        instance = amended(entry.instance, view.version, names.compact)
+        kind = KINDS[instance["type"]]
+        value = instance[kind.value]
+    if kind.value == "languageMap":
+        return kind.name, {"languageMap": value}
     if null:
         return kind.name, NGSI_LD_NULL
     if kind.value == "vocab":

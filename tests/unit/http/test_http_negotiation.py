@@ -11,6 +11,7 @@ from broker.http.negotiation import (
     context_header,
     context_link,
     negotiate,
+    preferred_version,
     prefers_plain_body,
 )
 from broker.http.problem import BareStatus, NotAcceptable
@@ -101,5 +102,24 @@ def test_6_3_6_what_is_sent_as_link_is_read_as_link():
 def test_6_3_6_prefer_body_json():
     assert prefers_plain_body("body=json")
     assert prefers_plain_body('respond-async, body="json"')
+    assert prefers_plain_body("ngsi-ld=1.5,BODY = json; q")
+    assert not prefers_plain_body("body=ld+json, body=json")
     assert not prefers_plain_body("body=ld+json")
     assert not prefers_plain_body(None)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "version"),
+    [
+        ("ngsi-ld=1.5", (1, 5)),
+        ('body=json, NGSI-LD = "1.5"; foo=bar', (1, 5)),
+        ("ngsi-ld=1.5, ngsi-ld=1.3", (1, 5)),
+        ("ngsi-ld", None),
+        ("ngsi-ld=latest", None),
+        ("ngsi-ld=1.5.1", None),
+        ("ngsi-ldx=1.5", None),
+        (None, None),
+    ],
+)
+def test_6_3_6_prefer_a_version(prefer, version):
+    assert preferred_version(prefer) == version

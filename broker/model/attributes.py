@@ -194,10 +194,6 @@ class AttributeReader:
         elif member == "objectType":
             types = item if type(item) is list and item else [item]
             instance[member] = [self._names.expand(check_name(_text(name, member, each))) for each in types]
-        elif member == PROOF:
-            if type(item) is not dict:
-                raise BadRequestData(f"{name}.{PROOF}: a proof is a Property (4.5.2.2)")
-            instance[member] = self.instance(f"{name}.{PROOF}", PROOF_IRI, item)
 
     def _other_member(self, name: str, iri: str, member: str, item: Any, instance: Instance, kind: str) -> None:
         """A sub-attribute, unless it is a core term in the wrong place."""
@@ -206,7 +202,9 @@ class AttributeReader:
             return
         if member in RESERVED:
             raise BadRequestData(f"{name}.{member}: {kind or 'such an attribute'} never has this member (4.5)")
-        sub_iri = attribute_iri(member, self._names)
+        sub_iri = PROOF_IRI if member == PROOF else attribute_iri(member, self._names)
+        if sub_iri == PROOF_IRI and type(item) is list:
+            raise BadRequestData(f"{name}.{member}: a proof is one Property (4.5.2.2)")
         if sub_iri in instance:
             raise BadRequestData(f"{name}.{member}: another member is the same sub-attribute, {sub_iri}")
         instance[sub_iri] = self.attribute(f"{name}.{member}", sub_iri, item)

@@ -17,7 +17,7 @@
     }
 
 Members of an instance: `type` (always present), the value member of its kind (`broker.model.terms.KINDS`), and where
-given `datasetId` (never "@none"), `observedAt`, `unitCode`, `valueType`, `objectType` (list), `expiresAt`, `ngsildproof`;
+given `datasetId` (never "@none"), `observedAt`, `unitCode`, `valueType`, `objectType` (list), `expiresAt`;
 everything with a colon in its name is a sub-attribute (list of instances). `vocab`, `objectType`, `valueType` hold IRIs.
 `objectList` holds plain URIs. `createdAt`/`modifiedAt` are kept on the entity and on its own attributes only.
 

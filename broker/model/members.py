@@ -8,7 +8,7 @@ from broker.model.terms import KINDS, LOCATION, NGSI_LD, NGSI_LD_NULL, OBSERVATI
 
 PROOF: Final = "ngsildproof"
 PROOF_IRI: Final = NGSI_LD + PROOF
-"""A proof also seals an entity as a whole: then it stands among the attributes under its IRI (C.11)."""
+"""A proof is a sub-attribute of what it seals (4.5.2.2), or among the attributes of an entity that it seals as a whole."""
 
 GEO_PROPERTIES: Final = frozenset({LOCATION, OBSERVATION_SPACE, OPERATION_SPACE})
 """Attributes of an entity that are GeoProperties by definition (4.7.1)."""
@@ -16,7 +16,7 @@ GEO_PROPERTIES: Final = frozenset({LOCATION, OBSERVATION_SPACE, OPERATION_SPACE}
 VALUE_MEMBERS: Final = {kind.value: kind for kind in KINDS.values() if kind.name != "GeoProperty"}
 """The kind that concise input infers from its value member; from `value` it may also be a GeoProperty (4.5.2.3)."""
 
-_COMMON: Final = frozenset({"type", "@type", "datasetId", "expiresAt", "observedAt", PROOF})
+_COMMON: Final = frozenset({"type", "@type", "datasetId", "expiresAt", "observedAt"})
 _ALSO: Final[Mapping[str, frozenset[str]]] = {
     "Property": frozenset({"unitCode", "valueType"}),
     "GeoProperty": frozenset({"unitCode", "valueType"}),
@@ -82,7 +82,7 @@ RESERVED: Final = (
     | ANY_KIND.ignored
     | SEALED
     | {"id", "@id", "scope", "@context", "@value", "@graph", "@language"}
-) - {PROOF}
+)
 """Non-reified core terms: never the name of an attribute or sub-attribute (4.5.1)."""
 
 RESERVED_IRIS: Final = frozenset(
@@ -92,7 +92,7 @@ RESERVED_IRIS: Final = frozenset(
 )
 """The same terms as Annex B expands them, for clients that write them out."""
 
-MARKS: Final = (ANY_KIND.permitted | VALUE_MEMBERS.keys() | ANY_KIND.ignored | SEALED) - {"type", "@type"}
+MARKS: Final = (ANY_KIND.permitted | VALUE_MEMBERS.keys() | ANY_KIND.ignored | SEALED | {PROOF}) - {"type", "@type"}
 """Members that only an attribute instance has: a JSON object with any of them is not read as a bare value."""
 
 

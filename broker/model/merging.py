@@ -7,7 +7,7 @@ from broker.errors import BadRequestData
 from broker.model.attributes import LANG_STRING, is_null_instance, is_text_list
 from broker.model.entity import Instance, JsonObject, dataset_of
 from broker.model.geometry import check_geometry, is_geometry_shaped
-from broker.model.members import GEO_PROPERTIES, PERMITTED, PROOF, PROOF_IRI, SEALED, VALUE_MEMBERS
+from broker.model.members import GEO_PROPERTIES, PERMITTED, PROOF_IRI, SEALED, VALUE_MEMBERS
 from broker.model.terms import KINDS, NGSI_LD_NULL, AttributeKind, is_attribute_name
 
 
@@ -66,9 +66,6 @@ def completed(iri: str, given: Instance, *, of_entity: bool = True) -> Instance:
                 instance[member] = subs
         elif member == kind.value:
             instance[member] = _replaced_value(iri, kind, merge_json(None, item, raw=member == "json"))
-        elif member == PROOF and type(item) is dict:
-            if not is_null_instance(item):
-                instance[member] = completed(PROOF_IRI, item, of_entity=False)
         elif member != "type" and not (type(item) is str and item == NGSI_LD_NULL):
             instance[member] = item
     _check_members(iri, kind, instance)
@@ -93,12 +90,6 @@ def patched_instance(iri: str, stored: Instance, patch: Instance, *, deep: bool,
             subs = patched_instances(member, stored.get(member, ()), item, deep=deep, lang=lang)
             if subs:
                 instance[member] = subs
-            else:
-                instance.pop(member, None)
-        elif member == PROOF and type(item) is dict:
-            proofs = patched_instances(PROOF_IRI, [stored[PROOF]] if PROOF in stored else (), [item], deep=deep)
-            if proofs:
-                instance[member] = proofs[0]
             else:
                 instance.pop(member, None)
         elif type(item) is str and item == NGSI_LD_NULL:

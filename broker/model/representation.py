@@ -9,7 +9,7 @@ from broker.errors import TooManyResults
 from broker.model.entity import Entity, Instance, JsonObject, Names
 from broker.model.geometry import is_geometry_shaped
 from broker.model.language import choose_language, parse_language_filter
-from broker.model.members import PROOF, is_null_value, reads_as_instance, reads_as_instances
+from broker.model.members import PROOF_IRI, is_null_value, reads_as_instance, reads_as_instances
 from broker.model.projection import Projection
 from broker.model.terms import KINDS, NGSI_LD_NULL, NONE_DATASET, is_attribute_name
 from broker.model.versions import Version, amended, shown_instances, shown_types, shows_member
@@ -159,7 +159,7 @@ class _Rendering:
                     instances, [self._simplified(each) for each in instances]
                 )
             elif len(instances) == 1:
-                document[compact(iri)] = render(instances[0])
+                document[compact(iri)] = render(instances[0], iri != PROOF_IRI)
             else:
                 document[compact(iri)] = [render(instance, False) for instance in instances]
         return document
@@ -229,8 +229,9 @@ class _Rendering:
                         item = self._adapted_all(member, item)
                         if not item:
                             continue
+                    alone = member != PROOF_IRI  # a proof is always a Property with its members (4.5.2.2)
                     shown[self._compact(member)] = (
-                        render(item[0]) if len(item) == 1 else [render(each, False) for each in item]
+                        render(item[0], alone) if len(item) == 1 else [render(each, False) for each in item]
                     )
                 else:
                     self._other_member(shown, member, item)
@@ -248,8 +249,6 @@ class _Rendering:
             shown[member] = compact(item[0]) if len(item) == 1 else [compact(name) for name in item]
         elif member == "valueType" or member == "entityTypeSealed":
             shown[member] = compact(item)
-        elif member == PROOF:
-            shown[member] = self._concise(item, False) if self._format == "concise" else self._normalized(item, False)
 
     def _vocab(self, item: Any) -> Any:
         if type(item) is list:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from broker.model.entity import Instance, dataset_of
-from broker.model.members import PROOF, PROOF_IRI, is_null_value
+from broker.model.members import PROOF_IRI, is_null_value
 from broker.model.terms import KINDS, NGSI_LD_NULL
 
 Version: TypeAlias = tuple[int, int]
@@ -22,10 +22,11 @@ NEWEST: Final[Version] = (1, 9)
 _MULTIPLE: Final[Version] = (1, 3)
 """The version that brought several types of an entity, and several instances of an attribute."""
 
+_PROOFS: Final[Version] = (1, 9)
+
 _MEMBERS: Final[dict[str, Version]] = {
     "expiresAt": (1, 9),
     "valueType": (1, 9),
-    PROOF: (1, 9),
     "objectType": (1, 8),
     "scope": (1, 4),
     "lang": (1, 4),
@@ -79,7 +80,7 @@ def shown_instances(attribute: str, instances: list[Instance], version: Version)
     Before 1.3 they are those of one dataset, the default one if it is among them: in an entity a single instance, in a
     temporal evolution all that this instance has been.
     """
-    if attribute == PROOF_IRI and not shows_member(PROOF, version):
+    if attribute == PROOF_IRI and version < _PROOFS:
         return []
     if version >= _MULTIPLE or len(instances) < 2:
         return instances

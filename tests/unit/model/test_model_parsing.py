@@ -9,6 +9,7 @@ from strategies_entities import NAMES, NOW, nasty_values
 
 from broker.errors import BadRequestData
 from broker.model.entity import Entity
+from broker.model.members import PROOF_IRI
 from broker.model.parsing import (
     parse_attribute_fragment,
     parse_entity,
@@ -332,7 +333,8 @@ PROOF = {
 
 def test_4_5_2_2_a_proof_is_kept_with_its_sealed_members() -> None:
     internal = PROOF | {"entityTypeSealed": DEFAULT_VOCAB + "Vehicle"}
-    assert attribute({"value": 1, "ngsildproof": PROOF})[0]["ngsildproof"] == internal
+    assert attribute({"value": 1, "ngsildproof": PROOF})[0][PROOF_IRI] == [internal]
+    assert attribute({"value": 1, PROOF_IRI: PROOF})[0][PROOF_IRI] == [internal], "by its IRI it is the same"
     (proof,) = parse(ngsildproof=PROOF)["attrs"][NGSI_LD + "ngsildproof"]
     assert proof == internal | {"createdAt": NOW, "modifiedAt": NOW}
 
@@ -345,6 +347,7 @@ def test_4_5_2_2_a_proof_is_kept_with_its_sealed_members() -> None:
         PROOF | {"entityIdSealed": "x"},
         {"object": "urn:a:b"},
         "x",
+        [PROOF | {"value": "x"}],
     ],
 )
 def test_4_5_2_2_a_faulty_proof_is_refused(proof: Any) -> None:
@@ -352,6 +355,14 @@ def test_4_5_2_2_a_faulty_proof_is_refused(proof: Any) -> None:
         parse(ngsildproof=proof)
     with pytest.raises(BadRequestData):
         parse(probe={"value": 1, "ngsildproof": proof})
+
+
+@pytest.mark.parametrize(
+    "members", [{"ngsildproof": [PROOF]}, {"ngsildproof": [PROOF, PROOF]}, {"ngsildproof": PROOF, PROOF_IRI: PROOF}]
+)
+def test_4_5_2_2_an_attribute_has_one_proof(members: Any) -> None:
+    with pytest.raises(BadRequestData, match="ngsildproof"):
+        parse(probe={"value": 1, **members})
 
 
 # --- fragments ------------------------------------------------------------------------------------------------------

@@ -183,6 +183,13 @@ def test_c_11_proofs_are_shown_with_their_sealed_members() -> None:
     }
 
 
+def test_4_5_2_2_a_proof_is_a_property_with_its_members_in_concise_as_well() -> None:
+    proof = {"value": {"proofValue": "z3X"}}
+    members = {"speed": {"value": 1, "ngsildproof": proof}, "ngsildproof": proof}
+    assert show(CONCISE, **members) == members
+    assert show(SIMPLIFIED, **members) == {"speed": 1, "ngsildproof": {"proofValue": "z3X"}}
+
+
 # --- 4.15: one language ---------------------------------------------------------------------------------------------
 
 STREET = {"languageMap": {"fr": "Grand Place", "nl": ["Grote Markt", "GM"]}, "observedAt": NOW}

@@ -17,7 +17,11 @@ from broker.query.geometry import is_on_earth
 _NEAR: Final = re.compile(r"near;(maxDistance|minDistance)==(.*)", re.DOTALL)
 _POSITIVE: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 MAX_LENGTH: Final = 500_000
-"""Characters of a reference geometry's coordinates as JSON: some 15,000 positions."""
+"""Characters of a reference geometry's coordinates as JSON."""
+MAX_POSITIONS: Final = 10_000
+"""Positions of a reference geometry: each is held against those of every entity that comes near."""
+
+_POSITION: Final = re.compile(r"\[[^\[]")
 
 _TYPES: Final = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"})
 
@@ -78,6 +82,8 @@ def parse_reference(
     canonical = orjson.dumps(checked["coordinates"]).decode()
     if len(canonical) > MAX_LENGTH:
         raise TooComplexQuery(f"{coordinates_member}: longer than {MAX_LENGTH} characters")
+    if len(_POSITION.findall(canonical)) > MAX_POSITIONS:
+        raise TooComplexQuery(f"{coordinates_member}: more than {MAX_POSITIONS} positions; simplify the geometry")
     return geometry, canonical
 
 

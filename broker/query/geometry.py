@@ -4,6 +4,10 @@ A line between two positions is straight in longitude and latitude, as RFC 7946 
 relationships are those of OGC Simple Features in that plane (a point on a polygon's edge is not within it). A polygon that
 crosses itself stands for the area it covers; one that does so more than MAX_CROSSINGS times, for its convex hull.
 
+What a relationship costs must not be for a client to say. Geometries have few places where the boxes of two of their segments
+meet: one that has more than MAX_MEETINGS within itself, or more than MAX_POSITIONS positions, stands for its convex hull, and
+so do two geometries that have so many between them. No relationship is decided in a way that looks at all crossings.
+
 Distances are metres on a sphere of 6,371,008.8 m (the Earth's mean radius), by the haversine formula: between points
 exactly that (against the ellipsoid up to 0.5 % off, typically 0.2 %). Where lines or polygons take part, the pair of nearest
 points is found in the plane scaled to the local latitude, and the haversine distance of that pair counts: never less than
@@ -14,9 +18,8 @@ plane in which such coordinates could have been meant (1000 degrees) is disjoint
 shapely is imported when the first relationship has to be decided, not before: a broker without geoqueries stays small.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 from math import asin, cos, degrees, inf, pi, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -26,6 +29,7 @@ from broker.model.entity import JsonObject
 from broker.query.ast import GeoQuery
 
 if TYPE_CHECKING:
+    from shapely import STRtree
     from shapely.geometry.base import BaseGeometry
 
 EARTH_RADIUS: Final = 6_371_008.8
@@ -40,7 +44,17 @@ _PLANE: Final = 1000.0
 MAX_CROSSINGS: Final = 1000
 """Crossings of a polygon's boundary with itself that are worth sorting out: their cost grows without measure."""
 
+MAX_POSITIONS: Final = 100_000
+MAX_MEETINGS: Final = 100_000
+"""Besides those of neighbours and of a common boundary, for which MEETINGS_A_POSITION are allowed on top."""
+MEETINGS_A_POSITION: Final = 8
+
+_FEW: Final = 40_000
+_FEW_OF_AREAS: Final = 4_000_000
+"""Pairs of positions that need no such count: crossing lines cost the most, since all crossings have to be looked at."""
 _SEGMENTS_AT_ONCE: Final = 64
+_PAIRS_AT_ONCE: Final = 1_000_000
+"""What one step of a count may come to at the worst, in memory as well."""
 
 _MARGIN: Final = 1e-9
 """Degrees, about 0.1 mm: more than rounding can take away from a box."""
@@ -51,7 +65,9 @@ def bounding_box(geometry: JsonObject) -> Box:
     if geometry["type"] == "Point":
         longitude, latitude = geometry["coordinates"][:2]
         return longitude, latitude, longitude, latitude
-    longitudes, latitudes = zip(*((p[0], p[1]) for p in _positions(geometry["coordinates"])), strict=True)
+    positions = _positions(geometry["coordinates"])
+    longitudes = [position[0] for position in positions]
+    latitudes = [position[1] for position in positions]
     return min(longitudes), min(latitudes), max(longitudes), max(latitudes)
 
 
@@ -61,12 +77,11 @@ def is_on_earth(geometry: JsonObject) -> bool:
     return west >= -180 and south >= -90 and east <= 180 and north <= 90
 
 
-def _positions(coordinates: Sequence[Any]) -> Iterator[Sequence[float]]:
-    if coordinates and not isinstance(coordinates[0], list):
-        yield coordinates
-    else:
-        for part in coordinates:
-            yield from _positions(part)
+def _positions(coordinates: Sequence[Any]) -> Sequence[Sequence[float]]:
+    """All positions of a geometry that is no Point, from its coordinates."""
+    while isinstance(coordinates[0][0], list):
+        coordinates = [position for part in coordinates for position in part]
+    return coordinates
 
 
 def _reference_box(query: GeoQuery) -> Box:
@@ -110,20 +125,42 @@ def relates(query: GeoQuery, geometry: JsonObject) -> bool:
         return query.relation == "disjoint"
     reference = _reference(query.geometry, query.coordinates)
     target = _shape(geometry)
+    if _may_be_entangled(reference, target) and _is_entangled(
+        _reference_tree(query.geometry, query.coordinates), target
+    ):
+        reference, target = _prepared(reference.convex_hull), target.convex_hull
     match query.relation:
         case "within":
             return bool(reference.contains(target))
         case "contains":
-            return bool(reference.within(target))
+            return bool(_prepared(target).contains(reference))
         case "overlaps":
-            return bool(reference.overlaps(target))
+            return _overlap(reference, target)
         case "intersects":
             return bool(reference.intersects(target))
         case "disjoint":
             return bool(reference.disjoint(target))
         case "equals":
-            return bool(reference.equals(target))
+            return _cover_each_other(reference, target)
     raise ValueError(query.relation)
+
+
+def _overlap(reference: "BaseGeometry", target: "BaseGeometry") -> bool:
+    """The relationship overlaps. Areas do if they share some of their inside and none covers the other: the first crossing of
+    their boundaries tells the former."""
+    if not reference.intersects(target):
+        return False
+    if _is_area(reference) and _is_area(target):
+        return not (reference.touches(target) or reference.covers(target) or _prepared(target).covers(reference))
+    return bool(reference.overlaps(target))
+
+
+def _cover_each_other(reference: "BaseGeometry", target: "BaseGeometry") -> bool:
+    return bool(reference.covers(target)) and bool(_prepared(target).covers(reference))
+
+
+def _is_area(geometry: "BaseGeometry") -> bool:
+    return geometry.geom_type in ("Polygon", "MultiPolygon")
 
 
 def distance_from(reference_type: str, reference_coordinates: str, geometry: JsonObject) -> float:
@@ -160,11 +197,22 @@ def _reference_geometry(kind: str, coordinates: str) -> JsonObject:
 
 @lru_cache(maxsize=64)
 def _reference(kind: str, coordinates: str) -> "BaseGeometry":
+    return _prepared(_shape(_reference_geometry(kind, coordinates)))
+
+
+@lru_cache(maxsize=64)
+def _reference_tree(kind: str, coordinates: str) -> "STRtree":
     import shapely
 
-    reference = _shape(_reference_geometry(kind, coordinates))
-    shapely.prepare(reference)
-    return reference
+    return shapely.STRtree(_segments(_reference(kind, coordinates)))
+
+
+def _prepared(geometry: "BaseGeometry") -> "BaseGeometry":
+    """The same geometry, indexed for many questions, or for one about a large other one."""
+    import shapely
+
+    shapely.prepare(geometry)
+    return geometry
 
 
 def _shape(geometry: JsonObject) -> "BaseGeometry":
@@ -173,7 +221,11 @@ def _shape(geometry: JsonObject) -> "BaseGeometry":
 
     if geometry["type"] == "Point":
         return shapely.Point(geometry["coordinates"][:2])
+    if len(positions := _positions(geometry["coordinates"])) > MAX_POSITIONS:
+        return _hull(positions)
     made = shapely.force_2d(shape(geometry))
+    if _may_be_entangled(made, made) and _is_entangled(shapely.STRtree(_segments(made)), made):
+        return made.convex_hull
     if made.is_valid:
         return made
     if _is_tangled(made):
@@ -181,15 +233,23 @@ def _shape(geometry: JsonObject) -> "BaseGeometry":
     return shapely.make_valid(made, method="structure", keep_collapsed=True)
 
 
+def _hull(positions: Sequence[Sequence[float]]) -> "BaseGeometry":
+    """The convex hull of positions, a million of them in less than a second."""
+    import numpy as np
+    import shapely
+
+    plane = [np.fromiter((position[axis] for position in positions), float, len(positions)) for axis in (0, 1)]
+    hull: BaseGeometry = shapely.linestrings(np.column_stack(plane)).convex_hull
+    return hull
+
+
 def _is_tangled(polygons: "BaseGeometry") -> bool:
     """Whether the boundaries cross more than MAX_CROSSINGS times; found without looking much further than that."""
     import shapely
 
-    rings = shapely.get_rings(shapely.get_parts(polygons))  # none of what is no polygon
-    ends = [pair for ring in rings for pair in pairwise(shapely.get_coordinates(ring))]
-    if not ends:
+    if not _is_area(polygons):
         return False
-    segments = shapely.linestrings(ends)
+    segments = _segments(polygons)
     tree = shapely.STRtree(segments)
     allowed = 2 * MAX_CROSSINGS  # each is met from both sides
     for start in range(0, len(segments), _SEGMENTS_AT_ONCE):
@@ -199,6 +259,39 @@ def _is_tangled(polygons: "BaseGeometry") -> bool:
         if allowed < 0:
             return True
     return False
+
+
+def _may_be_entangled(one: "BaseGeometry", other: "BaseGeometry") -> bool:
+    """Whether two geometries have so many positions that what is between them is worth counting."""
+    import shapely
+
+    few = _FEW_OF_AREAS if _is_area(one) and _is_area(other) else _FEW
+    return int(shapely.get_num_coordinates(one)) * int(shapely.get_num_coordinates(other)) > few
+
+
+def _is_entangled(tree: "STRtree", other: "BaseGeometry") -> bool:
+    """Whether the boxes of a geometry's segments (in the tree) and those of another meet in more places than MAX_MEETINGS;
+    found without looking much further."""
+    queried = _segments(other)
+    allowed = MAX_MEETINGS + MEETINGS_A_POSITION * (len(tree) + len(queried))
+    at_once = 1 + _PAIRS_AT_ONCE // max(1, len(tree))
+    for start in range(0, len(queried), at_once):
+        allowed -= tree.query(queried[start : start + at_once]).shape[1]
+        if allowed < 0:
+            return True
+    return False
+
+
+def _segments(geometry: "BaseGeometry") -> Any:
+    """The segments of lines and of the rings of polygons, as an array of lines; none of points."""
+    import numpy as np
+    import shapely
+
+    parts = shapely.get_parts(geometry)
+    lines = shapely.get_rings(parts) if _is_area(geometry) else parts
+    positions, line = shapely.get_coordinates(lines, return_index=True)
+    same = line[1:] == line[:-1]
+    return shapely.linestrings(np.stack([positions[:-1][same], positions[1:][same]], axis=1))
 
 
 def _metres(one: "BaseGeometry", other: "BaseGeometry") -> float:
@@ -224,7 +317,7 @@ def _planar(one: "BaseGeometry", other: "BaseGeometry") -> float:
     for _ in range(3):
         narrowing = max(cos(radians(latitude)), 1e-6)
         pair = shapely.shortest_line(
-            scale(one, xfact=narrowing, origin=(0, 0)), scale(other, xfact=narrowing, origin=(0, 0))
+            _prepared(scale(one, xfact=narrowing, origin=(0, 0))), scale(other, xfact=narrowing, origin=(0, 0))
         )
         (x, y), (other_x, other_y) = pair.coords
         found = haversine((x / narrowing, y), (other_x / narrowing, other_y))

@@ -8,9 +8,11 @@ from itertools import product
 from math import inf
 from typing import Any
 
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from shapely.geometry import shape as from_geojson
 from strategies_queries import BASE, ExampleNames, geo_queries, geometries
 
 from broker.errors import BadRequestData, TooComplexQuery
@@ -117,6 +119,9 @@ def test_4_10_all_three_are_needed(missing: str) -> None:
 def test_the_reference_geometry_is_bounded() -> None:
     with pytest.raises(TooComplexQuery, match=r"^coordinates: "):
         geo("disjoint", "MultiPoint", [[8, 40]] * 100_000)
+    with pytest.raises(TooComplexQuery, match="10000 positions"):
+        geo("disjoint", "MultiPoint", [[8, 40]] * 10_001)
+    assert geo("disjoint", "MultiPoint", [[8, 40]] * 10_000)
 
 
 # --- relationships ---------------------------------------------------------------------------------------------------
@@ -354,3 +359,67 @@ def test_4_10_a_polygon_tangled_beyond_measure_is_decided_at_once_by_its_convex_
     assert time.perf_counter() - started < 5, "sorting out a million crossings would take hours"
     bow_tie = shape("Polygon", [[[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]])
     assert not relates(geo("intersects", "Point", [1, 1.5]), bow_tie), "a few crossings are sorted out"
+
+
+# --- what it may cost ------------------------------------------------------------------------------------------------
+
+
+def comb(positions: int, *, turned: bool = False) -> JsonObject:
+    """A polygon with many long teeth, upwards from the south or, turned, eastwards from the west."""
+    teeth = positions // 4
+    width = 80 / (4 * teeth)
+    ring: list[list[float]] = []
+    for tooth in range(teeth):
+        left = tooth * 4 * width
+        ring += [[left, 1], [left, 80], [left + 2 * width, 80], [left + 2 * width, 1]]
+    ring += [[80, 1], [80, 0], [0, 0], [0, 1]]
+    return shape("Polygon", [[[y, x] if turned else [x, y] for x, y in ring]])
+
+
+def zigzag(positions: int, *, turned: bool = False) -> JsonObject:
+    line = [[(number % 2) * 80, number * 80 / positions] for number in range(positions)]
+    return shape("LineString", [position[::-1] if turned else position for position in line])
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected"),
+    [
+        *[("within", False), ("contains", False), ("overlaps", True)],
+        *[("intersects", True), ("disjoint", False), ("equals", False)],
+    ],
+)
+def test_4_10_areas_that_cross_in_millions_of_places_cost_little(relation: str, expected: bool) -> None:
+    one, other = comb(8_000), comb(8_000, turned=True)
+    started = time.process_time()
+    assert relates(geo(relation, one["type"], one["coordinates"]), other) is expected
+    assert time.process_time() - started < 3, "looking at each of four million crossings would take half a minute"
+
+
+@pytest.mark.parametrize("relation", ["within", "contains", "overlaps", "intersects", "disjoint", "equals"])
+def test_4_10_lines_entangled_beyond_measure_are_compared_by_their_convex_hulls(relation: str) -> None:
+    one, other = zigzag(4_000), zigzag(4_000, turned=True)
+    started = time.process_time()
+    expected = relation in ("overlaps", "intersects")
+    assert relates(geo(relation, one["type"], one["coordinates"]), other) is expected
+    assert time.process_time() - started < 3, "looking at each crossing would take a minute"
+
+
+def test_4_10_a_geometry_of_too_many_positions_is_its_convex_hull() -> None:
+    huge = zigzag(200_000)
+    started = time.process_time()
+    assert relates(geo("within", "Polygon", [[[-1, -1], [81, -1], [81, 81], [-1, 81], [-1, -1]]]), huge)
+    assert relates(geo("intersects", "Point", [40, 40]), huge)
+    assert not relates(geo("intersects", "Point", [-1, 40]), huge)
+    assert relates(geo("near;maxDistance==200000", "Point", [-1, 40]), huge)
+    assert time.process_time() - started < 5
+
+
+@given(geo_queries(), geometries())
+def test_4_10_relationships_are_those_of_simple_features(query: GeoQuery, target: JsonObject) -> None:
+    one = from_geojson(shape(query.geometry, orjson.loads(query.coordinates)))
+    other = from_geojson(target)
+    assume(one.is_valid and other.is_valid and not (one.is_empty or other.is_empty))
+    named = {"within": "contains", "contains": "within"}
+    for relation in ("within", "contains", "overlaps", "intersects", "disjoint", "equals"):
+        expected = getattr(one, named.get(relation, relation))(other)
+        assert relates(geo(relation, query.geometry, query.coordinates), target) is bool(expected), relation

@@ -1,5 +1,6 @@
 """A Tsunagu broker and an MQTT broker for a run that names none: processes on free ports, gone when the run ends."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -27,8 +28,11 @@ def running_broker(store: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     options = ["--port", str(port), "--store", store, "--egress", "any", "--log-level", "warning"]
     command = [sys.executable, "-m", "broker.cli", "serve", *options]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TSUNAGU_")}
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=clean
+        )
         try:
             deadline = time.monotonic() + START_SECONDS
             while not _answers(f"{url}/health/ready"):

@@ -42,13 +42,14 @@ class Selection:
 class Projection:
     """pick, omit and the deprecated attrs of one request. `attrs` keeps id, type and scope besides what it lists.
 
-    It is about the entities that were asked for. What is shown of an entity linked to them stands in braces behind the name of
-    the relationship; without braces it is shown whole (4.21).
+    Without any braces a projection applies to all entities in the payload, linked ones too (5.7.1.5); with braces, each
+    linked entity has exactly what its braces say.
     """
 
     pick: Selection | None = None
     omit: Selection | None = None
     attrs: bool = False
+    everywhere: bool = False
 
     @property
     def depth(self) -> int:
@@ -74,6 +75,8 @@ class Projection:
 
     def linked(self, attribute: str) -> "Projection | None":
         """The projection of the entities that a relationship links to, None if they are shown whole."""
+        if self.everywhere:
+            return self
         pick = None if self.pick is None else self.pick.nested.get(attribute)
         omit = None if self.omit is None else self.omit.nested.get(attribute)
         return None if pick is None and omit is None else Projection(pick, omit, self.attrs)
@@ -100,7 +103,8 @@ def parse_projection(
     omitted = _parse(names, "omit", omit)
     if picked is not None and omitted is not None:
         _check_disjoint(picked, omitted)
-    return Projection(picked, omitted, attrs is not None)
+    projection = Projection(picked, omitted, attrs is not None)
+    return Projection(picked, omitted, attrs is not None, everywhere=projection.depth == 0)
 
 
 def _check_disjoint(pick: Selection, omit: Selection) -> None:

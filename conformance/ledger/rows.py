@@ -12,6 +12,7 @@ implement it, and its requirements, numbered, each with the sentence in our own 
         1: An entity whose id is known already is refused as AlreadyExists.
         2: {says: Parts that registrations answer for are forwarded., scope: distributed, shalls: 3}
 
+`stray` is how many more *shall* stand in the text that was extracted for the clause but belong to another one on the same page.
 `shalls` of a requirement is how many of the clause's *shall* it stands for (1, where it is not given); they add up to the
 row's. `scope: distributed` needs other brokers, `scope: internal` cannot be seen from outside (`why` says more); neither is
 counted among what the suite can assert of a single broker.
@@ -31,7 +32,7 @@ from conformance.clauses import clause_key
 FOLDER: Final = Path(__file__).parent
 KINDS: Final = ("normative", "distributed", "informative")
 SCOPES: Final = ("single", "distributed", "internal")
-_ROW_MEMBERS: Final = frozenset({"clause", "title", "kind", "shalls", "where", "requirements"})
+_ROW_MEMBERS: Final = frozenset({"clause", "title", "kind", "shalls", "stray", "where", "requirements"})
 _REQUIREMENT_MEMBERS: Final = frozenset({"says", "scope", "shalls", "why"})
 
 
@@ -52,7 +53,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clause. `shalls` counts the word in the standard's text."""
+    """One clause. `shalls` counts the word in the standard's text, `stray` those beside it that are not the clause's."""
 
     clause: str
     title: str
@@ -60,6 +61,7 @@ class Row:
     shalls: int
     where: tuple[str, ...]
     requirements: Mapping[int, Requirement]
+    stray: int = 0
 
 
 def load_ledger(folder: Path = FOLDER) -> dict[str, Row]:
@@ -83,6 +85,18 @@ def the_ledger() -> Mapping[str, Row]:
 def missing_modules(rows: Iterable[Row], root: Path) -> list[str]:
     """Where a row names a file that does not exist below `root`: "clause: path"."""
     return [f"{row.clause}: {path}" for row in rows for path in row.where if not (root / path).is_file()]
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader that refuses what YAML lets pass: two requirements with one number, of which the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node. Raises YAMLError where a key comes twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice[0]!r} comes twice")
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
 
 
 def _entries(path: Path) -> list[Any]:
@@ -117,7 +131,8 @@ def _row(path: Path, entry: Any) -> Row:
     where = entry.get("where") or []
     if not isinstance(where, list) or not all(isinstance(name, str) for name in where):
         raise LedgerError(f"{place}: where is a list of paths")
-    return Row(number, str(entry.get("title", "")), entry["kind"], shalls, tuple(where), requirements)
+    title, stray = str(entry.get("title", "")), entry.get("stray", 0)
+    return Row(number, title, entry["kind"], shalls, tuple(where), requirements, stray)
 
 
 def _requirement(place: str, number: Any, value: Any) -> Requirement:

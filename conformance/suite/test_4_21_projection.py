@@ -89,6 +89,24 @@ def test_braces_choose_among_the_members_of_the_linked_entity(
     assert set(found["sensor"]["entity"]) == expected
 
 
+@clause("5.7.1.5", 11)
+@pytest.mark.parametrize(
+    ("projection", "expected"),
+    [({"pick": "id,name,sensor"}, {"id", "name"}), ({"omit": "name"}, {"id", "type", "humidity"})],
+    ids=str,
+)
+def test_without_braces_linked_entities_are_projected_alike(
+    broker: BrokerClient, unique: Unique, projection: dict[str, str], expected: set[str]
+) -> None:
+    device = entity(unique.id("Device"), unique.type("Device"), humidity=prop(40), name=prop("Device"))
+    station = entity(unique.id(), unique.type(), name=prop("Station"), sensor=rel(device["id"]))
+    broker.post("/entityOperations/create", [device, station]).expect(201)
+    inline = broker.get(f"/entities/{station['id']}", {"join": "inline", **projection}).expect(200).json
+    assert set(inline["sensor"]["entity"]) == expected
+    flat = broker.get(f"/entities/{station['id']}", {"join": "flat", **projection}).expect(200).json
+    assert set(flat[1]) == expected
+
+
 @clause("4.21", 4)
 @pytest.mark.parametrize("parameter", ["pick", "omit"])
 @pytest.mark.parametrize("text", [",", "a,,b", "a,", ",a", "a||b", "a{", "a{b", "a{}", "a{b}}", "{b}", "a}", "a{b}c"])

@@ -48,9 +48,9 @@ def test_4_21_braces_nest_also_where_the_terms_were_cut_at_commas() -> None:
         assert projection.linked(NAME) is None
 
 
-def test_4_21_without_braces_linked_entities_are_shown_whole() -> None:
-    for projection in (parse_projection(NAMES, pick=["id,owner"]), parse_projection(NAMES, omit=["name"])):
-        assert projection.linked(OWNER) is None
+def test_5_7_1_5_without_braces_a_projection_applies_to_linked_entities_too() -> None:
+    projection = parse_projection(NAMES, pick=["id,owner"])
+    assert projection.linked(OWNER) is projection
 
 
 def test_6_5_3_1_attrs_keeps_the_entity_members() -> None:

@@ -100,9 +100,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _entries(path: Path) -> list[Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        entries = yaml.load(path.read_text("utf-8"), loader)
+        entries = yaml.load(path.read_text("utf-8"), _Loader)
     except yaml.YAMLError as error:
         raise LedgerError(f"{path.name}: {error}") from None
     if not isinstance(entries, list):

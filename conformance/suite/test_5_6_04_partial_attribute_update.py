@@ -81,7 +81,11 @@ def test_the_value_of_each_kind_is_replaced(
 
 
 @clause("5.6.4.4", 9)
-@pytest.mark.parametrize("fragment", [rel("urn:a:c"), {"object": "urn:a:c"}, lang({"en": "gauge"})], ids=str)
+@pytest.mark.parametrize(
+    "fragment",
+    [rel("urn:a:c"), {"object": "urn:a:c"}, lang({"en": "gauge"}), geo("Point", [1, 2]), {"type": "ListProperty"}],
+    ids=str,
+)
 def test_the_type_of_an_attribute_cannot_change(broker: BrokerClient, unique: Unique, fragment: dict[str, Any]) -> None:
     one = entity(unique.id(), unique.type(), temperature=MEASURED)
     broker.post("/entities", one).expect(201)

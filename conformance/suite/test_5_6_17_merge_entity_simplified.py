@@ -6,6 +6,7 @@ import pytest
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
+from conformance.instances import by_dataset
 from conformance.samples import Document, Unique, entity, geo, json_prop, lang, list_prop, prop, rel, vocab
 
 NULL: Final = "urn:ngsi-ld:null"
@@ -40,6 +41,18 @@ def test_an_attribute_keeps_its_type_under_a_simplified_value(
     broker.post("/entities", one).expect(201)
     broker.patch(f"/entities/{one['id']}", {"reading": value}, query=SIMPLIFIED).expect(204)
     broker.get(f"/entities/{one['id']}").expect_json({**one, "reading": merged})
+
+
+@clause("5.6.17.4", 8)
+@clause("6.5.3.4", 4, 5)
+def test_simplified_instances_have_the_type_of_the_attribute(broker: BrokerClient, unique: Unique) -> None:
+    gps = "urn:ngsi-ld:Dataset:gps"
+    one = entity(unique.id(), unique.type(), near=rel("urn:a:b"))
+    broker.post("/entities", one).expect(201)
+    fragment = {"near": {"dataset": {"@none": "urn:a:c", gps: "urn:a:d"}}}
+    broker.patch(f"/entities/{one['id']}", fragment, query=SIMPLIFIED).expect(204)
+    stored = by_dataset(broker.get(f"/entities/{one['id']}").json["near"])
+    assert stored == {"@none": rel("urn:a:c"), gps: rel("urn:a:d", datasetId=gps)}
 
 
 @clause("6.5.3.4", 4)

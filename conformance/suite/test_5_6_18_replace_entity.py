@@ -29,6 +29,18 @@ def test_an_entity_can_be_replaced_by_a_bare_one(broker: BrokerClient, unique: U
 
 
 @clause("5.6.18.4", 4)
+def test_instances_that_the_new_entity_lacks_are_gone(broker: BrokerClient, unique: Unique) -> None:
+    gps = "urn:ngsi-ld:Dataset:gps"
+    old = entity(
+        unique.id(), unique.type(), speed=[prop(0), prop(1, datasetId=gps)], fuel=[prop(7), prop(8, datasetId=gps)]
+    )
+    broker.post("/entities", old).expect(201)
+    new = entity(old["id"], old["type"], speed=prop(2), fuel=prop(9, datasetId=gps))
+    broker.put(f"/entities/{old['id']}", new).expect(204)
+    broker.get(f"/entities/{old['id']}").expect_json(new)
+
+
+@clause("5.6.18.4", 4)
 def test_the_kind_of_an_attribute_may_be_another_one_after_a_replacement(broker: BrokerClient, unique: Unique) -> None:
     old = entity(unique.id(), unique.type(), owner=prop("Suzuki"))
     broker.post("/entities", old).expect(201)

@@ -110,21 +110,15 @@ def test_inline_goes_as_deep_as_the_request_says(broker: BrokerClient, unique: U
     assert shown["driver"]["entity"] == inside
 
 
-@pytest.mark.parametrize("join", ["inline", "flat"])
 @clause("4.5.23.1", 2)
-def test_circles_of_relationships_come_to_an_end(broker: BrokerClient, unique: Unique, join: str) -> None:
+def test_circles_of_relationships_come_to_an_end(broker: BrokerClient, unique: Unique) -> None:
     ids = [unique.id("Person"), unique.id("Person")]
-    pair = [
-        entity(ids[0], unique.type("Person"), knows=rel(ids[1])),
-        entity(ids[1], unique.type("Person"), knows=rel(ids[0])),
-    ]
-    broker.post("/entityOperations/create", pair).expect(201)
-    shown = broker.get(f"/entities/{ids[0]}", {"join": join, "joinLevel": 5}).expect(200).json
-    if join == "flat":
-        assert sorted(each["id"] for each in shown) == ids
-    else:
-        assert shown["knows"]["entity"]["id"] == ids[1]
-        assert shown["knows"]["entity"]["knows"] == rel(ids[0])
+    eve = entity(ids[0], unique.type("Person"), knows=rel(ids[1]))
+    bob = entity(ids[1], unique.type("Person"), knows=rel(ids[0]))
+    broker.post("/entityOperations/create", [eve, bob]).expect(201)
+    inline = broker.get(f"/entities/{ids[0]}", {"join": "inline", "joinLevel": 5}).expect(200)
+    inline.expect_json({**eve, "knows": {**eve["knows"], "entity": bob}})
+    broker.get(f"/entities/{ids[0]}", {"join": "flat", "joinLevel": 5}).expect(200).expect_json([eve, bob])
 
 
 @clause("4.5.23.3", 1, 2)

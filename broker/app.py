@@ -10,6 +10,7 @@ import gc
 import logging
 import resource
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -21,6 +22,7 @@ import uvloop
 import datamodels
 from broker import metrics
 from broker.contexts.library import ContextLibrary
+from broker.contexts.trimming import ContextTrimming
 from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
@@ -35,6 +37,7 @@ from broker.http.server import HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.model.instants import canonical
 from broker.operations.broker import Broker
+from broker.operations.contexts import referenced_contexts
 from broker.operations.expiry import Sweeper
 from broker.operations.tenants import Tenants
 from broker.settings import Settings, StoreAddress
@@ -142,11 +145,13 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     await registry.start()
     sweeper = Sweeper(store, writer, now)
     entity_maps = EntityMaps(store, now)
+    trimming = ContextTrimming(contexts, lambda: referenced_contexts(store), time.time)
     tasks = [
         _watched(recorder.run(), "history recorder"),
         _watched(retention.run(), "log retention"),
         _watched(sweeper.run(), "removal of what has expired"),
         _watched(entity_maps.run(), "removal of expired EntityMaps"),
+        _watched(trimming.run(), "bound on stored @contexts"),
     ]
     try:
         identity = SourceIdentity(settings.via_alias)

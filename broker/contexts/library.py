@@ -21,6 +21,7 @@ from broker.contexts.recent import Recent
 from broker.contexts.record import StoredContext
 from broker.contexts.resolved import CORE_ONLY, ResolvedContext, link_of, payload_of
 from broker.contexts.storage import ContextStorage, cached_id
+from broker.contexts.uses import ContextUses, Use
 from broker.egress.http import OutboundHttp
 from broker.errors import BadRequestData, LdContextNotAvailable, StoreUnavailable
 from broker.jsonld.compilation import MAX_DEPTH, compile_context, document_context, includes_core, referenced_urls
@@ -63,10 +64,11 @@ class _Copy(NamedTuple):
 
 
 class ContextLibrary:
-    """See the module. `storage` has what is stored. `now` gives canonical instants, `clock` seconds since 1970.
+    """See the module. `storage` has what is stored, `uses` when that was used.
 
-    `public_url` is under which others reach this broker, `default_context` the user @context of requests that have none (5.5.5).
-    `built_in` are documents by URL that need no network, beside the core's.
+    `now` gives canonical instants, `clock` seconds since 1970. `public_url` is under which others reach this broker,
+    `default_context` the user @context of requests that have none (5.5.5). `built_in` are documents by URL that need no
+    network, beside the core's.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class ContextLibrary:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.storage = ContextStorage(store, public_url, now())
+        self.uses = ContextUses(store, clock)
         self._http = http
         self._now = now
         self._clock = clock
@@ -116,19 +119,25 @@ class ContextLibrary:
             return resolved
         return await _once(self._resolving, key, lambda: self._resolve(key, context))
 
-    async def link_for(self, resolved: ResolvedContext, tenant: str = "") -> str:
-        """The URL for the Link header of a JSON answer; an @context that has none is hosted for the purpose (5.13.1)."""
-        return resolved.link if resolved.link is not None else await self.implicit(resolved.payload, tenant)
+    async def link_for(self, resolved: ResolvedContext, tenant: str = "", *, lasting: bool = False) -> str:
+        """The URL for the Link header of a JSON answer; an @context that has none is hosted for the purpose (5.13.1).
 
-    async def implicit(self, context: Any, tenant: str = "") -> str:
+        `lasting` is for a URL that something stored will refer to: the entry is there when this returns, and stays.
+        """
+        if resolved.link is not None:
+            return resolved.link
+        return await self.implicit(resolved.payload, tenant, lasting=lasting)
+
+    async def implicit(self, context: Any, tenant: str = "", *, lasting: bool = False) -> str:
         """The URL of an ImplicitlyCreated copy of this @context (5.13.1): the same one each time. Raises BadRequestData."""
-        key = _content_key(context)[0]
+        key, size = _content_key(context)
         known = self._links.get((tenant, key))
-        if known is not None and self._clock() < known[0]:
+        if known is not None and self._clock() < known[0] and not lasting:
             return known[1]
         check_context(context)
         name = uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}\n{key.hex()}")
         record = StoredContext(name.urn, "ImplicitlyCreated", self._now(), {"@context": context}, tenant)
+        await self.uses.note(record.id, size, surely=True)
         await self.storage.keep(record, create=True)
         url = self.storage.url_of(record)
         self._links.put((tenant, key), (self._clock() + RECHECK_SECONDS, url), 1)
@@ -146,8 +155,22 @@ class ContextLibrary:
     async def remove(self, record: StoredContext) -> bool:
         """Delete an entry, not those it refers to (5.13.5); whether it was still there."""
         removed = await self.storage.remove(record.id)
+        await self.uses.forget(record.id)
         self._forget()
         return removed
+
+    async def evict(self, context_id: str, use: Use) -> bool:
+        """Delete an entry that was last used then; whether it is gone. One that is used again meanwhile is put back."""
+        record = await self.storage.read(context_id)
+        if await self.uses.last(context_id) != use:
+            return False
+        await self.storage.remove(context_id)
+        if record is not None and await self.uses.last(context_id) != use:
+            await self.storage.keep(record, create=True)
+            return False
+        await self.uses.forget(context_id)
+        self._links.clear()
+        return True
 
     async def reload(self, record: StoredContext) -> None:
         """Replace a Cached entry by what its source says now (5.13.5.4). A core @context is as good as reloaded.
@@ -166,6 +189,7 @@ class ContextLibrary:
         fresh = StoredContext(
             record.id, "Cached", self._now(), got.document, "", url, got.expires_at, got.etag, got.last_modified
         )
+        await self.uses.note(fresh.id, len(orjson.dumps(fresh.document)), surely=True)
         await self.storage.keep(fresh)
         self._forget()
 
@@ -242,6 +266,8 @@ class ContextLibrary:
             fresh_until = float("inf")
         fresh_until = min(fresh_until, self._clock() + RECHECK_SECONDS)
         copy = _Copy(record.document, len(orjson.dumps(record.document)), fresh_until)
+        if record.kind != "Hosted":
+            await self._used(record.id, copy.size)
         if generation == self._generation:
             self._documents.put(url, copy, copy.size)
         return copy
@@ -266,11 +292,19 @@ class ContextLibrary:
             cached_id(url), "Cached", self._now(), got.document, "", url, got.expires_at, got.etag, got.last_modified
         )
         try:
+            await self.uses.note(record.id, len(orjson.dumps(record.document)), surely=True)
             await self.storage.keep(record)
         except StoreUnavailable as error:
             # The copy is only a convenience: the request that brought it here need not fail with it.
             logger.warning("the @context %s is not kept: %s", url, error.detail)
         return record, got.expires_at
+
+    async def _used(self, context_id: str, size: int) -> None:
+        """Note a use; the request that it is for need not fail where that cannot be written down."""
+        try:
+            await self.uses.note(context_id, size)
+        except StoreUnavailable as error:
+            logger.warning("the use of the @context %s is not noted: %s", context_id, error.detail)
 
     def _public(self, context: Any) -> Any:
         """The context with this broker's own relative references made absolute."""

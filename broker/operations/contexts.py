@@ -2,9 +2,13 @@
 
 from broker.contexts.record import KINDS, Kind, StoredContext
 from broker.errors import BadRequestData, InvalidRequest, OperationNotSupported, ResourceNotFound
+from broker.federation.notifier import SUBSCRIPTIONS as REGISTRATION_SUBSCRIPTIONS
+from broker.federation.registry import KIND as REGISTRATIONS
 from broker.jsonld.core import core_document
 from broker.model.entity import JsonObject
 from broker.operations.broker import Broker
+from broker.operations.subscriptions import KIND as SUBSCRIPTIONS
+from broker.store.protocol import Store
 
 
 async def add_context(broker: Broker, document: JsonObject, *, tenant: str = "") -> str:
@@ -72,6 +76,17 @@ async def delete_context(broker: Broker, context_id: str, *, reload: bool = Fals
         raise BadRequestData(f"{context_id} is a core @context, which cannot be deleted", instance=context_id)
     if not await broker.contexts.remove(record):
         raise _missing(context_id)
+
+
+async def referenced_contexts(store: Store) -> set[str]:
+    """The URLs of @contexts that subscriptions and registrations, of all tenants, refer to."""
+    urls: set[str] = set()
+    for kind in (SUBSCRIPTIONS, REGISTRATION_SUBSCRIPTIONS):
+        urls.update(document["jsonldContext"] for _, _, document in await store.list_documents(kind))
+    for _, _, document in await store.list_documents(REGISTRATIONS):
+        pairs = document.get("contextSourceInfo", ())
+        urls.update(pair["value"] for pair in pairs if pair["key"] == "jsonldContext")
+    return urls
 
 
 async def _existing(broker: Broker, context_id: str, tenant: str) -> StoredContext:

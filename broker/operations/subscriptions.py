@@ -146,7 +146,7 @@ async def notification_context(broker: Broker, tenant: str, document: JsonObject
     """
     url = document.get("jsonldContext")
     if url is None:
-        return await broker.contexts.link_for(context, tenant)
+        return await broker.contexts.link_for(context, tenant, lasting=True)
     await broker.contexts.resolve(url)
     return str(url)
 

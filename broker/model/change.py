@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from broker.model.entity import Entity
 
 EntityTrigger: TypeAlias = Literal["entityCreated", "entityUpdated", "entityDeleted"]
+ChangeKind: TypeAlias = EntityTrigger | Literal["entityLoaded"]
+"""`entityLoaded`: a state that was copied into a snapshot (5.16.1, 5.16.2). It did not come to be there and then, so nobody is
+notified of it and it is no part of the temporal evolution."""
 AttributeTrigger: TypeAlias = Literal["attributeCreated", "attributeUpdated", "attributeDeleted"]
 
 
@@ -22,14 +25,15 @@ class Change:
     """One change of one entity.
 
     `after` is the complete state after it, None for a deletion. `before` is None for a creation, the complete state for
-    a deletion, and otherwise an entity of which `attrs` holds only the touched attributes' previous instances.
+    a deletion, and otherwise an entity of which `attrs` holds only the touched attributes' previous instances. What is loaded
+    touches nothing and has no state before it.
     `at` is the canonical instant at which the change was made. `sequence` is given by the store at commit: it grows with
     every change of the whole log, so it orders the changes of one tenant totally; 0 means not committed yet.
     """
 
     tenant: str
     entity_id: str
-    kind: EntityTrigger
+    kind: ChangeKind
     at: str
     touched: tuple[Touch, ...]
     before: Entity | None

@@ -80,8 +80,9 @@ class Recorder:
     async def _record(self) -> None:
         """Record everything that is in the log by now."""
         while changes := await self._store.changes(self._recorded, self._batch):
-            entries = [entry for change in changes for entry in entries_of(change)]
-            evolutions = [evolution_of(change) for change in changes]
+            recorded = [change for change in changes if change.kind != "entityLoaded"]
+            entries = [entry for change in recorded for entry in entries_of(change)]
+            evolutions = [evolution_of(change) for change in recorded]
             await self._store.append_history(entries, (CURSOR, changes[-1].sequence), evolutions)
             self._advance(changes[-1].sequence)
             check_cancelled()

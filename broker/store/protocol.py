@@ -227,11 +227,12 @@ class Store(Protocol):
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
     ) -> None:
         """Add entries and set the recorder's cursor in the same commit; an entry that is there already is replaced by itself.
 
-        Evolutions are taken from the entries; `evolutions` says what these cannot: the last one of an entity counts.
+        Evolutions are taken from the entries; `evolutions` says what these cannot: the last one of an entity counts. Without a
+        cursor, the entries are copies of others and not what the recorder made of the log.
         """
         ...
 
@@ -286,6 +287,15 @@ class Store(Protocol):
         """Show all entries of a query (`last_n` is not for this) to `visit`, some at a time, attribute by attribute.
 
         It ends early when `visit` returns True: it has seen enough. `visit` may be called in another thread.
+        """
+        ...
+
+    # whole spaces
+
+    async def erase(self, tenant: str, limit: int) -> int:
+        """Remove up to `limit` of the entities, history entries, evolutions and documents of a tenant; how many they were.
+
+        Less than `limit`: nothing is left. No change is recorded, and what the log has of the tenant stays until it is trimmed.
         """
         ...
 

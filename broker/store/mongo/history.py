@@ -82,15 +82,19 @@ def _entry(tenant: str, entity_id: str, series: Series, document: Document) -> H
 
 
 async def append(
-    connection: Connection, entries: Sequence[HistoryEntry], cursor: tuple[str, int], news: Sequence[Evolution]
+    connection: Connection,
+    entries: Sequence[HistoryEntry],
+    cursor: tuple[str, int] | None,
+    news: Sequence[Evolution],
 ) -> None:
-    """Add entries, bring evolutions up to date and set the recorder's cursor, in one transaction."""
+    """Add entries, bring evolutions up to date and set the recorder's cursor, if there is one, in one transaction."""
     documents = list({document["_id"]: document for document in map(_document, entries)}.values())
     history = connection.collection("history")
 
     async def finish(session: Session) -> None:
         await evolutions.record(connection, entries, news, session)
-        await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
+        if cursor is not None:
+            await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
 
     async def add(session: Session) -> None:
         if documents:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
-from broker.store.mongo import commit, documents, entities, evolutions, examination, history
+from broker.store.mongo import commit, documents, entities, erasure, evolutions, examination, history
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.log import Log
@@ -115,9 +115,9 @@ class MongoStore:
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
     ) -> None:
-        """Add entries and set the recorder's cursor in the same commit."""
+        """Add entries and, if there is one, set the recorder's cursor in the same commit."""
         await history.append(self._connection, entries, cursor, evolutions)
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
@@ -166,6 +166,12 @@ class MongoStore:
     ) -> None:
         """Show all entries of a query to `visit` until it has seen enough. Raises TooComplexQuery."""
         await history.scan(self._connection, tenant, query, visit, self._query_seconds)
+
+    # whole spaces
+
+    async def erase(self, tenant: str, limit: int) -> int:
+        """Remove up to `limit` of what is kept of a tenant; how many they were."""
+        return await erasure.erase(self._connection, tenant, limit)
 
     # documents
 

@@ -81,6 +81,21 @@ def expired(connection: sqlite3.Connection, now: str, limit: int) -> list[Entity
     return [(tenant, entity_id) for tenant, entity_id in rows]
 
 
+def remove_some(connection: sqlite3.Connection, tenant: str, limit: int) -> int:
+    """Remove up to `limit` entities of a tenant without a change record; how many they were."""
+    found = connection.execute(
+        "SELECT row, entries, shape, type_set FROM entities WHERE tenant = ? LIMIT ?", (tenant, limit)
+    ).fetchall()
+    for row, made, _, _ in found:
+        entries.erase(connection, row, made)
+    connection.executemany("DELETE FROM entities WHERE row = ?", [(row,) for row, *_ in found])
+    _adjust(
+        connection, "shapes", Counter({shape: -count for shape, count in Counter(each[2] for each in found).items()})
+    )
+    _adjust(connection, "type_sets", Counter({no: -count for no, count in Counter(each[3] for each in found).items()}))
+    return len(found)
+
+
 def _by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for tenant, entity_id in keys:

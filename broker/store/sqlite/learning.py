@@ -80,10 +80,13 @@ def ready(connection: sqlite3.Connection) -> list[AttributeKey]:
 
 
 def build(connection: sqlite3.Connection, catalogue: Catalogue, key: AttributeKey) -> bool:
-    """Index the next rows; whether that was all."""
-    number, built = connection.execute(
+    """Index the next rows; whether that was all. Where the tenant was erased meanwhile, there is nothing to index."""
+    index = connection.execute(
         "SELECT no, built FROM indexed_attributes WHERE tenant = ? AND attribute = ?", key
     ).fetchone()
+    if index is None:
+        return True
+    number, built = index
     last = built + STRIDE
     rows = connection.execute(
         "SELECT row, entries, body FROM entities NOT INDEXED WHERE row > ?3 AND row <= ?4 AND tenant = ?1"

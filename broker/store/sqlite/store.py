@@ -21,7 +21,18 @@ from broker.store.protocol import (
     TypeCensus,
     Window,
 )
-from broker.store.sqlite import census, documents, entities, evolutions, examination, history, learning, log, search
+from broker.store.sqlite import (
+    census,
+    documents,
+    entities,
+    erasure,
+    evolutions,
+    examination,
+    history,
+    learning,
+    log,
+    search,
+)
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
 from broker.store.sqlite.learning import Demand, Effort
@@ -227,13 +238,13 @@ class SqliteStore:
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
+        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
     ) -> None:
-        """Add entries and set the recorder's cursor in the same commit."""
+        """Add entries and, if there is one, set the recorder's cursor in the same commit."""
 
         def job(connection: sqlite3.Connection) -> None:
             history.append(connection, entries, evolutions)
-            log.save_cursors(connection, dict([cursor]))
+            log.save_cursors(connection, dict([] if cursor is None else [cursor]))
 
         await self._database.write(job, "writing history")
 
@@ -300,6 +311,16 @@ class SqliteStore:
         """Show all entries of a query to `visit` until it has seen enough. Raises TooComplexQuery."""
         await self._database.search(
             lambda c, deadline: history.scan(c, deadline, tenant, query, visit), "reading history", self._query_seconds
+        )
+
+    # whole spaces
+
+    async def erase(self, tenant: str, limit: int) -> int:
+        """Remove up to `limit` of what is kept of a tenant; how many they were."""
+        return await self._database.write(
+            lambda c: erasure.erase(c, self._catalogue, tenant, limit),
+            "erasing a space",
+            rolled_back=self._catalogue.forget,
         )
 
     # documents

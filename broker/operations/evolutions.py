@@ -1,6 +1,7 @@
 """Consumption of temporal evolutions (5.7.3, 5.7.4): a request is compiled once, then run against the history."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +34,8 @@ from broker.query.temporal import TemporalQuery, parse_temporal_query
 from broker.store.chronicle import times_of
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
 from broker.temporal.aggregation import Aggregator, Periods, parse_aggregation
-from broker.temporal.paging import content_range, cut
+from broker.temporal.pages import instance_pages
+from broker.temporal.paging import at_instant, content_range, cut
 from broker.temporal.representation import (
     TemporalFormat,
     TemporalView,
@@ -301,9 +303,26 @@ def _not_empty(documents: Sequence[JsonObject]) -> list[JsonObject]:
     return [document for document in documents if document.keys() - _SYSTEM_MEMBERS]
 
 
-async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> AsyncIterator[Selected]:
+async def matching_instances(
+    broker: Broker, tenant: str, request: TemporalRequest
+) -> AsyncIterator[tuple[Evolution, list[HistoryEntry]]]:
+    """All that a query selects (5.7.4), for as long as it takes: evolutions in order of id, the instances of each in pages.
+
+    Aggregation is a matter of what is shown, and has no effect here.
+    """
+    await history_caught_up(broker)
+    async for selected in _selected(broker, tenant, request, seconds=math.inf):
+        if selected.scopes and request.view.keeps(SCOPE):
+            yield selected.evolution, selected.scopes
+        async for page in instance_pages(broker.store, tenant, _history_query(request, selected.spans)):
+            yield selected.evolution, page
+
+
+async def _selected(
+    broker: Broker, tenant: str, request: TemporalRequest, *, seconds: float = QUERY_SECONDS
+) -> AsyncIterator[Selected]:
     """The entities that a query selects, in order of id."""
-    deadline = time.monotonic() + QUERY_SECONDS
+    deadline = time.monotonic() + seconds
     after: str | None = None
     while True:
         evolutions = await broker.store.evolutions(
@@ -311,7 +330,7 @@ async def _selected(broker: Broker, tenant: str, request: TemporalRequest) -> As
         )
         for place in range(0, len(evolutions), AT_ONCE):
             if time.monotonic() > deadline:
-                raise TooComplexQuery(f"the query took longer than {QUERY_SECONDS:g} seconds: ask for fewer entities")
+                raise TooComplexQuery(f"the query took longer than {seconds:g} seconds: ask for fewer entities")
             some = evolutions[place : place + AT_ONCE]
             tests = (select(broker.store, tenant, each, request.query, request.temporal) for each in some)
             for evolution, found in zip(some, await asyncio.gather(*tests), strict=True):
@@ -362,9 +381,7 @@ def _in_version(view: TemporalView, seen: Callable[[TemporalView], list[JsonObje
 async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> list[HistoryEntry]:
     """All entries of the first instant, where they are more than a page: an instant is not divided."""
     (first,) = await broker.store.instances(tenant, query, 1)
-    instant = times_of(first).of(query)
-    spans = tuple(replace(span, start=instant, end=instant + "~") for span in query.spans)
-    return await broker.store.instances(tenant, replace(query, spans=spans), MOST_AT_ONE_INSTANT)
+    return await broker.store.instances(tenant, at_instant(query, times_of(first).of(query)), MOST_AT_ONE_INSTANT)
 
 
 async def _aggregated(

@@ -1,6 +1,7 @@
 """Where a temporal answer is cut, and how its Content-Range says so (6.3.10): along time, over all attributes together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from broker.query.temporal import TemporalQuery
@@ -21,6 +22,21 @@ def cut(entries: Sequence[HistoryEntry], query: HistoryQuery, limit: int) -> tup
         return list(entries), True
     beyond = times_of(entries[limit]).of(query)
     return [entry for entry in entries[:limit] if times_of(entry).of(query) != beyond], False
+
+
+def after_instant(instant: str) -> str:
+    """Behind a canonical instant and before the next one, as strings order."""
+    return instant + "~"
+
+
+def at_instant(query: HistoryQuery, instant: str) -> HistoryQuery:
+    """What of a query is about one instant: those of its spans that it lies in, reduced to it."""
+    spans = [
+        replace(span, start=instant, end=after_instant(instant))
+        for span in query.spans
+        if (span.start is None or span.start <= instant) and (span.end is None or instant < span.end)
+    ]
+    return replace(query, spans=tuple(spans))
 
 
 def content_range(entries: Sequence[HistoryEntry], query: HistoryQuery, temporal: TemporalQuery) -> str:

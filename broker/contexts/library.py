@@ -26,6 +26,7 @@ from broker.egress.http import OutboundHttp
 from broker.errors import BadRequestData, LdContextNotAvailable, StoreUnavailable
 from broker.jsonld.compilation import MAX_DEPTH, compile_context, document_context, includes_core, referenced_urls
 from broker.jsonld.core import core_document
+from broker.model.dataspace import origin_of
 from broker.model.entity import JsonObject
 from broker.store.protocol import Store
 
@@ -129,7 +130,11 @@ class ContextLibrary:
         return await self.implicit(resolved.payload, tenant, lasting=lasting)
 
     async def implicit(self, context: Any, tenant: str = "", *, lasting: bool = False) -> str:
-        """The URL of an ImplicitlyCreated copy of this @context (5.13.1): the same one each time. Raises BadRequestData."""
+        """The URL of an ImplicitlyCreated copy of this @context (5.13.1): the same one each time. Raises BadRequestData.
+
+        It is the tenant's, also where it comes of a request to a snapshot: @contexts are no part of these (5.5.15).
+        """
+        tenant = origin_of(tenant).tenant
         key, size = _content_key(context)
         known = self._links.get((tenant, key))
         if known is not None and self._clock() < known[0] and not lasting:

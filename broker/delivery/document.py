@@ -323,7 +323,7 @@ def show_document(document: JsonObject, names: Names, *, sys_attrs: bool) -> Jso
     if "entities" in shown:
         terms = tables.get("entities", {})
         shown["entities"] = [
-            {**selector, "type": _rename(selector["type"], terms, names)} for selector in shown["entities"]
+            {**selector, "type": rename_terms(selector["type"], terms, names)} for selector in shown["entities"]
         ]
     if "watchedAttributes" in shown:
         shown["watchedAttributes"] = [names.compact(iri) for iri in shown["watchedAttributes"]]
@@ -336,14 +336,14 @@ def show_document(document: JsonObject, names: Names, *, sys_attrs: bool) -> Jso
     for part in ("pick", "omit"):
         if part in notification:
             terms = tables.get("notification", {})
-            notification[part] = [_rename(term, terms, names) for term in notification[part]]
+            notification[part] = [rename_terms(term, terms, names) for term in notification[part]]
     shown["notification"] = notification
     if sys_attrs:
         shown["createdAt"], shown["modifiedAt"] = document["createdAt"], document["modifiedAt"]
     return shown
 
 
-def _rename(text: str, terms: Mapping[str, str], names: Names) -> str:
+def rename_terms(text: str, terms: Mapping[str, str], names: Names) -> str:
     """A type selection (4.17) or a projection (4.21) with its names as they are called in another @context."""
     return "".join(
         names.compact(terms[token]) if token in terms else token for token in _SEPARATORS.split(text) if token

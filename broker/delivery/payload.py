@@ -15,6 +15,7 @@ import orjson
 from broker.delivery.endpoint import GEO_JSON, JSON_LD
 from broker.delivery.subscription import Subscription
 from broker.model.change import Change
+from broker.model.dataspace import origin_of
 from broker.model.entity import Entity, Instance, JsonObject, Names, by_dataset, dataset_of
 from broker.model.expiry import without_expired
 from broker.model.geojson import feature_collection, geojson_feature
@@ -23,6 +24,7 @@ from broker.model.terms import KINDS, LOCATION, NGSI_LD_NULL, NONE_DATASET
 from broker.model.versions import kind_in
 
 TENANT_HEADER: Final = "NGSILD-Tenant"
+SNAPSHOT_HEADER: Final = "NGSILD-Snapshot"
 
 _NOTIFICATION_IDS: Final = uuid.UUID("8f4f2f43-0f5b-5c0b-9a86-52a1c4d1b1a6")
 _CONTEXT_RELATION: Final = "http://www.w3.org/ns/json-ld#context"
@@ -30,7 +32,10 @@ _CONTEXT_RELATION: Final = "http://www.w3.org/ns/json-ld#context"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A notification ready to be sent: its body, its media type, and what goes along as headers or metadata."""
+    """A notification ready to be sent: its body, its media type, and what goes along as headers or metadata.
+
+    `tenant` is the key of the space of its subscription: a tenant's own, or that of one of its snapshots (6.3.22).
+    """
 
     body: JsonObject
     media_type: str
@@ -53,8 +58,11 @@ class Message:
 
     def _information(self) -> dict[str, str]:
         information = {} if self.link is None else {"Link": self.link}
-        if self.tenant:
-            information[TENANT_HEADER] = self.tenant
+        tenant, snapshot = origin_of(self.tenant)
+        if tenant:
+            information[TENANT_HEADER] = tenant
+        if snapshot is not None:
+            information[SNAPSHOT_HEADER] = snapshot
         information.update(self.receiver_info)
         return information
 

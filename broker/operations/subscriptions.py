@@ -8,6 +8,7 @@ from broker.delivery.document import check_whole, parse_members, refuse_null, sh
 from broker.delivery.subscription import bind_terms, compile_subscription, status_at
 from broker.delivery.tally import Tally
 from broker.errors import AlreadyExists, BadRequestData, ResourceNotFound
+from broker.model.dataspace import origin_of
 from broker.model.entity import JsonObject, Names
 from broker.model.naming import check_uri
 from broker.model.terms import NGSI_LD_NULL
@@ -27,7 +28,7 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     """
     now = broker.now()
     refuse_null(given, "subscription")
-    document = parse_members(given, context.names, now)
+    document = parse_members(given, context.names, now) | _local_scope(tenant)
     document.setdefault("id", f"urn:ngsi-ld:Subscription:{uuid.uuid4()}")
     check_whole(document)
     document |= {"createdAt": now, "modifiedAt": now, "since": 0}
@@ -65,7 +66,7 @@ async def _updated(
 ) -> JsonObject:
     """The stored document after 5.8.2."""
     document, changed = apply_fragment(stored, given, lambda members: parse_members(members, context.names, now))
-    document["modifiedAt"] = now
+    document |= {"modifiedAt": now, **_local_scope(tenant)}
     check_whole(document)
     document = bind_terms(document, context.names)
     if "jsonldContext" in changed:
@@ -74,6 +75,11 @@ async def _updated(
     if before.status(now) != "active" or (before.interval is not None and after.interval is None):
         document["since"] = await broker.store.head()
     return document
+
+
+def _local_scope(tenant: str) -> JsonObject:
+    """What a subscription to a snapshot has whether it says so or not: it is always local (5.2.12)."""
+    return {} if origin_of(tenant).snapshot is None else {"localOnly": True}
 
 
 def apply_fragment(

@@ -1,6 +1,7 @@
 """Tenants (4.14, 5.5.10): isolated spaces that come into being with the first thing created in them."""
 
 from broker.errors import NonexistentTenant
+from broker.model.dataspace import origin_of
 from broker.store.protocol import Store
 
 DEFAULT_TENANT = ""
@@ -22,8 +23,8 @@ class Tenants:
         self._known.add(tenant)
 
     async def ensure(self, tenant: str, now: str) -> None:
-        """Create the tenant implicitly, where it does not exist yet."""
-        if tenant in self._known:
+        """Create the tenant implicitly, where it does not exist yet. The tenant of a snapshot's space is there already."""
+        if tenant in self._known or origin_of(tenant).snapshot is not None:
             return
         await self._store.put_document("tenant", "", tenant, {"createdAt": now}, create=True)
         self._known.add(tenant)

@@ -9,6 +9,7 @@ from delivery_samples import NOW, entity, iri, subscription
 from broker.delivery.payload import Message, changed_entity, make_message
 from broker.jsonld.terms import CORE
 from broker.model.change import Change, Touch
+from broker.model.dataspace import snapshot_space
 from broker.model.entity import Entity, Instance
 from broker.model.patches import make_change
 from broker.model.terms import LOCATION
@@ -239,6 +240,15 @@ def test_6_3_8_json_has_its_context_in_the_link_header() -> None:
         "Link": f'<{CONTEXT}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"',
     }
     assert b"@context" not in sent.http_body()
+
+
+@pytest.mark.parametrize("tenant", ["", "north"])
+def test_6_3_22_a_notification_of_a_snapshot_names_it_beside_its_tenant(tenant: str) -> None:
+    told = message(without("level"), tenant=snapshot_space(tenant, "urn:ngsi-ld:Snapshot:1", "a"))
+    for information in (told.http_headers(), orjson.loads(told.mqtt_payload())["metadata"]):
+        assert information["NGSILD-Snapshot"] == "urn:ngsi-ld:Snapshot:1"
+        assert information.get("NGSILD-Tenant", "") == tenant
+    assert "NGSILD-Snapshot" not in message(without("level"), tenant=tenant).http_headers()
 
 
 def test_6_3_8_json_ld_has_its_context_in_the_body_only() -> None:

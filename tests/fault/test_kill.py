@@ -9,15 +9,13 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from collections import defaultdict
-from pathlib import Path
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from mongod import die_with_parent, free_port
+from broker_process import Process
 
 from broker.app import make_store
 from broker.settings import parse_store
@@ -30,39 +28,6 @@ VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
 JSON = {"Content-Type": "application/json"}
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 15 * KILLS)]
-
-
-class Process:
-    """A `tsunagu serve` on one store and one port, which can be killed and started again."""
-
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self, session: aiohttp.ClientSession) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "broker.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--store", self.store, "--egress", "any"),
-            stdout=asyncio.subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )
-        for _ in range(400):
-            assert self._process.returncode is None, "the broker ended by itself"
-            try:
-                async with session.get(f"{self.url}/health/ready") as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-        raise AssertionError("the broker did not become ready within 20 s")
-
-    async def end(self, number: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), 30)
 
 
 class Receiver:
@@ -108,16 +73,6 @@ class Load:
                         assert answer.status >= 500, await answer.text()
             except (aiohttp.ClientError, OSError):
                 return  # the broker is dead: it said nothing about this write
-
-
-@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:{tmp_path / 'state'}"
-    uri = request.getfixturevalue("mongodb_uri")
-    database = request.getfixturevalue("mongo_database")
-    base, _, options = uri.partition("?")
-    return f"{base.rstrip('/')}/{database}?{options}"
 
 
 async def test_every_acknowledged_write_its_change_record_and_its_notification_survive(store_url: str) -> None:

@@ -1,0 +1,41 @@
+"""A broker as a process of its own, which can be killed and started again."""
+
+import asyncio
+import signal
+import sys
+
+import aiohttp
+from mongod import die_with_parent, free_port
+
+
+class Process:
+    """A `tsunagu serve` on one store and one port, which can be killed and started again."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, session: aiohttp.ClientSession) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "broker.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--store", self.store, "--egress", "any"),
+            stdout=asyncio.subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )
+        for _ in range(400):
+            assert self._process.returncode is None, "the broker ended by itself"
+            try:
+                async with session.get(f"{self.url}/health/ready") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+        raise AssertionError("the broker did not become ready within 20 s")
+
+    async def end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), 30)

@@ -36,8 +36,10 @@ from broker.http.health import health_door
 from broker.http.server import HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.model.instants import canonical
+from broker.operations.archive import SnapshotArchive, SnapshotLimits
 from broker.operations.broker import Broker
 from broker.operations.contexts import referenced_contexts
+from broker.operations.erasure import forget_subscriptions
 from broker.operations.expiry import Sweeper
 from broker.operations.tenants import Tenants
 from broker.settings import Settings, StoreAddress
@@ -141,6 +143,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     recorder = Recorder(store)
     retention = Retention(store)
     await contexts.open()
+    await forget_subscriptions(store, now())
     await dispatcher.start()
     await registry.start()
     sweeper = Sweeper(store, writer, now)
@@ -153,12 +156,15 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         _watched(entity_maps.run(), "removal of expired EntityMaps"),
         _watched(trimming.run(), "bound on stored @contexts"),
     ]
+    identity = SourceIdentity(settings.via_alias)
+    broker = Broker(store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps)
+    limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
+    broker.archive = SnapshotArchive(broker, http, mqtt, limits)
     try:
-        identity = SourceIdentity(settings.via_alias)
-        yield Broker(
-            store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps
-        )
+        await broker.archive.start()
+        yield broker
     finally:
+        await broker.archive.stop()
         for task in tasks:
             task.cancel()
         await writer.close()

@@ -168,6 +168,13 @@ class Settings:
     temporal_page_size: int = _setting(
         1000, _whole(1, 1_000_000), "attribute instances in one temporal answer; more makes it 206 Partial Content"
     )
+    snapshot_lifetime: float = _setting(
+        86_400.0, _seconds(1, 10 * 365 * 86_400), "seconds that a snapshot lasts when a request does not say"
+    )
+    max_snapshot_lifetime: float = _setting(
+        30 * 86_400.0, _seconds(1, 10 * 365 * 86_400), "seconds that a snapshot lasts at most"
+    )
+    max_snapshots: int = _setting(100, _whole(0, 10_000), "snapshots that a tenant may have at the same time")
     max_body_bytes: int = _setting(16 * 1024 * 1024, _whole(1024, 1024**3), "largest request body in bytes")
     egress: str = _setting(
         "default", _egress, "addresses the broker may call for others: default, public, any, or CIDR blocks, hosts"

@@ -5,14 +5,16 @@ fault: it is logged with its traceback and answered as InternalError (5.5.6).
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
-from broker.errors import InternalError, NgsiLdError
-from broker.http.exchange import TENANT_HEADER, Exchange, PageSizes, check_tenant_name
+from broker.errors import InternalError, NgsiLdError, OperationNotSupported
+from broker.http.exchange import SNAPSHOT_HEADER, TENANT_HEADER, Exchange, PageSizes, check_tenant_name
 from broker.http.message import Request, Response
 from broker.http.parameters import Parameters
 from broker.http.problem import BareStatus, problem_response
-from broker.http.routes import Endpoint, Routes
+from broker.http.routes import SNAPSHOT_OPERATIONS, Endpoint, Routes
+from broker.model.naming import check_uri
 from broker.operations.broker import Broker
 
 logger: Final = logging.getLogger(__name__)
@@ -44,18 +46,34 @@ class Binding:
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))
-        echo_tenant(response, request.headers.get("ngsild-tenant"))
+        echo_space(response, request.headers)
         return response, operation
 
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
         parameters = Parameters(request.query, endpoint.parameters)
         exchange = Exchange(self._broker, request, parameters, self._page_sizes)
-        if endpoint.needs_tenant:
+        snapshot_id = request.headers.get("ngsild-snapshot")
+        if endpoint.needs_tenant or snapshot_id is not None:
             await self._broker.tenants.require(exchange.tenant)
+        if snapshot_id is not None:
+            await self._enter_snapshot(endpoint, exchange, snapshot_id)
         return await endpoint.handler(exchange)
 
+    async def _enter_snapshot(self, endpoint: Endpoint, exchange: Exchange, snapshot_id: str) -> None:
+        """Apply the operation to a snapshot, with all that its local scope relaxes (5.5.15, 6.3.22)."""
+        check_uri(snapshot_id, SNAPSHOT_HEADER)
+        if endpoint.name not in SNAPSHOT_OPERATIONS:
+            raise OperationNotSupported(
+                f"{SNAPSHOT_HEADER}: {endpoint.name} is not an operation on a snapshot;"
+                " those of the Core API and the Temporal API are (5.5.15)"
+            )
+        exchange.tenant = await self._broker.archive.enter(exchange.tenant, snapshot_id)
+        exchange.parameters.imply_local_scope()
 
-def echo_tenant(response: Response, tenant: str | None) -> None:
-    """Name the tenant of the request in its answer, whatever that is (6.3.14)."""
-    if tenant is not None:
-        response.headers.setdefault(TENANT_HEADER, tenant)
+
+def echo_space(response: Response, headers: Mapping[str, str]) -> None:
+    """Name the tenant and the snapshot of a request in its answer, whatever that is (6.3.14, 6.3.22). `headers`: lower-case."""
+    for name in (TENANT_HEADER, SNAPSHOT_HEADER):
+        given = headers.get(name.lower())
+        if given is not None:
+            response.headers.setdefault(name, given)

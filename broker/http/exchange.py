@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 API_ROOT: Final = "/ngsi-ld/v1"
 TENANT_HEADER: Final = "NGSILD-Tenant"
+SNAPSHOT_HEADER: Final = "NGSILD-Snapshot"
 MIXED_CONTEXTS: Final = "Link: a JSON-LD body brings its own @context, the header may not name another (6.3.5)"
 
 PLAIN_TYPES: Final = (JSON, JSON_LD)
@@ -43,7 +44,11 @@ class PageSizes:
 
 
 class Exchange:
-    """A request with its parameters and tenant, and the answers that it can get."""
+    """A request with its parameters and tenant, and the answers that it can get.
+
+    `tenant` is what everything below goes by: the tenant's name, or the key of the space of the snapshot that the request is
+    about (broker.model.dataspace).
+    """
 
     __slots__ = ("broker", "page_sizes", "parameters", "request", "tenant")
 

@@ -39,6 +39,11 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def imply_local_scope(self) -> None:
+        """The operation is one on a snapshot and so always local, whatever it says (6.3.18). Raises BadRequestData."""
+        self.flag("local")
+        self._values["local"] = "true"
+
     def text(self, name: str) -> str | None:
         """The value as it is; an empty one is refused."""
         value = self._values.get(name)

@@ -16,6 +16,7 @@ from broker.http import (
     queries,
     registration_subscriptions,
     registrations,
+    snapshots,
     subscriptions,
     temporal,
 )
@@ -211,6 +212,18 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "PATCH": Endpoint("update_entity_map", entity_maps.update, frozenset()),
         "DELETE": Endpoint("delete_entity_map", entity_maps.delete, frozenset()),
     },
+    "snapshots": {
+        "POST": Endpoint("create_snapshot", snapshots.create, frozenset(), needs_tenant=False),
+        "DELETE": Endpoint("purge_snapshots", snapshots.purge, frozenset({"q"})),
+    },
+    "snapshots/{snapshotId}": {
+        "GET": Endpoint("retrieve_snapshot", snapshots.retrieve, frozenset()),
+        "PATCH": Endpoint("update_snapshot", snapshots.update, frozenset()),
+        "DELETE": Endpoint("delete_snapshot", snapshots.delete, frozenset()),
+    },
+    "snapshots/{snapshotId}/clone": {
+        "POST": Endpoint("clone_snapshot", snapshots.clone, frozenset()),
+    },
     "jsonldContexts": {
         "POST": Endpoint("add_context", jsonld_contexts.add, frozenset(), needs_tenant=False),
         "GET": Endpoint("list_contexts", jsonld_contexts.list_all, frozenset({"details", "kind"}), needs_tenant=False),
@@ -221,6 +234,17 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     },
 }
 """Endpoints by path template (below the API root) and verb."""
+
+_CORE_AND_TEMPORAL: Final = frozenset(
+    {"entities", "entityOperations", "types", "attributes", "subscriptions", "temporal"}
+)
+SNAPSHOT_OPERATIONS: Final = frozenset(
+    endpoint.name
+    for template, verbs in ENDPOINTS.items()
+    if template.partition("/")[0] in _CORE_AND_TEMPORAL
+    for endpoint in verbs.values()
+)
+"""The operations that can be applied to a snapshot: those of the Core API and of the Temporal API (5.5.15, table 4.3.5-1)."""
 
 _GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
 """First segments of which the second one is fixed, too."""

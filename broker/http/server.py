@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from broker.errors import InvalidRequest, NgsiLdError
-from broker.http.binding import Binding, echo_tenant
+from broker.http.binding import Binding, echo_space
 from broker.http.connection import SERVER, Connection, ConnectionServer
-from broker.http.exchange import TENANT_HEADER
 from broker.http.message import Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
 
@@ -72,7 +71,7 @@ class HttpServer:
                 response, operation = await self._binding.answer(request)
         self._observe(operation, incoming.method, incoming.path_qs, response.status, perf_counter() - started)
         if operation == "unread":
-            echo_tenant(response, incoming.headers.get(TENANT_HEADER))
+            echo_space(response, {name.lower(): value for name, value in incoming.headers.items()})
         response.headers["Server"] = SERVER
         outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
         if operation == "unread":

@@ -1,7 +1,7 @@
 """The parts that every operation works with, put together once at start (`broker.app`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from broker.operations.tenants import Tenants
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from broker.federation.entity_maps import EntityMaps
     from broker.federation.identity import SourceIdentity
     from broker.federation.registry import ContextRegistry
+    from broker.operations.archive import SnapshotArchive
     from broker.store.writer import EntityWriter
     from broker.temporal.recorder import Recorder
 
 
 @dataclass(slots=True)
 class Broker:
-    """`now` gives the canonical instant of the moment (broker.model.instants)."""
+    """`now` gives the canonical instant of the moment (broker.model.instants). `archive` works with all the others, so that it is
+    put in its place after them."""
 
     store: Store
     writer: "EntityWriter"
@@ -31,3 +33,4 @@ class Broker:
     identity: "SourceIdentity"
     recorder: "Recorder"
     entity_maps: "EntityMaps"
+    archive: "SnapshotArchive" = field(init=False)

@@ -12,9 +12,9 @@ from typing import Final
 from broker.contexts.library import ContextLibrary
 from broker.contexts.storage import cached_id
 from broker.contexts.uses import Use
-from broker.errors import BadRequestData, StoreUnavailable
+from broker.errors import BadRequestData
 from broker.jsonld.compilation import document_context, referenced_urls
-from broker.store.cancellation import check_cancelled
+from broker.store.sweeping import sweep_regularly
 
 MOST: Final = 1_000
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -57,22 +57,11 @@ class ContextTrimming:
 
     async def run(self) -> None:
         """Trim from time to time until cancelled; a store that is not available is tried again next time."""
-        while True:
-            self._new = 0
-            self._crowded.clear()
-            try:
-                await self.trim()
-            except StoreUnavailable as error:
-                _LOG.warning("the stored @contexts cannot be trimmed now", extra={"detail": error.detail})
-            check_cancelled()
-            try:
-                async with asyncio.timeout(INTERVAL):
-                    await self._crowded.wait()
-            except TimeoutError:
-                continue
+        await sweep_regularly(self.trim, INTERVAL, _LOG, "the stored @contexts cannot be trimmed", self._crowded)
 
     async def trim(self) -> int:
         """Delete what is beyond the bound; how many entries went. Raises StoreUnavailable."""
+        self._new = 0
         uses = await self._library.uses.all()
         if self._fits(uses.values()):
             return 0

@@ -5,7 +5,6 @@ first to say that a map is gone. A kill between any two writes therefore leaves 
 the sweep finds what is left over. Parts are numbered from 0 without a gap, and are removed from the last one down.
 """
 
-import asyncio
 import logging
 import uuid
 from collections import defaultdict
@@ -17,8 +16,8 @@ from typing import Final
 from broker.errors import NgsiLdError, ResourceNotFound, StoreUnavailable, TooManyResults
 from broker.federation.entity_map import MOST_IDS, EntityMap, Slot, expiry, full_parts, part_body, without
 from broker.model.entity import JsonObject
-from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
+from broker.store.sweeping import sweep_regularly
 
 HEADS: Final = "entityMap"
 PARTS: Final = "entityMapPart"
@@ -137,15 +136,7 @@ class EntityMaps:
 
     async def run(self) -> None:
         """Sweep from time to time until cancelled; whatever goes wrong is tried again next time."""
-        while True:
-            try:
-                await self.sweep()
-            except StoreUnavailable as error:
-                _LOG.warning("expired EntityMaps cannot be removed now", extra={"detail": error.detail})
-            except Exception:  # noqa: BLE001 - what has expired must not stay for ever
-                _LOG.exception("expired EntityMaps cannot be removed")
-            check_cancelled()
-            await asyncio.sleep(self._interval)
+        await sweep_regularly(self.sweep, self._interval, _LOG, "expired EntityMaps cannot be removed")
 
     async def sweep(self) -> int:
         """Remove what has expired, what was never completed, and what is too much; how many maps. Raises StoreUnavailable."""

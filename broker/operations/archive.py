@@ -21,7 +21,6 @@ Decisions where the standard leaves room:
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -39,7 +38,7 @@ from broker.operations.erasure import FORMER, GRACE_SECONDS, KIND, end_subscript
 from broker.operations.filling import LONGEST_PAUSE, Filling, Superseded
 from broker.operations.snapshot_notifier import Key, SnapshotNotifier
 from broker.operations.temporal import history_caught_up
-from broker.store.cancellation import check_cancelled
+from broker.store.sweeping import sweep_regularly
 
 USES: Final = "snapshotUse"
 """The kind of the documents that say when a snapshot was used last: apart, as they are written by who else only reads."""
@@ -311,18 +310,7 @@ class SnapshotArchive:
 
     async def _sweep_regularly(self) -> None:
         """Sweep from time to time, and when there is a reason to; whatever goes wrong is tried again next time."""
-        while True:
-            self._wake.clear()
-            try:
-                await self.sweep()
-            except StoreUnavailable as error:
-                _LOG.warning("snapshots cannot be removed now", extra={"detail": error.detail})
-            except Exception:  # noqa: BLE001 - what has expired must not stay for ever
-                _LOG.exception("snapshots cannot be removed")
-            check_cancelled()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._wake.wait()
+        await sweep_regularly(self.sweep, self._interval, _LOG, "snapshots cannot be removed", self._wake)
 
     async def sweep(self) -> None:
         """Delete the snapshots that have expired, and erase what is to be erased. Raises StoreUnavailable."""

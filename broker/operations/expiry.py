@@ -3,17 +3,16 @@
 Reads do not wait for it: they leave out what has expired by themselves.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
 
-from broker.errors import Conflict, NgsiLdError, StoreUnavailable
+from broker.errors import Conflict, NgsiLdError
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.model.expiry import expiry
-from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
+from broker.store.sweeping import sweep_regularly
 from broker.store.writer import EntityWriter
 
 INTERVAL: Final = 1.0
@@ -36,16 +35,11 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep from time to time until cancelled; whatever goes wrong is tried again next time."""
-        while True:
-            try:
-                while await self.sweep() == STRIDE:
-                    pass
-            except StoreUnavailable as error:
-                _LOG.warning("expired entities cannot be removed now", extra={"detail": error.detail})
-            except Exception:  # noqa: BLE001 - what has expired must not stay for ever
-                _LOG.exception("expired entities cannot be removed")
-            check_cancelled()
-            await asyncio.sleep(self._interval)
+        await sweep_regularly(self._sweep_all, self._interval, _LOG, "expired entities cannot be removed")
+
+    async def _sweep_all(self) -> None:
+        while await self.sweep() == STRIDE:
+            pass
 
     async def sweep(self) -> int:
         """Sweep once; how many entities had something to remove. Raises StoreUnavailable."""

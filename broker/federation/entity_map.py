@@ -168,10 +168,14 @@ def updated_expiry(fragment: JsonObject, map_id: str, now: str) -> str | None:
 # --- what a map was made for
 
 
-def filters_digest(kind: str, query: EntityQuery) -> str:
-    """What has to be the same in every request that uses a map (5.5.14): all that selects entities, but not by their ids."""
+def filters_digest(kind: str, query: EntityQuery, datasets: frozenset[str | None] | None = None) -> str:
+    """What has to be the same in every request that uses a map (5.5.14): all that selects entities, but not by their ids.
+
+    `datasets` select evolutions (5.7.4.4), but not entities (5.7.2.4).
+    """
     types = sorted({repr(selector.types) for selector in query.selectors})
-    return _digest(kind, types, sorted(query.attrs), query.q, query.geo, query.scope, query.ordering)
+    views = None if datasets is None else sorted(dataset or "" for dataset in datasets)
+    return _digest(kind, types, sorted(query.attrs), query.q, query.geo, query.scope, query.ordering, views)
 
 
 def window_digest(query: TemporalQuery) -> str:

@@ -275,7 +275,8 @@ async def evolution_question(
     the temporal query select (5.14.5.4)."""
     await history_caught_up(broker)
     query = request.query
-    candidates = replace(request, query=replace(query, q=None, geo=None, scope=None)) if split else request
+    everything = replace(query, q=None, geo=None, scope=None)
+    candidates = replace(request, query=everything, datasets=None) if split else request
 
     async def check(ids: Sequence[str]) -> Checked[Selected]:
         narrowed = replace(request, query=among(query, ids))
@@ -292,7 +293,7 @@ async def evolution_question(
             yield [selected.evolution.entity_id]
 
     return Question(
-        filters_digest("evolutions, descending" if request.descending else "evolutions", query),
+        filters_digest("evolutions, descending" if request.descending else "evolutions", query, request.datasets),
         window_digest(request.temporal),
         ids,
         Inquiry(identified(query.selectors), check),
@@ -332,7 +333,9 @@ async def _selected(
             if time.monotonic() > deadline:
                 raise TooComplexQuery(f"the query took longer than {seconds:g} seconds: ask for fewer entities")
             some = evolutions[place : place + AT_ONCE]
-            tests = (select(broker.store, tenant, each, request.query, request.temporal) for each in some)
+            tests = (
+                select(broker.store, tenant, each, request.query, request.temporal, request.datasets) for each in some
+            )
             for evolution, found in zip(some, await asyncio.gather(*tests), strict=True):
                 if found is not None:
                     yield Selected(evolution, *found)

@@ -23,11 +23,17 @@ def time_of(temporal: TemporalQuery) -> TimeProperty | None:
 
 
 async def select(
-    store: Store, tenant: str, evolution: Evolution, query: EntityQuery, temporal: TemporalQuery
+    store: Store,
+    tenant: str,
+    evolution: Evolution,
+    query: EntityQuery,
+    temporal: TemporalQuery,
+    datasets: frozenset[str | None] | None,
 ) -> tuple[tuple[Span, ...], list[HistoryEntry]] | None:
     """The spans of an entity's history that a query is to show, and with a scope query the scopes that match in them.
 
-    None if the entity is not selected. Conditions on values hold if they hold for any instance in the interval.
+    None if the entity is not selected. Conditions on values hold if they hold for any instance in the interval. Where
+    `datasets` are asked for, an entity that has no instance of any of them is not selected: nothing of it is left.
     """
     span = Span(evolution.entity_id, temporal.start, temporal.end)
     time = time_of(temporal)
@@ -38,9 +44,14 @@ async def select(
         return None
     if query.geo is not None and not await _lies(store, tenant, evolution, query.geo, span, time):
         return None
-    if query.scope is None:
-        return (span,), []
-    return await _scoped(store, tenant, query.scope, span, time)
+    selected: tuple[tuple[Span, ...], list[HistoryEntry]] | None = (span,), []
+    if query.scope is not None:
+        selected = await _scoped(store, tenant, query.scope, span, time)
+    if selected is None or datasets is None:
+        return selected
+    # The scope has no datasets, and by itself it is nothing of what was asked for.
+    left = HistoryQuery(selected[0], time, query.attrs or None, without=frozenset({SCOPE}), datasets=datasets)
+    return selected if await store.instances(tenant, left, 1) else None
 
 
 async def _fulfils(

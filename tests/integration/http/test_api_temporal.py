@@ -313,6 +313,23 @@ async def test_5_5_9_entities_come_in_pages_and_are_counted(fleet):
     assert (await fleet.get(f"temporal/entities?local=true&{WINDOW}&count=true&limit=0")).json == []
 
 
+async def test_5_7_4_an_entity_without_any_of_the_datasets_is_not_selected(fleet):
+    await fleet.post(f"temporal/entities/{CAR}/attrs", {"speed": speeds(7, datasetId="urn:d:1"), "scope": "/A"})
+    await fleet.post(f"temporal/entities/{BUS}/attrs", {"brand": speeds(7, datasetId="urn:d:1"), "scope": "/A"})
+    path = f"temporal/entities?type=Vehicle&pick=speed&{WINDOW}&count=true&limit=1&datasetId=urn:d:1"
+    answer = await fleet.get(path)
+    assert shown(answer.json[0]["speed"]) == [(7, at(0))]
+    assert answer.headers["NGSILD-Results-Count"] == "1"
+    assert 'rel="next"' not in ", ".join(answer.headers.getall("Link"))
+    assert (await fleet.get(path + "&scopeQ=/A&offset=1")).json == []
+    mapped = await fleet.get(path.replace("entities?", "entityMaps?"))
+    assert list(mapped.json["entityMap"]) == [CAR]
+    other = path.replace("urn:d:1", "urn:d:2")
+    assert (await fleet.get(other, NGSILD_EntityMap=mapped.headers["NGSILD-EntityMap"])).status == 400
+    split = await fleet.get(path.replace("entities?", "entityMaps?") + "&splitEntities=true")
+    assert list(split.json["entityMap"]) == [CAR, BUS], "what other sources have of them may be of the dataset"
+
+
 async def test_6_24_a_query_by_post_means_the_same(fleet):
     query = {
         "type": "Query",

@@ -85,7 +85,7 @@ def test_one_instance_alone_is_a_series_too(
 @clause("4.5.7", 1)
 def test_an_instance_has_its_unit_its_dataset_and_attributes_of_its_own(broker: BrokerClient, unique: Unique) -> None:
     members: dict[str, Any] = {"unitCode": "MTR", "datasetId": "urn:d:1"}
-    below = {"accuracy": prop(0.5, unitCode="P1"), "meter": rel("urn:ngsi-ld:Meter:1")}
+    below: dict[str, Any] = {"accuracy": prop(0.5, unitCode="P1"), "meter": rel("urn:ngsi-ld:Meter:1")}
     one = entity(unique.id(), unique.type(), level=series(1, 2, **members, **below))
     broker.post("/temporal/entities", one).expect(201)
     for each in broker.get(f"/temporal/entities/{one['id']}").expect(200).json["level"]:

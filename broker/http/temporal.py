@@ -24,7 +24,7 @@ from broker.operations.evolutions import (
     query_with_map,
     retrieve_evolution,
 )
-from broker.operations.queries import check_query
+from broker.operations.queries import check_every_type, check_query
 
 if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext
@@ -196,6 +196,7 @@ async def posted_request(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedC
 
 def compiled_request(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> TemporalRequest:
     """What a Query asks for. Raises BadRequestData, InvalidRequest."""
+    check_every_type(query, exchange.parameters.flag("local"))
     representation, sys_attrs = _representation(exchange.parameters)
     if exchange.request.method == "POST" and representation is None and _aggregates(query):
         representation = "aggregatedValues"  # a body that brings aggregation methods has no other use for them

@@ -293,6 +293,7 @@ async def test_5_7_4_entities_are_selected_by_what_they_were_in_the_interval(fle
         f"{WINDOW}&type=Vehicle&csf=))bad((",
         f"{WINDOW}&type=Vehicle&limit=0",
         f"{WINDOW}&type=Vehicle&id=nonsense",
+        f"{WINDOW}&type=*&local=false",
     ],
 )
 async def test_5_7_4_invalid_queries_are_refused(fleet, query):

@@ -34,7 +34,8 @@ datasets = st.sampled_from((None, None, *DATASETS))
 numbers = st.integers(-3, 3) | st.sampled_from([0.5, -1.25, 1e6])
 texts = st.sampled_from(["", "a", "b", "東京", "with space", "true"])
 scalars = numbers | texts | st.booleans()
-json_values = st.recursive(
+objects = st.dictionaries(st.sampled_from(["x", "y"]), scalars, min_size=1)
+json_values = objects | st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["x", "y"]), inner, max_size=2),
     max_leaves=4,
@@ -96,7 +97,7 @@ UPDATING: Final = PLAIN | {
     "LanguageProperty": tongues | st.just({"@none": NULL}),
     "Number": numbers | st.just(NULL),
 }
-_merge_values = st.recursive(
+_merge_values = st.dictionaries(st.sampled_from(["x", "y"]), scalars | st.just(NULL), min_size=1) | st.recursive(
     scalars | st.just(NULL),
     lambda inner: st.dictionaries(st.sampled_from(["x", "y"]), inner, max_size=2),
     max_leaves=4,

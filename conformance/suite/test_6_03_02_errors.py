@@ -13,7 +13,7 @@ from conformance.samples import Unique, entity, prop, subscription
 from conformance.servers import DocumentServer
 
 NOWHERE = "http://127.0.0.1:9/context.jsonld"
-ERRORS_OF_REQUESTS = [
+ERRORS_OF_REQUESTS: list[tuple[str, str, Any, str]] = [
     ("GET", "/entities/{unknown}", None, "ResourceNotFound"),
     ("DELETE", "/entities/{unknown}", None, "ResourceNotFound"),
     ("PATCH", "/entities/{unknown}/attrs", {"speed": prop(2)}, "ResourceNotFound"),

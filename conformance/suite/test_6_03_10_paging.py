@@ -184,9 +184,11 @@ def test_what_is_no_page_is_refused(broker: BrokerClient, unique: Unique, kind: 
 @pytest.mark.parametrize("kind", ["entities", "query by POST", "csourceRegistrations", "temporal/entities"])
 def test_count_says_how_many_there_are_whatever_the_page(broker: BrokerClient, unique: Unique, kind: str) -> None:
     create(broker, unique, kind, 3)
-    for query in ({}, {"limit": 1}, {"limit": 1, "offset": 2}, {"limit": 100}):
-        answer = page(broker, unique, kind, count=True, **query).expect(200)
-        assert answer.header(COUNT) == "3"
+    pages = [
+        page(broker, unique, kind, count=True, limit=limit, offset=offset)
+        for limit, offset in [(1, 0), (1, 2), (100, 0)]
+    ]
+    assert [answer.expect(200).header(COUNT) for answer in pages] == ["3"] * 3
 
 
 @clause("6.3.13", 1)

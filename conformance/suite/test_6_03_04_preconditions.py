@@ -22,6 +22,13 @@ WRITES: list[tuple[str, str, Any]] = [
     ("POST", "/entityOperations/query", {"type": "Query", "entities": [{"type": "Vehicle"}]}),
     ("POST", "/subscriptions", {"type": "Subscription"}),
     ("PATCH", "/subscriptions/{id}", {"description": "text"}),
+    ("POST", "/csourceRegistrations", {"type": "ContextSourceRegistration"}),
+    ("PATCH", "/csourceRegistrations/{id}", {"description": "text"}),
+    ("POST", "/csourceSubscriptions", {"type": "Subscription"}),
+    ("POST", "/temporal/entities", b'{"id": "{id}", "type": "Vehicle"}'),
+    ("POST", "/temporal/entities/{id}/attrs", {"speed": [prop(2)]}),
+    ("POST", "/temporal/entityOperations/query", {"type": "Query", "entities": [{"type": "Vehicle"}]}),
+    ("POST", "/jsonldContexts", {"@context": {}}),
 ]
 ACCEPTED = [
     (None, JSON),

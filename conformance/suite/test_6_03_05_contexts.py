@@ -26,6 +26,17 @@ CONTEXT_LINKS = [
     '<{url}>; rel="http://www.w3.org/ns/json-ld#context"',
     '<https://example.org/a,b>; rel="next", <{url}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"',
 ]
+INSTANT = "2026-01-01T00:00:00Z"
+REGISTRATION = {
+    "type": "ContextSourceRegistration",
+    "endpoint": "http://127.0.0.1:9",
+    "information": [{"entities": [{"type": "Auto"}]}],
+}
+TEMPORAL_QUERY = {
+    "type": "Query",
+    "entities": [{"type": "Auto"}],
+    "temporalQ": {"timerel": "after", "timeAt": INSTANT},
+}
 BODIES: list[tuple[str, str, Document]] = [
     ("POST", "/entities", {"id": "{new}", "type": "Auto", "tempo": prop(2)}),
     ("PATCH", "/entities/{id}", {"tempo": prop(2)}),
@@ -36,6 +47,10 @@ BODIES: list[tuple[str, str, Document]] = [
     ("PUT", "/entities/{id}/attrs/tempo", prop(2)),
     ("POST", "/entityOperations/query", {"type": "Query", "entities": [{"type": "Auto", "id": "{id}"}]}),
     ("POST", "/subscriptions", subscription("http://127.0.0.1:9/", entities=[{"type": "Auto"}])),
+    ("POST", "/csourceSubscriptions", subscription("http://127.0.0.1:9/", entities=[{"type": "Auto"}])),
+    ("POST", "/csourceRegistrations", REGISTRATION),
+    ("POST", "/temporal/entities", {"id": "{new}", "type": "Auto", "tempo": [prop(2, observedAt=INSTANT)]}),
+    ("POST", "/temporal/entityOperations/query", TEMPORAL_QUERY),
 ]
 FRAGMENTS = [each for each in BODIES if "{id}" in each[1]]
 
@@ -254,3 +269,26 @@ def test_a_query_by_post_is_answered_in_its_own_context(
     broker.post("/entityOperations/query", query, link=link).expect(200).expect_json(expected)
     answer = broker.post("/entityOperations/query", {**query, "@context": CONTEXT}).expect(200)
     answer.expect_json(expected)
+
+
+@clause("6.3.5", 9)
+@pytest.mark.parametrize("name", ["create", "upsert", "update", "merge"])
+def test_a_batch_in_json_ld_with_a_link_to_a_context_is_refused(
+    broker: BrokerClient, unique: Unique, documents: DocumentServer, name: str
+) -> None:
+    entity_id = auto(broker, unique)
+    batch = [{**entity(entity_id, "Auto", tempo=prop(2)), "@context": CONTEXT}]
+    answer = broker.post(f"/entityOperations/{name}", batch, link=documents.publish_context(**CONTEXT))
+    assert "BadRequestData" in answer.expect(207, 400).body.decode()
+    assert speed_of(broker, entity_id) == 1
+
+
+@clause("6.3.5", 2, 3)
+def test_subscriptions_are_shown_in_the_context_of_the_request(
+    broker: BrokerClient, unique: Unique, documents: DocumentServer
+) -> None:
+    given = subscription("http://127.0.0.1:9/", entities=[{"type": CAR}], watchedAttributes=[SPEED])
+    location = broker.post("/subscriptions", given).expect(201).header("Location")
+    for link, type_, name in ((documents.publish_context(**CONTEXT), "Auto", "tempo"), (None, CAR, SPEED)):
+        shown = broker.get(location, link=link).expect(200).json
+        assert (shown["entities"], shown["watchedAttributes"]) == ([{"type": type_}], [name])

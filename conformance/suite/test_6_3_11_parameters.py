@@ -1,4 +1,4 @@
-"""6.3.11 Including system Attributes, 6.3.18 and 5.5.13 the local scope, 6.3.20 Invalid parameters."""
+"""6.3.11 Including system Attributes, 6.3.18 and 5.5.13 the local scope, 6.3.19 extra headers, 6.3.20 Invalid parameters."""
 
 from typing import Any
 
@@ -264,3 +264,32 @@ def test_a_write_with_an_option_that_it_does_not_have_is_an_invalid_request(
     path = f"/entities/{elements['id']}/attrs?options={options}"
     broker.post(path, {"speed": prop(2)}).expect_problem("InvalidRequest")
     assert broker.get(f"/entities/{elements['id']}").expect(200).json["speed"] == prop(1)
+
+
+@clause("6.3.19", 2)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("no header", "x"), ("X:Y", "x"), ("", "x"), ("X-Two-Lines", "a\r\nX-Injected: b"), ("X-Two-Lines", "a\nb")],
+)
+def test_what_cannot_be_a_header_is_no_extra_information(
+    broker: BrokerClient, unique: Unique, key: str, value: str
+) -> None:
+    registration = {"id": unique.id(), "type": "ContextSourceRegistration", "endpoint": "http://127.0.0.1:9"}
+    information = [{"entities": [{"type": unique.type()}]}]
+    given = {**registration, "information": information, "contextSourceInfo": [{"key": key, "value": value}]}
+    broker.post("/csourceRegistrations", given).expect_problem("BadRequestData")
+    broker.get(f"/csourceRegistrations/{given['id']}").expect_problem("ResourceNotFound")
+
+
+@clause("6.3.19", 2)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("Authorization", "Bearer a.b=="), ("X-Reason", "test, of; headers"), ("X-City", "urn:ngsi-ld:request")],
+)
+def test_what_can_be_a_header_is_extra_information(broker: BrokerClient, unique: Unique, key: str, value: str) -> None:
+    registration = {"type": "ContextSourceRegistration", "endpoint": "http://127.0.0.1:9"}
+    information = [{"entities": [{"type": unique.type()}]}]
+    given = {**registration, "information": information, "contextSourceInfo": [{"key": key, "value": value}]}
+    location = broker.post("/csourceRegistrations", given).expect(201).header("Location")
+    shown = broker.get(location).expect(200).json
+    assert shown["contextSourceInfo"] == given["contextSourceInfo"]

@@ -310,3 +310,20 @@ def test_names_of_tenants_that_differ_in_case_are_two_tenants(
 ) -> None:
     answer = broker.get(f"/entities/{one['id']}", tenant=tenant.upper())
     answer.expect_problem("NonexistentTenant")
+
+
+@clause("5.5.10", 1, 3)
+@clause("6.3.14", 1)
+@pytest.mark.parametrize("form", ["{} b", "a/{}?c#d%20", "urn:ngsi-ld:Tenant:{}", '"{}"', "{}," * 2 + "x"])
+def test_the_name_of_a_tenant_is_any_string(
+    broker: BrokerClient, unique: Unique, tenant: str, receiver: Receiver, form: str
+) -> None:
+    name = form.format(unique.name("city"), unique.name("city"))
+    another = entity(unique.id(), unique.type(), speed=prop(1))
+    broker.post("/subscriptions", subscription(receiver.url, entities=[{"type": unique.type()}]), tenant=name).expect(
+        201
+    )
+    assert broker.post("/entities", another, tenant=name).expect(201).header(TENANT) == name
+    assert receiver.next().headers[TENANT] == name
+    broker.get(f"/entities/{another['id']}", tenant=name).expect(200).expect_json(another)
+    broker.get(f"/entities/{another['id']}", tenant=tenant).expect_problem("ResourceNotFound")

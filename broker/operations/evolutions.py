@@ -31,7 +31,7 @@ from broker.operations.temporal import evolution_of, history_caught_up
 from broker.query.ast import EntityQuery
 from broker.query.q import parse_q
 from broker.query.temporal import TemporalQuery, parse_temporal_query
-from broker.store.chronicle import times_of
+from broker.store.chronicle import time_in
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
 from broker.temporal.aggregation import Aggregator, Periods, parse_aggregation
 from broker.temporal.pages import instance_pages
@@ -363,13 +363,12 @@ async def _shown(
         header = content_range(entries, query, request.temporal)
         one_each = replace(query, newest_first=True, last_n=1)
         others = await broker.store.instances(tenant, one_each, MOST_ATTRIBUTES)
+    own, empty = _by_entity(entries), _by_entity(others)
     parts = []
     for each in page:
         entity_id = each.evolution.entity_id
-        own = [entry for entry in entries if entry.entity_id == entity_id]
         scopes = each.scopes if request.view.keeps(SCOPE) else []
-        empty = [entry for entry in others if entry.entity_id == entity_id]
-        parts.append((each.evolution, [*scopes, *own], empty))
+        parts.append((each.evolution, [*scopes, *own.get(entity_id, ())], empty.get(entity_id, ())))
     shown = _in_version(request.view, lambda view: [represent_evolution(*part, names, view) for part in parts])
     return replace(shown, content_range=header)
 
@@ -381,10 +380,17 @@ def _in_version(view: TemporalView, seen: Callable[[TemporalView], list[JsonObje
     return TemporalPage(documents, view.version, altered)
 
 
+def _by_entity(entries: Sequence[HistoryEntry]) -> dict[str, list[HistoryEntry]]:
+    found: dict[str, list[HistoryEntry]] = {}
+    for entry in entries:
+        found.setdefault(entry.entity_id, []).append(entry)
+    return found
+
+
 async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> list[HistoryEntry]:
     """All entries of the first instant, where they are more than a page: an instant is not divided."""
     (first,) = await broker.store.instances(tenant, query, 1)
-    return await broker.store.instances(tenant, at_instant(query, times_of(first).of(query)), MOST_AT_ONE_INSTANT)
+    return await broker.store.instances(tenant, at_instant(query, time_in(first, query)), MOST_AT_ONE_INSTANT)
 
 
 async def _aggregated(
@@ -399,7 +405,7 @@ async def _aggregated(
     for place, newest_first in ((0, False), (1, True)):
         if bounds[place] is None:
             found = await broker.store.instances(tenant, replace(query, newest_first=newest_first), 1)
-            bounds[place] = times_of(found[0]).of(query) if found else broker.now()
+            bounds[place] = time_in(found[0], query) if found else broker.now()
     first, last = (_moment(bound) for bound in bounds)
     aggregator = Aggregator(request.view.aggregation, query, Periods(first, last, request.view.aggregation.duration))
     await broker.store.scan_history(tenant, query, aggregator.take)

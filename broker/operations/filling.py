@@ -161,7 +161,7 @@ class Filling:
 
     async def _record(self, evolution: Evolution, entries: Sequence[HistoryEntry]) -> None:
         await self._check()
-        copies = [replace(entry, tenant=self._space) for entry in entries]
+        copies = [entry._replace(tenant=self._space) for entry in entries]
         await self._broker.store.append_history(copies, None, [replace(evolution, tenant=self._space)])
 
 

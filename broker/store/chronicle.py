@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias
 
 from broker.model.evolution import SCOPE
-from broker.model.instants import canonical, parse_instant
+from broker.model.instants import canonical_text
 from broker.query.ast import EntitySelector
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery
 
@@ -20,35 +20,30 @@ class Times(NamedTuple):
     modified_at: str
     deleted_at: str | None
 
-    def of(self, query: HistoryQuery) -> str:
-        """The time by which a query orders this entry; it has to have it."""
-        if query.time == "createdAt":
-            return self.created_at
-        if query.time == "modifiedAt":
-            return self.modified_at
-        if query.time == "deletedAt":
-            return self.deleted_at or ""
-        return self.moment
-
-
-@lru_cache(maxsize=8192)
-def _canonical(text: str) -> str:
-    return canonical(parse_instant(text))
-
 
 def times_of(entry: HistoryEntry) -> Times:
     """The times of an entry. What was never created or modified by itself was so when it was recorded."""
     instance = entry.instance
-    modified = _canonical(instance.get("modifiedAt", entry.recorded_at))
+    modified = canonical_text(instance.get("modifiedAt", entry.recorded_at))
     observed = instance.get("observedAt")
     deleted = instance.get("deletedAt")
     return Times(
-        moment=modified if observed is None else _canonical(observed),
+        moment=modified if observed is None else canonical_text(observed),
         observed=observed is not None,
-        created_at=_canonical(instance.get("createdAt", entry.recorded_at)),
+        created_at=canonical_text(instance.get("createdAt", entry.recorded_at)),
         modified_at=modified,
-        deleted_at=None if deleted is None else _canonical(deleted),
+        deleted_at=None if deleted is None else canonical_text(deleted),
     )
+
+
+def time_in(entry: HistoryEntry, query: HistoryQuery) -> str:
+    """The time by which a query orders an entry, canonical; it has to have it."""
+    instance = entry.instance
+    if query.time is not None and query.time != "observedAt":
+        found = instance.get(query.time)
+    else:
+        found = instance.get("observedAt", instance.get("modifiedAt"))
+    return canonical_text(found or entry.recorded_at)
 
 
 def gather(entries: Iterable[HistoryEntry], evolutions: Iterable[Evolution]) -> dict[tuple[str, str], Evolution]:
@@ -88,40 +83,70 @@ def wanted(query: HistoryQuery, attribute: str, dataset: str | None) -> bool:
     )
 
 
-class First:
-    """The first `limit` entries of a query out of any number that are offered, a series after the other.
+_Key: TypeAlias = tuple[str, str, int, str]
 
-    `bound` is the time behind which nothing is of interest any more, None as long as there is room.
+SLACK: Final = 4
+"""A quarter more entries than are wanted may come together before the last ones are dropped."""
+
+
+class First:
+    """The first `limit` entries of a query out of any number that are offered, a stretch of a series after the other.
+
+    With `last_n` the entries of one attribute of one entity come together in a `part` of their own, first.
     """
 
-    def __init__(self, query: HistoryQuery, limit: int) -> None:
+    def __init__(self, query: HistoryQuery, limit: int, whole: "First | None" = None) -> None:
         self._query = query
         self._limit = limit
-        self._found: list[HistoryEntry] = []
-        self.bound: str | None = None
+        self._whole = whole
+        self._kept: list[tuple[_Key, HistoryEntry]] = []
+        self._settled = 0
+        self._bound: str | None = None
 
-    def _key(self, entry: HistoryEntry) -> tuple[str, str, int, str]:
-        times = times_of(entry)
-        return times.of(self._query), times.moment, entry.sequence, entry.instance_id
+    @property
+    def bound(self) -> str | None:
+        """The time behind which nothing is of interest any more, None as long as there is room."""
+        bounds = [part._bound for part in (self, self._whole) if part is not None and part._bound is not None]
+        return (max if self._query.newest_first else min)(bounds, default=None)
 
-    def offer(self, series: Sequence[Sequence[HistoryEntry]]) -> None:
-        """The entries of all series of one attribute of one entity."""
-        entries = [entry for each in series for entry in each]
-        if self._query.last_n is not None and len(entries) > self._query.last_n:
-            entries.sort(key=self._key, reverse=self._query.newest_first)
-            del entries[self._query.last_n :]
-        if not entries:
-            return
-        self._found += entries
-        self._found.sort(key=self._key, reverse=self._query.newest_first)
-        del self._found[self._limit :]
-        if len(self._found) == self._limit:
-            self.bound = self._key(self._found[-1])[0]
+    def part(self) -> "First":
+        """What entries of one attribute of one entity are to be offered to, before `join` takes them over."""
+        return self if self._query.last_n is None else First(self._query, min(self._limit, self._query.last_n), self)
+
+    def join(self, part: "First") -> None:
+        """Take over what a part has kept."""
+        if part is not self:
+            part._settle()
+            self._keep(part._kept)
+
+    def offer(self, entries: Iterable[HistoryEntry]) -> None:
+        """Keep those that are among the first."""
+        self._keep([(self._key(entry), entry) for entry in entries])
+
+    def _keep(self, entries: Sequence[tuple[_Key, HistoryEntry]]) -> None:
+        self._kept += entries
+        # To sort at each offer would cost as much as all that is kept, for each of a thousand entities.
+        room = self._limit // SLACK if self._bound is not None else 0
+        if len(self._kept) >= self._limit and len(self._kept) - self._settled > room:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._kept.sort(key=itemgetter(0), reverse=self._query.newest_first)
+        del self._kept[self._limit :]
+        self._settled = len(self._kept)
+        if self._settled == self._limit:
+            self._bound = self._kept[-1][0][0]
+
+    def _key(self, entry: HistoryEntry) -> _Key:
+        instance = entry.instance
+        moment = canonical_text(instance.get("observedAt") or instance.get("modifiedAt") or entry.recorded_at)
+        return time_in(entry, self._query), moment, entry.sequence, entry.instance_id
 
     @property
     def found(self) -> list[HistoryEntry]:
         """The entries, in order."""
-        return self._found
+        self._settle()
+        return [entry for _, entry in self._kept]
 
 
 def candidate_types(selectors: Sequence[EntitySelector]) -> list[str] | None:

@@ -4,20 +4,23 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from hashlib import blake2b
 from math import sqrt
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from broker.errors import BadRequestData, TooManyResults
-from broker.model.instants import canonical, parse_instant
+from broker.model.instants import canonical, canonical_text, parse_instant
 from broker.model.terms import KINDS
 from broker.query.values import plain, temporal
-from broker.store.chronicle import times_of
+from broker.store.chronicle import time_in
 from broker.store.protocol import HistoryEntry, HistoryQuery
 
 MOST_PERIODS: Final = 20_000
-"""Periods with instances in one answer."""
+"""Periods with instances of one series in one answer."""
+MOST_DISTINCT: Final = 500_000
+"""Distinct values of all periods in one answer: some 50 MB of memory."""
 
 _NUMBERS: Final = frozenset({"number", "boolean"})
 _ORDERED: Final = _NUMBERS | {"array", "string", "dateTime", "date", "time"}
@@ -32,6 +35,10 @@ METHODS: Final[Mapping[str, frozenset[str] | None]] = {
     "totalCount": None,
 }
 """The aggregation methods, and the data types of values that each is for (tables 4.5.19.1-1 to -3); None: any."""
+
+_COUNTED: Final = frozenset({"number", "boolean", "array"})
+_DIGEST: Final = 20
+"""Bytes of a value that are kept to tell it from others; of a longer one, its hash."""
 
 _DURATION: Final = re.compile(
     r"P(?=.)(?:([0-9]{1,9})W|(?:([0-9]{1,9})Y)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})D)?"
@@ -82,7 +89,8 @@ def parse_duration(text: Any) -> Duration:
 
 def shown(moment: datetime) -> str:
     """A DateTime without a fraction of zero."""
-    return canonical(moment) if moment.microsecond else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = canonical(moment)
+    return text if moment.microsecond else text[:19] + "Z"
 
 
 class Periods:
@@ -93,6 +101,7 @@ class Periods:
         self._end = end
         self._duration = duration
         self._step = timedelta(seconds=duration.seconds) if duration.seconds < 10**11 else timedelta(days=10**7)
+        self._texts: dict[int, str] = {}
 
     def index(self, moment: datetime) -> int:
         """The number of the period in which a moment lies."""
@@ -111,10 +120,19 @@ class Periods:
         """The start and the end of a period."""
         if self._duration == WHOLE_RANGE:
             return shown(self._origin), shown(self._end)
-        return shown(self._start(index)), shown(self._start(index + 1))
+        return self._text(index), self._text(index + 1)
+
+    def _text(self, index: int) -> str:
+        """The start of a period as it is shown: asked for as its own and as the end of the one before, by each method."""
+        text = self._texts.get(index)
+        if text is None:
+            text = self._texts[index] = shown(self._start(index))
+        return text
 
     def _start(self, index: int) -> datetime:
         months, _ = self._duration
+        if not months:
+            return _later(self._origin, self._step, index)
         total = self._origin.month - 1 + months * index
         year = self._origin.year + total // 12
         if year > 9999:
@@ -126,39 +144,43 @@ class Periods:
                 break
             except ValueError:  # the month has no such day: its last one
                 day -= 1
-        try:
-            return start + self._step * index
-        except OverflowError:
-            return _LAST
+        return _later(start, self._step, index)
+
+
+def _later(start: datetime, step: timedelta, times: int) -> datetime:
+    try:
+        return start + step * times
+    except OverflowError:
+        return _LAST
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """What one period has of one series."""
+    """What one period has of one series. `extremes`: by order, the least and the greatest value as compared and as shown."""
 
     count: int = 0
     numbers: int = 0
     total: float = 0
     squares: float = 0
-    extremes: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
+    extremes: dict[str, tuple[Any, Any, Any, Any]] = field(default_factory=dict)
     distinct: set[bytes] = field(default_factory=set)
 
-    def add(self, domain: str, comparable: Any, value: Any, *, distinct: bool) -> None:
+    def add(self, domain: str, comparable: Any, value: Any) -> None:
         self.count += 1
-        if distinct:
-            self.distinct.add(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
         number = _microseconds(comparable) if domain == "time" else comparable
         if isinstance(number, int | float):
             self.numbers += 1
             self.total += number
             self.squares += number * number
         if comparable is not None:
-            order = "number" if domain in ("number", "boolean", "array") else domain
-            known = self.extremes.setdefault(order, [(comparable, value), (comparable, value)])
-            if comparable < known[0][0]:
-                known[0] = comparable, value
-            if comparable > known[1][0]:
-                known[1] = comparable, value
+            order = "number" if domain in _COUNTED else domain
+            known = self.extremes.get(order)
+            if known is None:
+                self.extremes[order] = comparable, value, comparable, value
+            elif comparable < known[0]:
+                self.extremes[order] = comparable, value, *known[2:]
+            elif comparable > known[2]:
+                self.extremes[order] = *known[:2], comparable, value
 
 
 _Place = tuple[str, str | None, str]
@@ -172,7 +194,7 @@ class Aggregator:
         self._aggregation = aggregation
         self._query = query
         self._periods = periods
-        self._distinct = "distinctCount" in aggregation.methods
+        self._distinct = 0 if "distinctCount" in aggregation.methods else None
         self._gathered: dict[_Place, dict[int, _Gathered]] = {}
         self._domains: dict[_Place, set[str]] = {}
         self._last = ("", "", 0)
@@ -182,29 +204,53 @@ class Aggregator:
         for entry in entries:
             if entry.deleted:
                 continue
-            kind = KINDS[entry.instance["type"]]
-            place = entry.attribute, entry.dataset_id, kind.name
-            value = entry.instance[kind.value]
-            domain, comparable = _classified(kind.name, value)
-            self._domains.setdefault(place, set()).add(domain)
-            periods = self._gathered.setdefault(place, {})
-            index = self._index(times_of(entry).of(self._query))
-            if index not in periods and len(periods) >= MOST_PERIODS:
-                raise TooManyResults(f"aggrPeriodDuration: more than {MOST_PERIODS} periods; ask for longer ones")
+            kind, member, _ = KINDS[entry.instance["type"]]
+            place = entry.attribute, entry.dataset_id, kind
+            value = entry.instance[member]
+            domain, comparable = _classified(kind, value)
+            domains = self._domains.get(place)
+            if domains is None:
+                domains, self._gathered[place] = self._domains.setdefault(place, set()), {}
+            domains.add(domain)
+            gathered = self._period(self._gathered[place], time_in(entry, self._query))
             shown_value = int(value) if domain == "boolean" else comparable if domain == "array" else value
-            periods.setdefault(index, _Gathered()).add(domain, comparable, shown_value, distinct=self._distinct)
+            gathered.add(domain, comparable, shown_value)
+            if self._distinct is not None:
+                self._note(gathered.distinct, shown_value)
         return False
 
-    def _index(self, instant: str) -> int:
-        """The number of the period of a canonical instant: mostly that of the one before, as entries come in order."""
+    def _period(self, periods: dict[int, _Gathered], instant: str) -> _Gathered:
+        """What is gathered in the period of a canonical instant."""
         start, end, index = self._last
+        # Mostly it is that of the one before, as entries come in order.
         if not start <= instant < end:
-            moment = parse_instant(instant)
-            index = self._periods.index(moment)
-            first, last = (canonical(parse_instant(bound)) for bound in self._periods.bounds(index))
-            # The whole time range has its last instant in it, any other period has not.
-            self._last = (first, last, index) if first <= instant < last else (instant, instant, index)
+            index = self._index(instant)
+        gathered = periods.get(index)
+        if gathered is None:
+            if len(periods) >= MOST_PERIODS:
+                raise TooManyResults(f"aggrPeriodDuration: more than {MOST_PERIODS} periods; ask for longer ones")
+            gathered = periods[index] = _Gathered()
+        return gathered
+
+    def _index(self, instant: str) -> int:
+        """The number of the period of a canonical instant."""
+        index = self._periods.index(parse_instant(instant))
+        first, last = map(canonical_text, self._periods.bounds(index))
+        # The whole time range has its last instant in it, any other period has not.
+        self._last = (first, last, index) if first <= instant < last else (instant, instant, index)
         return index
+
+    def _note(self, distinct: set[bytes], value: Any) -> None:
+        """Note a value among the distinct ones. Raises TooManyResults."""
+        written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        known = len(distinct)
+        distinct.add(written if len(written) <= _DIGEST else blake2b(written, digest_size=_DIGEST).digest())
+        if len(distinct) > known and self._distinct is not None:
+            self._distinct += 1
+            if self._distinct > MOST_DISTINCT:
+                raise TooManyResults(
+                    f"aggrMethods: distinctCount of more than {MOST_DISTINCT} different values; ask for a shorter time"
+                )
 
     def attributes(self) -> list[str]:
         """The attributes of which there was something."""
@@ -291,14 +337,14 @@ def _deviation(gathered: _Gathered) -> float:
 
 
 def _extreme(which: int) -> Callable[[_Gathered], Any]:
-    return lambda gathered: next(iter(gathered.extremes.values()))[which][1]
+    return lambda gathered: next(iter(gathered.extremes.values()))[which]
 
 
 _RESULTS: Final[Mapping[str, Callable[[_Gathered], Any]]] = {
     "avg": _mean,
     "distinctCount": lambda gathered: len(gathered.distinct),
-    "max": _extreme(1),
-    "min": _extreme(0),
+    "max": _extreme(3),
+    "min": _extreme(1),
     "stddev": _deviation,
     "sum": lambda gathered: _writable(gathered.total),
     "sumsq": lambda gathered: _writable(gathered.squares),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from broker.errors import TooManyResults
-from broker.store.chronicle import times_of
+from broker.store.chronicle import time_in
 from broker.store.protocol import HistoryEntry, HistoryQuery, Span, Store
 from broker.temporal.paging import after_instant, at_instant, cut
 
@@ -35,7 +35,7 @@ async def instance_pages(
             yield wanted
         if complete:
             return
-        query = replace(query, spans=tuple(_behind(query, times_of(entries[-1]).of(query))))
+        query = replace(query, spans=tuple(_behind(query, time_in(entries[-1], query))))
         if last_n is not None:
             query = replace(query, without=query.without | {name for name, count in seen.items() if count >= last_n})
 
@@ -63,7 +63,7 @@ def _behind(query: HistoryQuery, instant: str) -> Iterator[Span]:
 
 async def _of_first_instant(store: Store, tenant: str, query: HistoryQuery) -> list[HistoryEntry]:
     (first,) = await store.instances(tenant, query, 1)
-    instant = times_of(first).of(query)
+    instant = time_in(first, query)
     found = await store.instances(tenant, at_instant(query, instant), MOST_AT_ONE_INSTANT + 1)
     if len(found) > MOST_AT_ONE_INSTANT:
         raise TooManyResults(f"{first.entity_id} has more than {MOST_AT_ONE_INSTANT} instances of {instant}")

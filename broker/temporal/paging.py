@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from broker.query.temporal import TemporalQuery
-from broker.store.chronicle import times_of
+from broker.store.chronicle import time_in
 from broker.store.protocol import HistoryEntry, HistoryQuery
 
 UNIT: Final = "DateTime"
@@ -20,8 +20,8 @@ def cut(entries: Sequence[HistoryEntry], query: HistoryQuery, limit: int) -> tup
     """
     if len(entries) <= limit:
         return list(entries), True
-    beyond = times_of(entries[limit]).of(query)
-    return [entry for entry in entries[:limit] if times_of(entry).of(query) != beyond], False
+    beyond = time_in(entries[limit], query)
+    return [entry for entry in entries[:limit] if time_in(entry, query) != beyond], False
 
 
 def after_instant(instant: str) -> str:
@@ -53,4 +53,4 @@ def _written(entry: HistoryEntry, query: HistoryQuery) -> str:
     """The time by which an entry is ordered, as it is shown."""
     if query.time in (None, "observedAt") and "observedAt" in entry.instance:
         return str(entry.instance["observedAt"])
-    return times_of(entry).of(query)
+    return time_in(entry, query)

@@ -3,7 +3,7 @@
 `_id` is tenant and entity id; `series` lists the (attribute, datasetId or "") of which there ever were entries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +20,7 @@ Series: TypeAlias = tuple[str, str]
 """An attribute and a datasetId, "" for the default instance."""
 
 STRIDE: Final = 250
+KEYS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,18 @@ async def find(connection: Connection, tenant: str, entity_id: str, session: Ses
         {"_id": key_string((tenant, entity_id))}, session=session
     )
     return None if found is None else _known(found)
+
+
+async def series_of(connection: Connection, tenant: str, entity_ids: Iterable[str]) -> dict[str, list[Series]]:
+    """The series of these evolutions, by entity id."""
+    keys = [key_string((tenant, entity_id)) for entity_id in dict.fromkeys(entity_ids)]
+    found: dict[str, list[Series]] = {}
+    for place in range(0, len(keys), KEYS_AT_ONCE):
+        wish = {"_id": {"$in": keys[place : place + KEYS_AT_ONCE]}}
+        async for document in connection.collection("evolutions").find(wish, {"series": 1}):
+            series = [(attribute, dataset) for attribute, dataset in document.get("series", ())]
+            found[parse_key(document["_id"])[1]] = series
+    return found
 
 
 async def record(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -129,13 +130,13 @@ def first(
         of_entity = _series_of(connection, tenant, query, Span(entity_id))
         for _, group in groupby(of_entity, lambda series: series.attribute):
             deadline.check()
-            found = []
+            part = best.part()
             for series in group:
                 for span in stretches:
-                    condition, values = _condition(query, series, span, best.bound)
+                    condition, values = _condition(query, series, span, part.bound)
                     rows = connection.execute(f"SELECT {_READ} FROM history WHERE {condition} {order}", [*values, each])
-                    found.append([_entry(series, row) for row in rows])
-            best.offer(found)
+                    part.offer(_entry(series, row) for row in rows)
+            best.join(part)
     return best.found
 
 
@@ -187,18 +188,24 @@ def _all_series(connection: sqlite3.Connection, tenant: str, entity_id: str, evo
 
 
 def _entry(series: _Series, row: Sequence[Any]) -> HistoryEntry:
+    instance_id, sequence, recorded_at, deleted, types, instance = row[:6]
     return HistoryEntry(
-        tenant=series.tenant,
-        entity_id=series.entity_id,
-        types=tuple(orjson.loads(row[4])),
-        attribute=series.attribute,
-        dataset_id=series.dataset,
-        instance_id=row[0],
-        sequence=row[1],
-        recorded_at=row[2],
-        deleted=bool(row[3]),
-        instance=orjson.loads(row[5]),
+        series.tenant,
+        series.entity_id,
+        _types(types),
+        series.attribute,
+        series.dataset,
+        instance_id,
+        sequence,
+        recorded_at,
+        bool(deleted),
+        orjson.loads(instance),
     )
+
+
+@lru_cache(maxsize=1024)
+def _types(text: str) -> tuple[str, ...]:
+    return tuple(orjson.loads(text))
 
 
 _Key: TypeAlias = tuple[int, str, str]

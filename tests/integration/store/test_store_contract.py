@@ -1,7 +1,6 @@
 """What every store promises about entities, the log, cursors, history and documents (broker.store.protocol)."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from store_samples import BASE, LEVEL, T0, creation, deletion, entity, instance, put, update
@@ -185,7 +184,7 @@ async def test_history_comes_back_in_order_and_a_replay_changes_nothing(store: S
 
 async def test_history_of_one_attribute_instance_by_instance_id_is_replaced_by_itself(store: Store) -> None:
     await store.append_history([entry(1)], ("temporal", 1))
-    await store.append_history([replace(entry(1), recorded_at="2026-02-02T00:00:00.000000Z")], ("temporal", 1))
+    await store.append_history([entry(1)._replace(recorded_at="2026-02-02T00:00:00.000000Z")], ("temporal", 1))
     (found,) = await store.history("", "urn:ngsi-ld:Thing:1")
     assert found.recorded_at == "2026-02-02T00:00:00.000000Z"
 

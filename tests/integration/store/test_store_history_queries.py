@@ -175,7 +175,7 @@ async def test_5_6_11_what_clients_add_replaces_the_same_observation(store: Stor
     assert sorted(values(await store.history("", ID))) == ["b", "c", "d"]
     (found,) = await store.evolutions("", [], 10)
     assert found == Evolution("", ID, (ROOM, BASE + "Hall"), T0, T1)
-    unobserved = [replace(entry(None, "x"), instance_id=f"urn:uuid:{n}") for n in range(2)]
+    unobserved = [entry(None, "x")._replace(instance_id=f"urn:uuid:{n}") for n in range(2)]
     await store.add_history(evolution, unobserved, create=False)
     assert len(await store.history("", ID)) == 5
 
@@ -200,7 +200,7 @@ async def test_5_6_14_one_instance_is_replaced(recorded: Store) -> None:
     target = entry(20).instance_id
 
     def moved(old: HistoryEntry) -> HistoryEntry:
-        return replace(entry(50, "moved", dataset_id="urn:d:7"), instance_id=old.instance_id)
+        return entry(50, "moved", dataset_id="urn:d:7")._replace(instance_id=old.instance_id)
 
     assert await recorded.change_history("", ID, LEVEL, target, moved)
     assert values(await recorded.instances("", whole(attributes=frozenset({LEVEL})), 10)) == [10, 30, 40, "moved"]

@@ -37,8 +37,8 @@ METHODS: Final[Mapping[str, frozenset[str] | None]] = {
 """The aggregation methods, and the data types of values that each is for (tables 4.5.19.1-1 to -3); None: any."""
 
 _COUNTED: Final = frozenset({"number", "boolean", "array"})
-_DIGEST: Final = 20
-"""Bytes of a value that are kept to tell it from others; of a longer one, its hash."""
+_DIGEST: Final = 40
+"""Characters that are kept of a value to tell it from others; of a longer one they are its hash."""
 
 _DURATION: Final = re.compile(
     r"P(?=.)(?:([0-9]{1,9})W|(?:([0-9]{1,9})Y)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})D)?"
@@ -163,7 +163,7 @@ class _Gathered:
     total: float = 0
     squares: float = 0
     extremes: dict[str, tuple[Any, Any, Any, Any]] = field(default_factory=dict)
-    distinct: set[bytes] = field(default_factory=set)
+    distinct: set[str] = field(default_factory=set)
 
     def add(self, domain: str, comparable: Any, value: Any) -> None:
         self.count += 1
@@ -240,11 +240,14 @@ class Aggregator:
         self._last = (first, last, index) if first <= instant < last else (instant, instant, index)
         return index
 
-    def _note(self, distinct: set[bytes], value: Any) -> None:
+    def _note(self, distinct: set[str], value: Any) -> None:
         """Note a value among the distinct ones. Raises TooManyResults."""
         written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         known = len(distinct)
-        distinct.add(written if len(written) <= _DIGEST else blake2b(written, digest_size=_DIGEST).digest())
+        # A copy: the buffer in which orjson writes keeps a kilobyte for as long as it lives.
+        distinct.add(
+            written.decode() if len(written) <= _DIGEST else blake2b(written, digest_size=_DIGEST // 2).hexdigest()
+        )
         if len(distinct) > known and self._distinct is not None:
             self._distinct += 1
             if self._distinct > MOST_DISTINCT:

@@ -139,6 +139,19 @@ def test_4_5_19_0_deleted_instances_have_no_value_and_datasets_stay_apart():
     assert aggregated([gone]).attributes() == []
 
 
+def test_4_5_19_1_long_values_are_distinct_by_all_of_their_content():
+    long = "x" * 1000
+    assert results([long + "a", long + "b", long + "a"])["distinctCount"] == 2
+
+
+def test_4_5_19_1_distinct_values_are_bounded(monkeypatch):
+    monkeypatch.setattr(aggregation, "MOST_DISTINCT", 3)
+    assert results([1, 2, 3, 3, 2, 1])["distinctCount"] == 3
+    with pytest.raises(TooManyResults, match="distinctCount"):
+        results([1, 2, 3, 4])
+    assert aggregated([1, 2, 3, 4], ("sum",)).represented(A)[0]["sum"][0][0] == 10
+
+
 def test_4_5_19_0_one_value_a_period():
     found = aggregated([entry(minute, minute) for minute in (0, 9, 10, 45)], ("sum",), parse_duration("PT10M"))
     assert found.represented(A)[0]["sum"] == [

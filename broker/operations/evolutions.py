@@ -1,6 +1,5 @@
 """Consumption of temporal evolutions (5.7.3, 5.7.4): a request is compiled once, then run against the history."""
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,7 +45,7 @@ from broker.temporal.selection import select, time_of
 
 STRIDE: Final = 100
 """Evolutions that a query takes up at a time."""
-AT_ONCE: Final = 10
+AT_ONCE: Final = 25
 """Evolutions that are looked at side by side."""
 QUERY_SECONDS: Final = 20.0
 MOST_ATTRIBUTES: Final = 100_000
@@ -209,7 +208,7 @@ async def retrieve_evolution(
     projection = request.view.projection
     if request.temporal.restricts or (projection is not None and projection.attrs):
         present = HistoryQuery((span,), time=time_of(request.temporal), attributes=_concerned(request))
-        if not await broker.store.instances(tenant, present, 1):
+        if not await broker.store.present(tenant, present):
             raise ResourceNotFound(
                 f"{entity_id} has no such instances in the time asked for (5.7.3)", instance=entity_id
             )
@@ -333,12 +332,8 @@ async def _selected(
             if time.monotonic() > deadline:
                 raise TooComplexQuery(f"the query took longer than {seconds:g} seconds: ask for fewer entities")
             some = evolutions[place : place + AT_ONCE]
-            tests = (
-                select(broker.store, tenant, each, request.query, request.temporal, request.datasets) for each in some
-            )
-            for evolution, found in zip(some, await asyncio.gather(*tests), strict=True):
-                if found is not None:
-                    yield Selected(evolution, *found)
+            for found in await select(broker.store, tenant, some, request.query, request.temporal, request.datasets):
+                yield Selected(*found)
         if len(evolutions) < STRIDE:
             return
         after = evolutions[-1].entity_id

@@ -279,6 +279,10 @@ class Store(Protocol):
         """The evolutions that one of the selectors matches (all, if there are none), in order of entity id, behind `after`."""
         ...
 
+    async def present(self, tenant: str, query: HistoryQuery) -> set[str]:
+        """The entities of a query's spans of which any entry matches (`last_n` is not for this). Raises TooComplexQuery."""
+        ...
+
     async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
         """The first `limit` entries of a query, in its order. Raises TooComplexQuery where it takes too long."""
         ...

@@ -1,5 +1,6 @@
 """Which entities a temporal query selects (5.7.4.4): conditions held against the instances within its interval."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,33 +26,48 @@ def time_of(temporal: TemporalQuery) -> TimeProperty | None:
 async def select(
     store: Store,
     tenant: str,
-    evolution: Evolution,
+    evolutions: Sequence[Evolution],
     query: EntityQuery,
     temporal: TemporalQuery,
     datasets: frozenset[str | None] | None,
-) -> tuple[tuple[Span, ...], list[HistoryEntry]] | None:
-    """The spans of an entity's history that a query is to show, and with a scope query the scopes that match in them.
+) -> list[tuple[Evolution, tuple[Span, ...], list[HistoryEntry]]]:
+    """Those of some evolutions that a query selects, in their order.
 
-    None if the entity is not selected. Conditions on values hold if they hold for any instance in the interval. Where
-    `datasets` are asked for, an entity that has no instance of any of them is not selected: nothing of it is left.
+    Each comes with the spans of its history that the query is to show, and with a scope query the scopes that match in
+    them. Conditions on values hold if they hold for any instance in the interval. Where `datasets` are asked for, an entity
+    that has no instance of any of them is not selected: nothing of it is left.
     """
-    span = Span(evolution.entity_id, temporal.start, temporal.end)
     time = time_of(temporal)
-    present = HistoryQuery((span,), time=time, attributes=query.attrs or None)
-    if not await store.instances(tenant, present, 1):
-        return None
+    spans = {each.entity_id: Span(each.entity_id, temporal.start, temporal.end) for each in evolutions}
+    # Where any attribute will do, what fulfils a condition on attributes is there.
+    implied = not query.attrs and query.q is not None and all(_of_attribute(leaf) for leaf in _leaves(query.q))
+    if not implied:
+        present = HistoryQuery(tuple(spans.values()), time=time, attributes=query.attrs or None)
+        there = await store.present(tenant, present)
+        evolutions = [each for each in evolutions if each.entity_id in there]
+    tests = (_selected(store, tenant, each, query, spans[each.entity_id], time) for each in evolutions)
+    found = await asyncio.gather(*tests)
+    selected = [(evolution, *parts) for evolution, parts in zip(evolutions, found, strict=True) if parts is not None]
+    if datasets is None or not selected:
+        return selected
+    # The scope has no datasets, and by itself it is nothing of what was asked for.
+    shown = tuple(span for _, spans, _ in selected for span in spans)
+    left = HistoryQuery(shown, time, query.attrs or None, without=frozenset({SCOPE}), datasets=datasets)
+    there = await store.present(tenant, left)
+    return [each for each in selected if each[0].entity_id in there]
+
+
+async def _selected(
+    store: Store, tenant: str, evolution: Evolution, query: EntityQuery, span: Span, time: TimeProperty | None
+) -> tuple[tuple[Span, ...], list[HistoryEntry]] | None:
+    """What `select` gives for one evolution that has instances in the interval, None if it is not selected."""
     if query.q is not None and not await _fulfils(store, tenant, evolution, query.q, span, time):
         return None
     if query.geo is not None and not await _lies(store, tenant, evolution, query.geo, span, time):
         return None
-    selected: tuple[tuple[Span, ...], list[HistoryEntry]] | None = (span,), []
     if query.scope is not None:
-        selected = await _scoped(store, tenant, query.scope, span, time)
-    if selected is None or datasets is None:
-        return selected
-    # The scope has no datasets, and by itself it is nothing of what was asked for.
-    left = HistoryQuery(selected[0], time, query.attrs or None, without=frozenset({SCOPE}), datasets=datasets)
-    return selected if await store.instances(tenant, left, 1) else None
+        return await _scoped(store, tenant, query.scope, span, time)
+    return (span,), []
 
 
 async def _fulfils(
@@ -60,10 +76,10 @@ async def _fulfils(
     """Whether the instances in a span meet the condition of a values filter query."""
     tests = {leaf: compile_condition(leaf) for leaf in _leaves(condition)}
     head = _state(evolution, {})
-    met = {leaf for leaf, test in tests.items() if not is_attribute_name(_attribute(leaf)) and test(head)}
+    met = {leaf for leaf, test in tests.items() if not _of_attribute(leaf) and test(head)}
     by_attribute: dict[str, set[Condition]] = {}
     for leaf in tests:
-        if is_attribute_name(_attribute(leaf)):
+        if _of_attribute(leaf):
             by_attribute.setdefault(_attribute(leaf), set()).add(leaf)
     for attribute, pending in by_attribute.items():
 
@@ -132,6 +148,10 @@ def _leaves(condition: Condition) -> list[Condition]:
 def _attribute(leaf: Condition) -> str:
     assert not isinstance(leaf, And | Or | Linked)
     return leaf.path.names[0]
+
+
+def _of_attribute(leaf: Condition) -> bool:
+    return is_attribute_name(_attribute(leaf))
 
 
 def _holds(condition: Condition, met: set[Condition]) -> bool:

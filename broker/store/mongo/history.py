@@ -244,6 +244,28 @@ async def read(connection: Connection, tenant: str, entity_id: str) -> list[Hist
     return sorted(found, key=lambda entry: (entry.sequence, entry.instance_id))
 
 
+async def present(connection: Connection, tenant: str, query: HistoryQuery, seconds: float) -> set[str]:
+    """The entities of a query's spans of which any entry matches. Raises TooComplexQuery."""
+    history = connection.collection("history")
+
+    async def has(span: Span, of_entity: list[Series]) -> bool:
+        for series in of_entity:
+            wish, _ = _filter(tenant, span.entity_id, query, series, span, None)
+            if _concerns(query, series) and await history.find_one(wish, {"_id": 1}) is not None:
+                return True
+        return False
+
+    found: set[str] = set()
+    async with _bounded(connection, seconds) as deadline:
+        known = await evolutions.series_of(connection, tenant, [span.entity_id for span in query.spans])
+        for place in range(0, len(query.spans), AT_ONCE):
+            deadline.check()
+            some = query.spans[place : place + AT_ONCE]
+            answers = await asyncio.gather(*(has(span, known.get(span.entity_id, [])) for span in some))
+            found.update(span.entity_id for span, answer in zip(some, answers, strict=True) if answer)
+    return found
+
+
 async def first(
     connection: Connection, tenant: str, query: HistoryQuery, limit: int, seconds: float
 ) -> list[HistoryEntry]:

@@ -157,6 +157,10 @@ class MongoStore:
         """The evolutions that one of the selectors matches, in order of id."""
         return await evolutions.listing(self._connection, tenant, selectors, limit, after, descending)
 
+    async def present(self, tenant: str, query: HistoryQuery) -> set[str]:
+        """The entities of a query's spans of which any entry matches. Raises TooComplexQuery."""
+        return await history.present(self._connection, tenant, query, self._query_seconds)
+
     async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
         """The first `limit` entries of a query, in its order. Raises TooComplexQuery."""
         return await history.first(self._connection, tenant, query, limit, self._query_seconds)

@@ -116,6 +116,21 @@ def read(connection: sqlite3.Connection, tenant: str, entity_id: str) -> list[Hi
     return sorted(found, key=lambda entry: (entry.sequence, entry.instance_id))
 
 
+def present(connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: HistoryQuery) -> set[str]:
+    """The entities of a query's spans of which any entry matches."""
+    found: set[str] = set()
+    for span in query.spans:
+        deadline.check()
+        if span.entity_id in found:
+            continue
+        for series in _series_of(connection, tenant, query, span):
+            condition, values = _condition(query, series, span, None)
+            if connection.execute(f"SELECT 1 FROM history WHERE {condition} LIMIT 1", values).fetchone():
+                found.add(span.entity_id)
+                break
+    return found
+
+
 def first(
     connection: sqlite3.Connection, deadline: Deadline, tenant: str, query: HistoryQuery, limit: int
 ) -> list[HistoryEntry]:

@@ -297,6 +297,12 @@ class SqliteStore:
             self._query_seconds,
         )
 
+    async def present(self, tenant: str, query: HistoryQuery) -> set[str]:
+        """The entities of a query's spans of which any entry matches. Raises TooComplexQuery."""
+        return await self._database.search(
+            lambda c, deadline: history.present(c, deadline, tenant, query), "reading history", self._query_seconds
+        )
+
     async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
         """The first `limit` entries of a query, in its order. Raises TooComplexQuery."""
         return await self._database.search(

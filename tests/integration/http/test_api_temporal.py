@@ -272,6 +272,11 @@ TOKYO = "geometry=Point&coordinates=[139.7,35.7]&georel=near;maxDistance==1000"
         (f"local=true&{WINDOW}", ["urn:ngsi-ld:Shelter:1", CAR, BUS]),
         (f"type=*&{WINDOW}", ["urn:ngsi-ld:Shelter:1", CAR, BUS]),
         (f"type=Nothing&{WINDOW}", []),
+        (f"type=Vehicle&{WINDOW}&q=createdAt>2000-01-01T00:00:00Z", [CAR, BUS]),
+        ("type=Vehicle&timerel=after&timeAt=2100-01-01T00:00:00Z&q=createdAt>2000-01-01T00:00:00Z", []),
+        (f"type=Vehicle&{WINDOW}&q=speed<15|createdAt<2000-01-01T00:00:00Z", [CAR]),
+        (f"attrs=brand&{WINDOW}&q=speed>15", [BUS]),
+        (f"attrs=brand&{WINDOW}&q=speed<15", []),
     ],
 )
 async def test_5_7_4_entities_are_selected_by_what_they_were_in_the_interval(fleet, query, expected):
@@ -490,5 +495,5 @@ async def test_ten_thousand_instances_are_no_burden(store):
         started = time.perf_counter()
         assert len((await api.get(f"temporal/entities/{CAR}?lastN=100")).json["speed"]) == 100
         last = time.perf_counter() - started
-    assert elapsed < 3, "300 ms on an idle machine"
+    assert elapsed < 3, "100 ms on an idle machine"
     assert last < 0.5

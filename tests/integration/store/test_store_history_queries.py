@@ -167,6 +167,17 @@ async def test_a_scan_shows_everything_until_it_is_enough(store: Store) -> None:
     assert strides[0] < 1200
 
 
+async def test_5_7_4_which_entities_have_any_instance(recorded: Store) -> None:
+    assert await recorded.present("", whole(ID, OTHER, "urn:ngsi-ld:Thing:9")) == {ID, OTHER}
+    assert await recorded.present("", whole(ID, OTHER, attributes=frozenset({SPEED}))) == {ID}
+    spans = (Span(ID, at(50)), Span(OTHER, at(12), at(13)))
+    assert await recorded.present("", HistoryQuery(spans, "observedAt")) == {OTHER}
+    assert await recorded.present("", HistoryQuery(spans, "deletedAt")) == set()
+    assert await recorded.present("", whole(without=frozenset({LEVEL}), datasets=frozenset({"urn:d:1"}))) == {ID}
+    assert await recorded.present("other", whole(ID)) == set()
+    assert await recorded.present("", HistoryQuery(())) == set()
+
+
 async def test_5_6_11_what_clients_add_replaces_the_same_observation(store: Store) -> None:
     evolution = Evolution("", ID, (ROOM,), T0, T0)
     assert not await store.add_history(evolution, [entry(10, "a"), entry(20, "b")], create=True)

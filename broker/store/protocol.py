@@ -264,7 +264,10 @@ class Store(Protocol):
     async def delete_history(
         self, tenant: str, entity_id: str, attribute: str | None = None, datasets: frozenset[str | None] | None = None
     ) -> bool:
-        """Remove an evolution, or the entries of one attribute (of these datasets); whether there was anything to remove."""
+        """Remove an evolution, or the entries of one attribute (of these datasets); whether there was anything to remove.
+
+        Many entries go in steps: who reads meanwhile, or after a crash, finds what is left of them.
+        """
         ...
 
     async def evolutions(

@@ -6,9 +6,11 @@ entity has is in its evolution (`broker.store.mongo.evolutions`).
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,7 +22,7 @@ from pymongo.errors import BulkWriteError
 from broker.errors import TooComplexQuery
 from broker.store.chronicle import First, times_of, wanted
 from broker.store.mongo import evolutions
-from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
+from broker.store.mongo.connection import Collection, Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, check_size, decode_body, encode_body, key_string
 from broker.store.mongo.evolutions import Series
 from broker.store.mongo.log import cursor_update
@@ -35,6 +37,8 @@ STRIDE: Final = 500
 """Entries that are decoded at a time: few milliseconds between two other tasks."""
 FEW: Final = 50
 """Entries of a series up to which those that they replace are looked for one by one."""
+PORTION: Final = 5_000
+"""Entries that are deleted at a time."""
 AT_ONCE: Final = 8
 """Attributes that are read at the same time, as long as they are small."""
 ENTRIES_AT_ONCE: Final = 20_000
@@ -180,23 +184,32 @@ async def change(
     """Replace or remove one entry."""
     history = connection.collection("history")
 
-    async def work(session: Session) -> bool:
-        known = await evolutions.find(connection, tenant, entity_id, session)
-        for series in [] if known is None else known.series:
-            if series[0] != attribute:
-                continue
-            within = _series_range(_prefix(tenant, entity_id, series))
-            found = await history.find_one({"_id": within, "instance": instance_id}, session=session)
-            if found is not None:
-                await history.delete_one({"_id": found["_id"]}, session=session)
-                replacement = changed(_entry(tenant, entity_id, series, found))
-                if replacement is not None:
-                    await evolutions.add_series(connection, replacement, session)
-                    await history.insert_one(_document(replacement), session=session)
-                return True
-        return False
+    async def place() -> tuple[Series, str] | None:
+        # It reads all keys of a series, but no documents. No index of instance ids is worth what each entry would pay.
+        ending = rf"\x00{re.escape(instance_id)}$"
+        for series in (await evolutions.series_of(connection, tenant, [entity_id])).get(entity_id, ()):
+            if series[0] == attribute:
+                within = _series_range(_prefix(tenant, entity_id, series)) | {"$regex": ending}
+                found = await history.find_one({"_id": within}, {"_id": 1})
+                if found is not None:
+                    return series, found["_id"]
+        return None
 
-    return await connection.transact(work, "changing history")
+    async def work(session: Session, series: Series, key: str) -> bool:
+        found = await history.find_one_and_delete({"_id": key}, session=session)
+        if found is None:
+            return False
+        replacement = changed(_entry(tenant, entity_id, series, found))
+        if replacement is not None:
+            await evolutions.add_series(connection, replacement, session)
+            await history.insert_one(_document(replacement), session=session)
+        return True
+
+    async with connection.translated("reading history"):
+        while (at := await place()) is not None:
+            if await connection.transact(partial(work, series=at[0], key=at[1]), "changing history"):
+                return True
+    return False
 
 
 async def delete(
@@ -209,23 +222,38 @@ async def delete(
     """Remove an evolution, or an attribute of it; whether there was anything to remove."""
     history = connection.collection("history")
 
+    def chosen(known: evolutions.Known) -> list[Document]:
+        return [
+            _series_range(_prefix(tenant, entity_id, series))
+            for series in known.series
+            if attribute is None or (series[0] == attribute and (datasets is None or (series[1] or None) in datasets))
+        ]
+
     async def work(session: Session) -> bool:
         known = await evolutions.find(connection, tenant, entity_id, session)
         if known is None:
             return False
-        if attribute is None:
-            within = _series_range(key_string((tenant, entity_id)) + SEPARATOR)
-            await history.delete_many({"_id": within}, session=session)
-            await evolutions.remove(connection, tenant, entity_id, session)
-            return True
         removed = 0
-        for series in known.series:
-            if series[0] == attribute and (datasets is None or (series[1] or None) in datasets):
-                within = _series_range(_prefix(tenant, entity_id, series))
-                removed += (await history.delete_many({"_id": within}, session=session)).deleted_count
-        return removed > 0
+        for within in chosen(known):
+            removed += (await history.delete_many({"_id": within}, session=session)).deleted_count
+        if attribute is None:
+            await evolutions.remove(connection, tenant, entity_id, session)
+        return removed > 0 or attribute is None
 
+    async with connection.translated("deleting history"):
+        known = await evolutions.find(connection, tenant, entity_id)
+        for within in [] if known is None else chosen(known):
+            await _thin_out(history, within)
     return await connection.transact(work, "deleting history")
+
+
+async def _thin_out(history: Collection, within: Document) -> None:
+    """Remove all but the last few of many entries, some at a time: no transaction could hold a million of them."""
+    while True:
+        behind = await history.find_one({"_id": within}, {"_id": 1}, sort=[("_id", ASCENDING)], skip=PORTION)
+        if behind is None:
+            return
+        await history.delete_many({"_id": within | {"$lt": behind["_id"]}})
 
 
 def _series_range(prefix: str) -> Document:

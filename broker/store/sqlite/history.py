@@ -15,6 +15,8 @@ from broker.store.sqlite.database import Deadline
 
 STRIDE: Final = 500
 """Entries that a scan shows at a time."""
+PORTION: Final = 10_000
+"""Entries that are deleted at a time: a few hundredths of a second in which nothing else is written."""
 
 Change: TypeAlias = Callable[[HistoryEntry], HistoryEntry | None]
 Visit: TypeAlias = Callable[[Sequence[HistoryEntry]], bool]
@@ -59,27 +61,68 @@ def add(connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[
     return existed
 
 
-def change(
-    connection: sqlite3.Connection, tenant: str, entity_id: str, attribute: str, instance_id: str, changed: Change
-) -> bool:
-    """Replace or remove one entry."""
+class Place(NamedTuple):
+    """Where an entry is: its series, and the rest of its key."""
+
+    series: _Series
+    moment: str
+    sequence: int
+    instance_id: str
+
+
+def place_of(
+    connection: sqlite3.Connection, tenant: str, entity_id: str, attribute: str, instance_id: str
+) -> Place | None:
+    """Where an entry is. It reads a whole series: no index of instance ids is worth what it would cost each entry."""
     number = evolutions.find(connection, tenant, entity_id)
     if number is None:
-        return False
+        return None
     for series in _all_series(connection, tenant, entity_id, number):
-        if series.attribute != attribute:
-            continue
-        row = connection.execute(
-            f"SELECT {_READ}, moment FROM history WHERE series = ? AND instance_id = ?", (series.number, instance_id)
+        if series.attribute == attribute:
+            row = connection.execute(
+                "SELECT moment, sequence FROM history WHERE series = ? AND instance_id = ?",
+                (series.number, instance_id),
+            ).fetchone()
+            if row is not None:
+                return Place(series, row[0], row[1], instance_id)
+    return None
+
+
+def change(connection: sqlite3.Connection, place: Place, changed: Change) -> bool:
+    """Replace or remove one entry; whether it is still at its place."""
+    series = place.series
+    here = "series = ? AND moment = ? AND sequence = ? AND instance_id = ?"
+    key = (series.number, *place[1:])
+    row = connection.execute(f"SELECT {_READ} FROM history WHERE {here}", key).fetchone()
+    number = evolutions.find(connection, series.tenant, series.entity_id)
+    if row is None or number is None:
+        return False
+    connection.execute(f"DELETE FROM history WHERE {here}", key)
+    replacement = changed(_entry(series, row))
+    if replacement is not None:
+        _insert(connection, {(series.tenant, series.entity_id): number}, [replacement])
+    return True
+
+
+def thin_out(
+    connection: sqlite3.Connection,
+    tenant: str,
+    entity_id: str,
+    attribute: str | None,
+    datasets: frozenset[str | None] | None,
+) -> bool:
+    """Remove some of the entries that `delete` would remove, where they are many; whether that may be so again."""
+    number = evolutions.find(connection, tenant, entity_id)
+    for series in [] if number is None else _chosen(connection, tenant, entity_id, number, attribute, datasets):
+        behind = connection.execute(
+            "SELECT moment FROM history WHERE series = ? ORDER BY moment LIMIT 1 OFFSET ?", (series.number, PORTION)
         ).fetchone()
-        if row is not None:
-            connection.execute(
-                "DELETE FROM history WHERE series = ? AND moment = ? AND sequence = ? AND instance_id = ?",
-                (series.number, row[6], row[1], instance_id),
-            )
-            replacement = changed(_entry(series, row))
-            if replacement is not None:
-                _insert(connection, {(tenant, entity_id): number}, [replacement])
+        if (
+            behind is not None
+            and connection.execute(
+                "DELETE FROM history WHERE series = ? AND moment < ?", (series.number, behind[0])
+            ).rowcount
+        ):
             return True
     return False
 
@@ -96,14 +139,29 @@ def delete(
     if number is None:
         return False
     removed = 0
-    for series in _all_series(connection, tenant, entity_id, number):
-        if attribute is None or (series.attribute == attribute and (datasets is None or series.dataset in datasets)):
-            removed += connection.execute("DELETE FROM history WHERE series = ?", (series.number,)).rowcount
-            connection.execute("DELETE FROM series WHERE no = ?", (series.number,))
+    for series in _chosen(connection, tenant, entity_id, number, attribute, datasets):
+        removed += connection.execute("DELETE FROM history WHERE series = ?", (series.number,)).rowcount
+        connection.execute("DELETE FROM series WHERE no = ?", (series.number,))
     if attribute is None:
         evolutions.remove(connection, number, tenant, entity_id)
         return True
     return removed > 0
+
+
+def _chosen(
+    connection: sqlite3.Connection,
+    tenant: str,
+    entity_id: str,
+    evolution: int,
+    attribute: str | None,
+    datasets: frozenset[str | None] | None,
+) -> list[_Series]:
+    """The series of one attribute in these datasets, or all of them."""
+    return [
+        series
+        for series in _all_series(connection, tenant, entity_id, evolution)
+        if attribute is None or (series.attribute == attribute and (datasets is None or series.dataset in datasets))
+    ]
 
 
 def read(connection: sqlite3.Connection, tenant: str, entity_id: str) -> list[HistoryEntry]:

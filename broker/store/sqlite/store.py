@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from broker.errors import StoreUnavailable
@@ -269,14 +270,24 @@ class SqliteStore:
         change: Callable[[HistoryEntry], HistoryEntry | None],
     ) -> bool:
         """Replace or remove one entry; whether there was one."""
-        return await self._database.write(
-            lambda c: history.change(c, tenant, entity_id, attribute, instance_id, change), "changing history"
-        )
+        # It is looked for beside the writer, which would have to wait for that.
+        while place := await self._database.search(
+            lambda c, _: history.place_of(c, tenant, entity_id, attribute, instance_id),
+            "reading history",
+            self._query_seconds,
+        ):
+            if await self._database.write(partial(history.change, place=place, changed=change), "changing history"):
+                return True
+        return False
 
     async def delete_history(
         self, tenant: str, entity_id: str, attribute: str | None = None, datasets: frozenset[str | None] | None = None
     ) -> bool:
         """Remove an evolution, or the entries of one attribute; whether there was anything to remove."""
+        while await self._database.write(
+            lambda c: history.thin_out(c, tenant, entity_id, attribute, datasets), "deleting history"
+        ):
+            pass  # a million entries go in a hundred steps, between which others can write
         return await self._database.write(
             lambda c: history.delete(c, tenant, entity_id, attribute, datasets), "deleting history"
         )

@@ -1,5 +1,6 @@
 """What every store promises about temporal history that is queried, written by clients, corrected and erased."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,9 @@ import pytest
 from store_samples import BASE, LEVEL, ROOM, T0, T1, T2
 
 from broker.query.ast import EntitySelector, TypeSelection
+from broker.store.mongo import history as mongo_history
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span, Store
+from broker.store.sqlite import history as sqlite_history
 
 ID = "urn:ngsi-ld:Thing:1"
 OTHER = "urn:ngsi-ld:Thing:2"
@@ -220,6 +223,17 @@ async def test_5_6_14_one_instance_is_replaced(recorded: Store) -> None:
     assert not await recorded.change_history("other", ID, LEVEL, target, moved)
 
 
+async def test_5_6_14_corrections_of_one_instance_at_the_same_time_all_find_it(recorded: Store) -> None:
+    def later(old: HistoryEntry) -> HistoryEntry:
+        minute = int(old.instance["observedAt"][14:16])
+        return entry(minute + 1, old.instance["value"])._replace(instance_id=old.instance_id)
+
+    corrections = (recorded.change_history("", ID, LEVEL, entry(20).instance_id, later) for _ in range(5))
+    assert await asyncio.gather(*corrections) == [True] * 5
+    levels = await recorded.instances("", whole(attributes=frozenset({LEVEL})), 10)
+    assert [each.instance["observedAt"][14:16] for each in levels] == ["10", "25", "30", "40"]
+
+
 async def test_5_6_15_one_instance_is_removed(recorded: Store) -> None:
     assert await recorded.change_history("", ID, LEVEL, entry(20).instance_id, lambda _: None)
     assert not await recorded.change_history("", ID, LEVEL, entry(20).instance_id, lambda _: None)
@@ -234,6 +248,22 @@ async def test_5_6_13_an_attribute_is_removed_by_dataset_or_whole(recorded: Stor
     assert await recorded.delete_history("", ID, SPEED)
     assert not await recorded.delete_history("", ID, SPEED)
     assert values(await recorded.instances("", whole(ID, OTHER), 10)) == [10, "o", 20, 30, 40]
+
+
+@pytest.mark.parametrize("attribute", [LEVEL, None])
+async def test_5_6_13_and_5_6_16_many_instances_are_removed_in_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch, attribute: str | None
+) -> None:
+    monkeypatch.setattr(sqlite_history, "PORTION", 7)
+    monkeypatch.setattr(mongo_history, "PORTION", 7)
+    # One series in time, one of a single instant, and what has to stay.
+    at_once = [entry(5, number, dataset_id="urn:d:1") for number in range(30)]
+    await keep(store, [*(entry(minute) for minute in range(50)), *at_once])
+    await keep(store, [entry(1, "other", entity_id=OTHER), entry(3, "speed", attribute=SPEED)])
+    assert await store.delete_history("", ID, attribute)
+    left = values(await store.instances("", whole(ID, OTHER), 100))
+    assert left == (["other"] if attribute is None else ["other", "speed"])
+    assert not await store.delete_history("", ID, attribute)
 
 
 async def test_5_6_16_an_evolution_is_removed_and_can_begin_again(recorded: Store) -> None:

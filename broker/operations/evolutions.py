@@ -32,7 +32,7 @@ from broker.query.q import parse_q
 from broker.query.temporal import TemporalQuery, parse_temporal_query
 from broker.store.chronicle import time_in
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
-from broker.temporal.aggregation import Aggregator, Periods, parse_aggregation
+from broker.temporal.aggregation import Aggregator, Periods, Room, parse_aggregation
 from broker.temporal.pages import instance_pages
 from broker.temporal.paging import at_instant, content_range, cut
 from broker.temporal.representation import (
@@ -344,7 +344,8 @@ async def _shown(
 ) -> TemporalPage:
     """The representation of the entities on a page, cut along time where they have too many instances together."""
     if request.view.aggregation is not None:
-        aggregated = [(each.evolution, await _aggregated(broker, tenant, request, each, names)) for each in page]
+        room = Room()
+        aggregated = [(each.evolution, await _aggregated(broker, tenant, request, each, names, room)) for each in page]
         return _in_version(
             request.view,
             lambda view: [represent_aggregated(*each, names, view) for each in aggregated],
@@ -389,7 +390,7 @@ async def _of_one_instant(broker: Broker, tenant: str, query: HistoryQuery) -> l
 
 
 async def _aggregated(
-    broker: Broker, tenant: str, request: TemporalRequest, selected: Selected, names: Names
+    broker: Broker, tenant: str, request: TemporalRequest, selected: Selected, names: Names, room: Room
 ) -> Aggregator:
     """The aggregated values of one entity. `lastN` is for instances, not for what is aggregated (5.7.3.4)."""
     assert request.view.aggregation is not None
@@ -402,7 +403,8 @@ async def _aggregated(
             found = await broker.store.instances(tenant, replace(query, newest_first=newest_first), 1)
             bounds[place] = time_in(found[0], query) if found else broker.now()
     first, last = (_moment(bound) for bound in bounds)
-    aggregator = Aggregator(request.view.aggregation, query, Periods(first, last, request.view.aggregation.duration))
+    aggregation = request.view.aggregation
+    aggregator = Aggregator(aggregation, query, Periods(first, last, aggregation.duration), room)
     await broker.store.scan_history(tenant, query, aggregator.take)
     for attribute in sorted(request.query.attrs):
         if unfit := aggregator.unfit(attribute):

@@ -17,10 +17,10 @@ from broker.query.values import plain, temporal
 from broker.store.chronicle import time_in
 from broker.store.protocol import HistoryEntry, HistoryQuery
 
-MOST_PERIODS: Final = 20_000
-"""Periods with instances of one series in one answer."""
+MOST_PERIODS: Final = 50_000
+"""Periods with instances in one answer, of all entities, attributes and datasets: with all methods some 100 MB of memory."""
 MOST_DISTINCT: Final = 500_000
-"""Distinct values of all periods in one answer: some 50 MB of memory."""
+"""Distinct values of all periods and entities in one answer: some 50 MB of memory."""
 
 _NUMBERS: Final = frozenset({"number", "boolean"})
 _ORDERED: Final = _NUMBERS | {"array", "string", "dateTime", "date", "time"}
@@ -183,6 +183,14 @@ class _Gathered:
                 self.extremes[order] = *known[:2], comparable, value
 
 
+@dataclass(slots=True)
+class Room:
+    """What there is still room for in one answer, of all its entities together."""
+
+    periods: int = field(default_factory=lambda: MOST_PERIODS)
+    distinct: int = field(default_factory=lambda: MOST_DISTINCT)
+
+
 _Place = tuple[str, str | None, str]
 """Attribute, datasetId and kind."""
 
@@ -190,11 +198,12 @@ _Place = tuple[str, str | None, str]
 class Aggregator:
     """Takes in the entries of one entity and gives their aggregated representation."""
 
-    def __init__(self, aggregation: Aggregation, query: HistoryQuery, periods: Periods) -> None:
+    def __init__(self, aggregation: Aggregation, query: HistoryQuery, periods: Periods, room: Room) -> None:
         self._aggregation = aggregation
         self._query = query
         self._periods = periods
-        self._distinct = 0 if "distinctCount" in aggregation.methods else None
+        self._room = room
+        self._counts_distinct = "distinctCount" in aggregation.methods
         self._gathered: dict[_Place, dict[int, _Gathered]] = {}
         self._domains: dict[_Place, set[str]] = {}
         self._last = ("", "", 0)
@@ -215,7 +224,7 @@ class Aggregator:
             gathered = self._period(self._gathered[place], time_in(entry, self._query))
             shown_value = int(value) if domain == "boolean" else comparable if domain == "array" else value
             gathered.add(domain, comparable, shown_value)
-            if self._distinct is not None:
+            if self._counts_distinct:
                 self._note(gathered.distinct, shown_value)
         return False
 
@@ -227,8 +236,11 @@ class Aggregator:
             index = self._index(instant)
         gathered = periods.get(index)
         if gathered is None:
-            if len(periods) >= MOST_PERIODS:
-                raise TooManyResults(f"aggrPeriodDuration: more than {MOST_PERIODS} periods; ask for longer ones")
+            if not self._room.periods:
+                raise TooManyResults(
+                    f"aggrPeriodDuration: more than {MOST_PERIODS} periods; ask for longer ones, or for fewer entities"
+                )
+            self._room.periods -= 1
             gathered = periods[index] = _Gathered()
         return gathered
 
@@ -248,12 +260,12 @@ class Aggregator:
         distinct.add(
             written.decode() if len(written) <= _DIGEST else blake2b(written, digest_size=_DIGEST // 2).hexdigest()
         )
-        if len(distinct) > known and self._distinct is not None:
-            self._distinct += 1
-            if self._distinct > MOST_DISTINCT:
+        if len(distinct) > known:
+            if not self._room.distinct:
                 raise TooManyResults(
                     f"aggrMethods: distinctCount of more than {MOST_DISTINCT} different values; ask for a shorter time"
                 )
+            self._room.distinct -= 1
 
     def attributes(self) -> list[str]:
         """The attributes of which there was something."""

@@ -5,6 +5,8 @@ import time
 import pytest
 from api import Api, running_api
 
+from broker.temporal import aggregation
+
 CAR = "urn:ngsi-ld:Vehicle:1"
 BUS = "urn:ngsi-ld:Vehicle:2"
 ALWAYS = "timerel=after&timeAt=2000-01-01T00:00:00Z"
@@ -378,6 +380,19 @@ async def test_4_5_19_aggregated_values_by_period(fleet):
     between = f"timerel=between&timeAt={at(0)}&endTimeAt={at(3)}"
     document = (await fleet.get(f"{path}&aggrPeriodDuration=PT0S&{between}&pick=speed")).json
     assert document["speed"]["avg"] == [[20, at(0), at(3)]]
+
+
+async def test_4_12_what_the_entities_of_an_aggregated_answer_have_together_is_bounded(fleet, monkeypatch):
+    path = f"temporal/entities?type=Vehicle&{WINDOW}&format=aggregatedValues&aggrMethods=sum&aggrPeriodDuration=PT1M&pick=speed"
+    monkeypatch.setattr(aggregation, "MOST_PERIODS", 5)
+    assert [len(each["speed"]["sum"]) for each in (await fleet.get(path)).json] == [3, 2]
+    monkeypatch.setattr(aggregation, "MOST_PERIODS", 4)
+    answer = await fleet.get(path)
+    assert (answer.status, answer.json["type"].rsplit("/", 1)[1]) == (403, "TooManyResults")
+    monkeypatch.undo()
+    monkeypatch.setattr(aggregation, "MOST_DISTINCT", 4)
+    answer = await fleet.get(path.replace("=sum", "=distinctCount"))
+    assert (answer.status, answer.json["type"].rsplit("/", 1)[1]) == (403, "TooManyResults")
 
 
 async def test_5_7_4_an_attribute_that_cannot_be_aggregated_is_an_invalid_request(fleet):

@@ -15,6 +15,7 @@ from broker.temporal.aggregation import (
     Aggregator,
     Duration,
     Periods,
+    Room,
     parse_aggregation,
     parse_duration,
     shown,
@@ -32,7 +33,7 @@ def entry(value, minute=0, kind="Property", member="value", **members):
 
 def aggregated(values, methods=tuple(METHODS), duration=Duration(0, 0)):
     periods = Periods(ORIGIN, ORIGIN + timedelta(hours=1), duration)
-    aggregator = Aggregator(Aggregation(methods, duration), HistoryQuery(()), periods)
+    aggregator = Aggregator(Aggregation(methods, duration), HistoryQuery(()), periods, Room())
     aggregator.take([each if isinstance(each, HistoryEntry) else entry(each) for each in values])
     return aggregator
 

@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 1026
 STORE ?= sqlite:./tsunagu-data
+ON ?= sqlite
 
 .DEFAULT_GOAL := help
 
@@ -49,6 +50,10 @@ test-fault: install-test ## the long fault tests: 50 kills on each store
 .PHONY: conformance
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)
 	$(BIN)/tsunagu conformance run $(if $(URL),--url $(URL)) --report html:conformance.html
+
+.PHONY: bench-temporal
+bench-temporal: install-test ## the temporal API's speed with ten million instances (ON=sqlite or mongo): half an hour, 10 GB
+	$(BIN)/python -m bench temporal --store $(ON)
 
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules

@@ -66,11 +66,19 @@ class Mongod:
     With `replica_set` False it is a standalone server, which cannot do transactions. `parameters` are the server's.
     """
 
-    def __init__(self, folder: Path, *, replica_set: bool = True, parameters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replica_set: bool = True,
+        parameters: Mapping[str, str] | None = None,
+        cache_gb: float = 0.25,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.replica_set = replica_set
         self.parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
+        self.cache_gb = cache_gb
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,7 +93,13 @@ class Mongod:
         arguments = [
             str(find_mongod()),
             *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
-            *("--wiredTigerCacheSizeGB", "0.25", "--logpath", str(self.folder / "mongod.log"), "--logappend"),
+            *(
+                "--wiredTigerCacheSizeGB",
+                str(self.cache_gb),
+                "--logpath",
+                str(self.folder / "mongod.log"),
+                "--logappend",
+            ),
             *(word for name, value in self.parameters.items() for word in ("--setParameter", f"{name}={value}")),
             *(("--replSet", "rs0", "--oplogSize", "128") if self.replica_set else ()),
         ]

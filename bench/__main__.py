@@ -1,0 +1,18 @@
+"""The command line: `python -m bench NAME`, from the root of the repository."""
+
+import typer
+
+from bench import temporal
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback()
+def _bench() -> None:
+    """Measure a broker on this machine. Each benchmark is a command."""
+
+
+app.command("temporal")(temporal.main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,104 @@
+"""Requests to a broker, one after the other on one connection: timed, checked, and charged with the CPU time they took."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bench.processes import Broker, Meter
+from bench.report import Measurement
+
+ROOT: Final = "/ngsi-ld/v1"
+
+
+class WrongAnswer(Exception):
+    """An answer is not what was to be expected, so its time says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, and the milliseconds until all of it had come."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    wall: float
+
+    def json(self) -> Any:
+        """Its payload."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A GET request; `check` raises WrongAnswer. The first answer is checked too, but not counted: it warms caches."""
+
+    name: str
+    path: str
+    check: Callable[[Answer], None]
+    status: int = 200
+    repeats: int = 20
+
+
+class Asker:
+    """A client of one broker."""
+
+    def __init__(self, broker: Broker, server: Meter | None) -> None:
+        self.broker = broker
+        self._server = server
+        self._connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=120)
+
+    def request(self, method: str, path: str, payload: object = None) -> Answer:
+        """One answer, whatever its status."""
+        body = None if payload is None else json.dumps(payload)
+        start = time.perf_counter()
+        self._connection.request(method, ROOT + path, body, {"Content-Type": "application/json"} if body else {})
+        response = self._connection.getresponse()
+        content = response.read()
+        wall = 1000 * (time.perf_counter() - start)
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content, wall)
+
+    def expect(self, status: int, method: str, path: str, payload: object = None) -> Answer:
+        """One answer with this status. Raises WrongAnswer."""
+        answer = self.request(method, path, payload)
+        if answer.status != status:
+            raise WrongAnswer(f"{method} {path}: {answer.status} {answer.body[:300].decode(errors='replace')}")
+        return answer
+
+    def ask(self, question: Question) -> Measurement:
+        """The same question some times. Raises WrongAnswer."""
+        question.check(self.expect(question.status, "GET", question.path))
+
+        def answers() -> Iterable[Answer]:
+            for _ in range(question.repeats):
+                yield self.expect(question.status, "GET", question.path)
+
+        return self.measure(question.name, answers(), question.check)
+
+    def measure(self, name: str, answers: Iterable[Answer], check: Callable[[Answer], None]) -> Measurement:
+        """Answers as they come, each checked when all are there, so that this is charged to nobody. Raises WrongAnswer."""
+        meter, server = self.broker.meter, self._server
+        meter.peak()
+        before, cpu, server_cpu = meter.resident(), meter.cpu(), server.cpu() if server else 0.0
+        found = list(answers)
+        cpu, server_cpu = meter.cpu() - cpu, server.cpu() - server_cpu if server else 0.0
+        peak, after = meter.peak(), meter.resident()
+        for answer in found:
+            check(answer)
+        return Measurement(
+            name,
+            len(found),
+            [answer.wall for answer in found],
+            1000 * cpu / len(found),
+            1000 * server_cpu / len(found) if server else None,
+            before,
+            max(before, peak),
+            after,
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -121,7 +121,7 @@ async def _append(store: Store, entries: list[HistoryEntry]) -> None:
         entry.entity_id: Evolution("", entry.entity_id, entry.types, entry.recorded_at, entry.recorded_at)
         for entry in entries
     }
-    await store.append_history(entries, ("bench", 0), list(news.values()))
+    await store.append_history(entries, None, list(news.values()))
 
 
 def _entry(gauge: Gauge, place: int) -> HistoryEntry:

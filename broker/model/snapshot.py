@@ -152,9 +152,13 @@ def _text(value: Any, member: str) -> str:
 
 
 def _pairs(value: Any, member: str) -> list[JsonObject]:
-    if not isinstance(value, list):
-        raise BadRequestData(f"{member}: an array of key-value pairs is expected (5.2.22)")
+    if not isinstance(value, list) or not all(map(_is_pair, value)):
+        raise BadRequestData(f"{member}: an array of objects with key and value, both strings, is expected (5.2.22)")
     return value
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, dict) and all(isinstance(given.get(name), str) for name in ("key", "value"))
 
 
 _PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
@@ -166,7 +170,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "endpoint": _text,
     "receiverInfo": _pairs,
 }
-"""Every member that a client may give. The URI and the pairs of an endpoint are checked where it is made ready for use."""
+"""Every member that a client may give. What a protocol demands of an endpoint is checked where it is made ready for use."""
 
 
 # --- what came of its queries

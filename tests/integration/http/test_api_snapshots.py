@@ -358,6 +358,8 @@ async def test_5_16_4_an_update_changes_what_may_change_and_answers_with_it(api:
         {"snapshotPriority": 0},
         {"endpoint": "nowhere"},
         {"snapshotLifetime": "soon"},
+        {"receiverInfo": [7]},
+        {"receiverInfo": [{"key": "X-Key", "value": 7}]},
     ],
 )
 async def test_5_16_4_what_may_not_change_is_refused(api: Api, fragment: dict[str, Any]) -> None:

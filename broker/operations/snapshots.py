@@ -73,6 +73,10 @@ async def _add(broker: Broker, tenant: str, members: JsonObject) -> str:
 async def retrieve_snapshot(broker: Broker, tenant: str, snapshot_id: str, names: Names) -> JsonObject:
     """5.16.3 Retrieve Snapshot Status, with names compacted by `names`. Raises BadRequestData, ResourceNotFound."""
     document = await broker.archive.find(tenant, check_uri(snapshot_id, "snapshotId"))
+    return await _shown(broker, tenant, document, names)
+
+
+async def _shown(broker: Broker, tenant: str, document: JsonObject, names: Names) -> JsonObject:
     return show(document, show_queries(document, names), await broker.archive.last_used(tenant, document))
 
 
@@ -91,7 +95,8 @@ async def update_snapshot(broker: Broker, tenant: str, snapshot_id: str, given: 
         if document["snapshotStatus"] != PREPARING:
             document["revision"] = stored["revision"] + 1
         await broker.archive.replace(tenant, document)
-    return await retrieve_snapshot(broker, tenant, snapshot_id, names)
+    # Not read again: with a short lifetime it may be gone by now, and the update has succeeded.
+    return await _shown(broker, tenant, document, names)
 
 
 async def delete_snapshot(broker: Broker, tenant: str, snapshot_id: str) -> None:

@@ -371,6 +371,14 @@ async def test_5_16_4_what_may_not_change_is_refused(api: Api, fragment: dict[st
     assert (await api.get(f"snapshots/{snapshot['id']}")).json == snapshot
 
 
+async def test_5_16_4_an_update_that_ends_a_snapshot_is_answered_with_it(api: Api) -> None:
+    snapshot = await snapshot_of(api)
+    answer = await api.patch(f"snapshots/{snapshot['id']}", {"snapshotLifetime": "PT0.000001S"})
+    assert answer.status == 200
+    assert answer.json["snapshotLifetime"] == "PT0.000001S"
+    assert (await api.get(f"snapshots/{snapshot['id']}")).status == 404
+
+
 async def test_5_16_2_a_clone_is_a_copy_that_outlives_the_original(api: Api) -> None:
     await created(api, vehicle(1, 80), vehicle(2, 30))
     last = {"timerel": "before", "timeAt": "2030-01-01T00:00:00Z", "timeproperty": "createdAt"}

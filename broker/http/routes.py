@@ -235,16 +235,17 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 }
 """Endpoints by path template (below the API root) and verb."""
 
-_CORE_AND_TEMPORAL: Final = frozenset(
-    {"entities", "entityOperations", "types", "attributes", "subscriptions", "temporal"}
+_ON_SNAPSHOTS: Final = frozenset(
+    {"entities", "entityOperations", "entityMaps", "types", "attributes", "subscriptions", "temporal"}
 )
 SNAPSHOT_OPERATIONS: Final = frozenset(
     endpoint.name
     for template, verbs in ENDPOINTS.items()
-    if template.partition("/")[0] in _CORE_AND_TEMPORAL
+    if template.partition("/")[0] in _ON_SNAPSHOTS
     for endpoint in verbs.values()
 )
-"""The operations that can be applied to a snapshot: those of the Core API and of the Temporal API (5.5.15, table 4.3.5-1)."""
+"""The operations that can be applied to a snapshot: those of the Core API and of the Temporal API (5.5.15, table 4.3.5-1), and
+those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it."""
 
 _GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
 """First segments of which the second one is fixed, too."""

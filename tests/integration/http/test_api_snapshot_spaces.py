@@ -130,6 +130,18 @@ async def test_5_5_15_everything_of_the_core_api_works_on_a_snapshot(api: Api) -
     assert (await api.get("temporal/entities/urn:ngsi-ld:Vehicle:6")).status == 404
 
 
+async def test_5_5_15_an_entity_map_of_a_snapshot_is_in_the_snapshot(api: Api) -> None:
+    await api.post("entityOperations/create", [vehicle(1), vehicle(2)])
+    snapshot = await snapshot_of(api)
+    made = await inside(api, snapshot, "GET", "entities?type=Vehicle&entityMap=true")
+    path = made.headers["NGSILD-EntityMap"].removeprefix("/ngsi-ld/v1/")
+    shown = await inside(api, snapshot, "GET", path)
+    assert sorted(shown.json["entityMap"]) == ["urn:ngsi-ld:Vehicle:1", "urn:ngsi-ld:Vehicle:2"]
+    assert (await api.get(path)).status == 404
+    assert (await inside(api, snapshot, "DELETE", path)).status == 204
+    assert (await inside(api, snapshot, "GET", path)).status == 404
+
+
 async def test_5_5_15_a_snapshot_belongs_to_its_tenant(api: Api) -> None:
     await api.post("entities", vehicle("outside"))
     await api.post("entities", vehicle("inside"), NGSILD_Tenant="north")

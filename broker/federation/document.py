@@ -1,8 +1,9 @@
 """The stored form of a context source registration: checked against the tables of 5.2.8 to 5.2.11, 5.2.22 and 5.2.34.
 
 A stored document has the members of 5.2.9. Names in it (entity types, property and relationship names) are IRIs, and entity types
-always stand in an array. Beside these it has `createdAt` and `modifiedAt`, canonical instants. Members that the tables do not
-have are ignored, so are read-only ones (5.2.2, table 5.2.9-2).
+always stand in an array. Beside these it has `createdAt` and `modifiedAt`, canonical instants, and its Context Source
+Properties (4.9): members that table 5.2.9-1 does not have, under the IRIs of their names, with any JSON value. Ignored are
+read-only members (5.2.2, table 5.2.9-2), core terms that only attributes have, and what nested data types do not know.
 """
 
 import re
@@ -13,13 +14,15 @@ from urllib.parse import urlsplit
 from broker.delivery.document import refuse_null
 from broker.errors import BadRequestData
 from broker.federation.operation_names import AUXILIARY, GROUPS, OPERATIONS
+from broker.jsonld.terms import CORE
 from broker.model.attributes import attribute_iri
 from broker.model.durations import is_duration
 from broker.model.entity import JsonObject, Names
 from broker.model.geometry import check_geometry
 from broker.model.instants import is_past, parse_instant
+from broker.model.members import RESERVED
 from broker.model.naming import check_instant, check_name, check_uri, parse_scopes
-from broker.model.terms import NONE_DATASET
+from broker.model.terms import NONE_DATASET, SYSTEM_TIMES, is_attribute_name
 from broker.model.versions import parse_version
 from broker.query.patterns import compile_pattern
 
@@ -32,6 +35,31 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _MEDIA_TYPES: Final = ("application/json", "application/ld+json")
 _TENANT_KEY: Final = "ngsild-tenant"
+_READ_ONLY: Final = ("status", "timesSent", "timesFailed", "lastSuccess", "lastFailure", *SYSTEM_TIMES)
+
+
+def stored_members(given: JsonObject, names: Names) -> JsonObject:
+    """The members of a CSourceRegistration or a fragment of one, under the names that they are stored by, values untouched.
+
+    Those that are ignored are left out. Raises BadRequestData for what is no name, and where two are the same.
+    """
+    members: JsonObject = {}
+    for name, value in given.items():
+        member = _stored_name(name, names)
+        if member in members:
+            raise BadRequestData(f"{name}: another member is the same, {member}")
+        if member is not None:
+            members[member] = value
+    return members
+
+
+def _stored_name(name: str, names: Names) -> str | None:
+    if name in _MEMBERS:
+        return name
+    if name in RESERVED or name in _READ_ONLY:
+        return None
+    iri = attribute_iri(name, names)
+    return _MEMBER_OF.get(iri, iri)
 
 
 def parse_members(given: JsonObject, names: Names, now: str) -> JsonObject:
@@ -40,12 +68,11 @@ def parse_members(given: JsonObject, names: Names, now: str) -> JsonObject:
     A JSON null is as if its member were not there (5.2.1). Raises BadRequestData naming the member.
     """
     members: JsonObject = {}
-    for member, value in given.items():
-        parse = _MEMBERS.get(member)
-        if parse is None or value is None:
+    for member, value in stored_members(given, names).items():
+        if value is None:
             continue
         refuse_null(value, member)
-        members[member] = parse(value, member, names)
+        members[member] = value if is_attribute_name(member) else _MEMBERS[member](value, member, names)
     if "expiresAt" in members and is_past(members["expiresAt"], now):
         raise BadRequestData(f"expiresAt: {members['expiresAt']} is in the past (5.9.2.4)")
     return members
@@ -309,6 +336,17 @@ _MEMBERS: Final[Mapping[str, _Parse]] = {
 
 MEMBERS: Final = tuple(_MEMBERS)
 
+_MEMBER_OF: Final[Mapping[str, str | None]] = {
+    **{CORE.expand(member): member for member in _MEMBERS},
+    **{CORE.expand(member): None for member in _READ_ONLY},
+}
+"""What the names of members mean where a client writes them out, or has words of its own for them."""
+
+
+def context_source_properties(document: JsonObject) -> JsonObject:
+    """The Context Source Properties of a stored registration, by IRI (4.9)."""
+    return {member: value for member, value in document.items() if is_attribute_name(member)}
+
 
 # --- back to what a client reads
 
@@ -328,6 +366,7 @@ def show_document(
     ]
     if len(shown.get("scope", ())) == 1:
         shown["scope"] = shown["scope"][0]
+    shown |= {names.compact(iri): value for iri, value in context_source_properties(document).items()}
     if sys_attrs:
         shown["createdAt"], shown["modifiedAt"] = document["createdAt"], document["modifiedAt"]
     return shown

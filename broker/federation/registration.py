@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from broker.federation.document import DEFAULT_MODE, MEMBERS, attributes_of
+from broker.federation.document import DEFAULT_MODE, MEMBERS, attributes_of, context_source_properties
 from broker.federation.intervals import Stretch, interval_stretch
 from broker.federation.operation_names import DEFAULT, supported_operations
 from broker.jsonld.terms import CORE
@@ -80,13 +80,16 @@ class Registration:
         return "expiresAt" in self.document and is_past(self.document["expiresAt"], now)
 
     def as_entity(self) -> Entity:
-        """The members as Properties of an entity, in which a context source filter finds its targets (4.9)."""
+        """The members, Context Source Properties among them, as Properties of an entity: the targets of a context source
+        filter (4.9)."""
         document = {"mode": DEFAULT_MODE, "operations": list(DEFAULT), **self.document}
         attrs = {
             CORE.expand(member): [_property(document[member])]
             for member in MEMBERS
             if member in document and member not in _OWN_MEMBERS
         }
+        described = context_source_properties(document)
+        attrs |= {iri: [{"type": "Property", "value": value}] for iri, value in described.items()}
         own = {member: document[member] for member in _OWN_MEMBERS if member in document}
         times = {member: document[member] for member in ("createdAt", "modifiedAt")}
         return cast(Entity, {**own, **times, "type": [document["type"]], "attrs": attrs, "version": 1})

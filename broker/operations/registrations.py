@@ -6,7 +6,7 @@ from typing import Any
 from broker.delivery.document import refuse_null
 from broker.errors import AlreadyExists, BadRequestData, ResourceNotFound
 from broker.federation.conflicts import check_conflicts
-from broker.federation.document import check_whole, parse_members, show_document
+from broker.federation.document import check_whole, parse_members, show_document, stored_members
 from broker.federation.intervals import parse_period
 from broker.federation.matching import RegistrationQuery, matching_information, parse_csf
 from broker.federation.registration import Registration, compile_registration
@@ -60,15 +60,15 @@ async def update_registration(
 
 def _updated(stored: JsonObject, given: JsonObject, names: Names, now: str) -> JsonObject:
     """The stored document after 5.5.8. A JSON null changes nothing (5.2.1), and is refused where a member is mandatory."""
-    removed = {member for member, value in given.items() if value == NGSI_LD_NULL}
-    empty = {member for member, value in given.items() if value is None}
+    fragment = stored_members(given, names)
+    removed = {member for member, value in fragment.items() if value == NGSI_LD_NULL}
+    empty = {member for member, value in fragment.items() if value is None}
     if mandatory := (removed | empty) & {"id", "type", "endpoint", "information"}:
         raise BadRequestData(f"{', '.join(sorted(mandatory))}: a registration cannot do without (5.2.9)")
-    members = parse_members({member: value for member, value in given.items() if member not in removed}, names, now)
+    members = parse_members({name: value for name, value in given.items() if value != NGSI_LD_NULL}, names, now)
     if members.get("id", stored["id"]) != stored["id"]:
         raise BadRequestData("id: the id of a registration cannot be changed (5.2.9)", instance=stored["id"])
-    kept = removed & {"createdAt", "modifiedAt"}  # read-only, so ignored (5.2.2)
-    document = {member: value for member, value in stored.items() if member not in removed - kept} | members
+    document = {member: value for member, value in stored.items() if member not in removed} | members
     document["modifiedAt"] = now
     check_whole(document)
     return document

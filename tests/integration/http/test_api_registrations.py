@@ -114,6 +114,27 @@ async def test_5_9_3_4_an_update_that_leaves_no_valid_registration_changes_nothi
     assert (await api.get(one)).json == registration()
 
 
+async def test_4_9_context_source_properties_are_shown_found_changed_and_removed(api: Api) -> None:
+    context = {"owner": "https://example.org/owner", "Vehicle": "https://example.org/Vehicle"}
+    hosted = (await api.post("jsonldContexts", {"@context": context})).headers["Location"]
+    link = f'<{api.url}{hosted}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+    body = registration(owner={"city": "Ichikawa"}, floors=3)
+    assert (await api.post(REGISTRATIONS, body, Link=link)).status == 201
+    one = f"{REGISTRATIONS}/{registration()['id']}"
+    assert (await api.get(one, Link=link)).json == body
+    assert (await api.get(one)).json["https://example.org/owner"] == {"city": "Ichikawa"}
+    by_owner = f"{REGISTRATIONS}?type=Vehicle&csf=owner[city]==%22Ichikawa%22"
+    assert found(await api.get(by_owner, Link=link)) == [1]
+    assert found(await api.get(by_owner)) == []
+    change = {"https://example.org/owner": "urn:ngsi-ld:null", "floors": [4], "public": True}
+    assert (await api.patch(one, change)).status == 204
+    assert (await api.get(one, Link=link)).json == registration(
+        floors=[4], public=True, information=body["information"]
+    )
+    assert found(await api.get(by_owner, Link=link)) == []
+    assert problem(await api.patch(one, {"floors": {"a": "urn:ngsi-ld:null"}})) == (400, "BadRequestData")
+
+
 async def test_5_9_an_id_that_is_no_uri_is_refused(api: Api) -> None:
     for answer in (
         await api.get(f"{REGISTRATIONS}/nouri"),

@@ -12,6 +12,20 @@ from broker.federation.document import MEMBERS, check_whole, parse_members, show
 from broker.federation.operation_names import GROUPS, OPERATIONS, supported_operations
 from broker.jsonld.terms import CORE
 
+
+class DefinedTerms:
+    """An @context with a few terms of a user's, without the bounds and prefixes of a real one."""
+
+    def __init__(self, terms: dict[str, str]) -> None:
+        self._terms = terms
+
+    def expand(self, name: str) -> str:
+        return self._terms.get(name) or CORE.expand(name)
+
+    def compact(self, name: str) -> str:
+        return {term: short for short, term in self._terms.items()}.get(name) or CORE.compact(name)
+
+
 WHOLE = given(
     registrationName="Parking",
     description="All of it",
@@ -65,11 +79,38 @@ def test_5_2_2_system_times_are_shown_only_when_asked_for() -> None:
     assert show_document(stored(), CORE, sys_attrs=True)["modifiedAt"] == NOW
 
 
-def test_5_2_9_read_only_and_unknown_members_are_ignored_and_null_is_no_member() -> None:
+def test_5_2_9_read_only_members_and_terms_of_attributes_are_ignored_and_null_is_no_member() -> None:
     document = parse_members(
-        given(status="failed", timesSent=7, lastFailure="x", createdAt="x", other=1, scope=None), CORE, NOW
+        given(status="failed", timesSent=7, lastFailure="x", createdAt="x", unitCode="MTR", scope=None, other=None),
+        CORE,
+        NOW,
     )
     assert set(document) == {"id", "type", "endpoint", "information"}
+
+
+@pytest.mark.parametrize("value", ["a", 1, False, ["a", [1]], {"city": {"id": 1}}, [], {}, {"type": "Vehicle"}])
+def test_4_9_a_context_source_property_is_kept_with_its_value_and_shown_by_its_name(value: Any) -> None:
+    names = DefinedTerms({"owner": "https://example.org/owner"})
+    document = parse_members(given(owner=value), names, NOW) | {"createdAt": NOW, "modifiedAt": NOW}
+    assert document["https://example.org/owner"] == value
+    assert show_document(document, names)["owner"] == value
+    assert show_document(document, CORE)["https://example.org/owner"] == value
+
+
+def test_4_9_a_name_that_means_a_member_of_the_table_is_that_member() -> None:
+    names = DefinedTerms({"kind": iri("mode"), "health": iri("status")})
+    document = parse_members(given(**{"kind": "redirect", iri("tenant"): "city", "health": "ok"}), names, NOW)
+    assert document == parse_members(given(mode="redirect", tenant="city"), CORE, NOW)
+    with pytest.raises(BadRequestData, match="mode"):
+        parse_members(given(mode="redirect", kind="redirect"), names, NOW)
+    with pytest.raises(BadRequestData, match="mode"):
+        parse_members(given(kind="anything"), names, NOW)
+
+
+@pytest.mark.parametrize("members", [{"a b": 1}, {"": 1}, {"a": {"b": ["urn:ngsi-ld:null"]}}, {"a": 1, iri("a"): 1}])
+def test_4_9_a_context_source_property_has_a_name_once_and_holds_no_ngsi_ld_null(members: dict[str, Any]) -> None:
+    with pytest.raises(BadRequestData):
+        parse_members(given(**members), CORE, NOW)
 
 
 def test_5_11_7_only_matching_information_is_shown() -> None:

@@ -226,6 +226,11 @@ def test_5_10_2_4_a_scope_query_is_held_against_the_scope() -> None:
         ('id=="urn:ngsi-ld:ContextSourceRegistration:1"', True),
         ("expiresAt>2029-01-01T00:00:00Z", True),
         ("speed", False),
+        ('owner[city]=="Ichikawa"', True),
+        ('owner[city]=="Yaizu"', False),
+        ("floors>2;public==true", True),
+        ('tags=="b"', True),
+        ("public==false", False),
     ],
 )
 def test_4_9_a_context_source_filter_is_about_the_members_of_the_registration(csf: str, expected: bool) -> None:
@@ -237,6 +242,10 @@ def test_4_9_a_context_source_filter_is_about_the_members_of_the_registration(cs
             contextSourceAlias="a",
             management={"timeout": 500},
             expiresAt="2030-01-01T00:00:00Z",
+            owner={"city": "Ichikawa"},
+            floors=3,
+            public=True,
+            tags=["a", "b"],
         )
         is expected
     )

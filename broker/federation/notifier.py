@@ -80,6 +80,7 @@ class RegistrationNotifier:
         self._registrations = registrations
         self._subscribers: dict[SubscriptionKey, Subscriber] = {}
         self._former: dict[tuple[str, str], Registration] = {}
+        self._leaving: set[tuple[str, str]] = set()
         self._tasks: dict[SubscriptionKey, asyncio.Task[None]] = {}
         self._alarms = Alarms()
         self._lanes: WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = WeakValueDictionary()
@@ -162,11 +163,13 @@ class RegistrationNotifier:
         """A registration is about to be deleted: put it on record for those who know of it. `deleted` has to follow."""
         tenant, registration_id = registration.tenant, registration.id
         self._former[tenant, registration_id] = registration
+        self._leaving.add((tenant, registration_id))
         if any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
             await self._store.put_document(FORMER, tenant, registration_id, registration.document)
 
     async def deleted(self, tenant: str, registration_id: str) -> None:
-        """The registration that was kept is gone."""
+        """The registration that was kept is gone, or stays after all."""
+        self._leaving.discard((tenant, registration_id))
         self.changed(tenant, registration_id)
         await self._forget_former(tenant, registration_id)
 
@@ -178,11 +181,13 @@ class RegistrationNotifier:
 
     async def _forget_former(self, tenant: str, registration_id: str) -> None:
         """Let go of a deleted registration that is there again, or of which everybody knows."""
-        if (tenant, registration_id) not in self._former:
+        former = tenant, registration_id
+        # One that is being deleted is still there, and whoever is told of it meanwhile will have to be told of that.
+        if former not in self._former or former in self._leaving:
             return
         present = self._find(tenant, registration_id) is not None
         if present or not any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
-            del self._former[tenant, registration_id]
+            del self._former[former]
             try:
                 await self._store.delete_document(FORMER, tenant, registration_id)
             except StoreUnavailable as error:  # it stays until the next start, which has no use for it either

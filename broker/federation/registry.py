@@ -106,10 +106,12 @@ class ContextRegistry:
     async def remove(self, registration: Registration) -> None:
         """Delete a registration."""
         tenant, registration_id = registration.tenant, registration.id
-        await self.notifier.keep(registration)
-        await self._store.delete_document(KIND, tenant, registration_id)
-        del self._by_tenant[tenant][registration_id]
-        await self.notifier.deleted(tenant, registration_id)
+        try:
+            await self.notifier.keep(registration)
+            await self._store.delete_document(KIND, tenant, registration_id)
+            del self._by_tenant[tenant][registration_id]
+        finally:
+            await self.notifier.deleted(tenant, registration_id)
 
     def _took_effect(self, tenant: str, document: JsonObject) -> None:
         registration = compile_registration(tenant, document)

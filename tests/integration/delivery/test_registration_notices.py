@@ -1,11 +1,14 @@
 """Notifications of context source registrations to real receivers (5.11.7, 6.3.9), also across restarts."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from delivery_desk import Desk, Received, Receiver, eventually, opened_desk
 
 from broker.federation import notifier
+from broker.federation.registry import KIND
 from broker.operations import registration_subscriptions as subscriptions
 from broker.operations import registrations
 
@@ -147,6 +150,27 @@ async def test_5_11_6_4_a_deleted_subscription_is_told_nothing_more(desk: Desk, 
     await receiver.silence(0.2)
     assert await _none(registry, notifier.STATES)
     assert await _none(registry, notifier.FORMER)
+
+
+async def test_5_11_7_who_is_told_of_a_registration_while_it_is_deleted_is_told_of_that_too(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, store = RegistryDesk(desk), desk.broker.store
+    delete_document = store.delete_document
+
+    async def delete_late(kind: str, tenant: str, key: str) -> bool:
+        if kind == KIND:
+            await eventually(lambda: registry.documents(notifier.STATES))  # the first notification has arrived by then
+            await asyncio.sleep(0.1)
+        return await delete_document(kind, tenant, key)
+
+    monkeypatch.setattr(store, "delete_document", delete_late)
+    await registry.register("urn:x:1")
+    await registry.subscribe(receiver.url)
+    await registry.delete("urn:x:1")
+    first, second = await receiver.wait(2)
+    assert (told(first), told(second)) == (("newlyMatching", ["urn:x:1"]), ("noLongerMatching", ["urn:x:1"]))
+    assert await eventually(lambda: _none(registry, notifier.FORMER))
 
 
 async def test_5_11_7_an_expired_registration_no_longer_matches(desk: Desk, receiver: Receiver) -> None:

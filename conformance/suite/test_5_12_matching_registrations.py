@@ -4,7 +4,8 @@ import pytest
 
 from conformance.broker_client import BrokerClient
 from conformance.clauses import clause
-from conformance.samples import Document, Unique
+from conformance.samples import Document, Unique, subscription
+from conformance.servers import Receiver
 from conformance.suite.registrations import about, found, registration
 
 
@@ -133,14 +134,14 @@ def test_a_source_of_attributes_may_have_them_of_any_entity(broker: BrokerClient
     ("asked", "expected"),
     [
         (None, [True, True, True]),
-        ("urn:x:1", [True, True, False]),
-        ("urn:x:2,@none", [True, False, True]),
-        ("urn:x:1,@none", [True, True, True]),
-        ("urn:x:3", [True, False, False]),
+        (["urn:x:1"], [True, True, False]),
+        (["urn:x:2", "@none"], [True, False, True]),
+        (["urn:x:1", "@none"], [True, True, True]),
+        (["urn:x:3"], [True, False, False]),
     ],
 )
 def test_dataset_ids_have_one_in_common(
-    broker: BrokerClient, unique: Unique, asked: str | None, expected: list[bool]
+    broker: BrokerClient, unique: Unique, receiver: Receiver, asked: list[str] | None, expected: list[bool]
 ) -> None:
     given: list[Document] = [
         registration(unique.id("Registration"), about(unique.type())),
@@ -149,5 +150,8 @@ def test_dataset_ids_have_one_in_common(
     ]
     for each in given:
         broker.post("/csourceRegistrations", each).expect(201)
-    answer = broker.get("/csourceRegistrations", {"type": unique.type(), "datasetId": asked})
-    assert found(answer, *given) == expected
+    members = {} if asked is None else {"datasetId": asked}
+    wanted = subscription(receiver.url, entities=[{"type": unique.type()}], **members)
+    broker.post("/csourceSubscriptions", wanted).expect(201)
+    notified = {each["id"] for each in receiver.next_json()["data"]}
+    assert [each["id"] in notified for each in given] == expected

@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from broker.errors import ResourceNotFound
 from broker.model.entity import JsonObject, Names
+from broker.model.naming import check_name
 from broker.operations.broker import Broker
 from broker.query.ast import EntityQuery
 from broker.store.protocol import TypeCensus
@@ -36,8 +37,8 @@ async def type_details(broker: Broker, tenant: str, names: Names) -> list[JsonOb
 
 
 async def type_information(broker: Broker, tenant: str, type_name: str, names: Names) -> JsonObject:
-    """5.7.7 Retrieve Available Entity Type Information. Raises ResourceNotFound."""
-    iri = names.expand(type_name)
+    """5.7.7 Retrieve Available Entity Type Information. Raises BadRequestData, ResourceNotFound."""
+    iri = names.expand(check_name(type_name))
     census = await broker.store.census(tenant, iri, broker.now())
     if not census:
         raise ResourceNotFound(f"no entity has the type {type_name} ({iri})", instance=iri)
@@ -84,8 +85,8 @@ async def attribute_details(broker: Broker, tenant: str, names: Names) -> list[J
 
 
 async def attribute_information(broker: Broker, tenant: str, attribute_name: str, names: Names) -> JsonObject:
-    """5.7.10 Retrieve Available Attribute Information. Raises ResourceNotFound."""
-    iri = names.expand(attribute_name)
+    """5.7.10 Retrieve Available Attribute Information. Raises BadRequestData, ResourceNotFound."""
+    iri = names.expand(check_name(attribute_name))
     now = broker.now()
     census = await broker.store.census(tenant, now=now)
     kinds: Counter[str] = Counter()

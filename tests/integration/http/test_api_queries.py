@@ -209,6 +209,7 @@ async def test_5_7_5_to_5_7_7_types_in_use(shelters):
         "operator": ["Relationship"],
     }
     assert (await shelters.get("types/Nothing")).status == 404
+    assert (await shelters.get("types/no%20name")).status == 400
 
 
 async def test_5_7_8_to_5_7_10_attributes_in_use(shelters):
@@ -219,3 +220,4 @@ async def test_5_7_8_to_5_7_10_attributes_in_use(shelters):
     information = (await shelters.get("attributes/capacity")).json
     assert (information["attributeCount"], information["attributeTypes"]) == (3, ["Property"])
     assert (await shelters.get("attributes/nothing")).status == 404
+    assert (await shelters.get("attributes/1a")).status == 400

@@ -147,9 +147,7 @@ def test_exclusive_registrations_for_something_else_do_not_conflict(
 
 @clause("5.9.2.4", 4)
 @pytest.mark.parametrize("members", [{}, {"mode": "inclusive"}, {"mode": "auxiliary", "operations": ["retrieveOps"]}])
-def test_additive_registrations_conflict_with_nothing(
-    broker: BrokerClient, unique: Unique, members: Document
-) -> None:
+def test_additive_registrations_conflict_with_nothing(broker: BrokerClient, unique: Unique, members: Document) -> None:
     info = about(unique.type(), id=unique.id(), propertyNames=["speed"])
     broker.post("/csourceRegistrations", registration(unique.id("Registration"), info, mode="exclusive")).expect(201)
     broker.post("/csourceRegistrations", registration(unique.id("Registration"), info, **members)).expect(201)
@@ -254,9 +252,7 @@ def test_an_auxiliary_registration_may_read(broker: BrokerClient, unique: Unique
         {"operations": ["queryBatch"]},
     ],
 )
-def test_an_auxiliary_registration_may_do_nothing_else(
-    broker: BrokerClient, unique: Unique, members: Document
-) -> None:
+def test_an_auxiliary_registration_may_do_nothing_else(broker: BrokerClient, unique: Unique, members: Document) -> None:
     given = registration(unique.id("Registration"), about(unique.type()), mode="auxiliary", **members)
     broker.post("/csourceRegistrations", given).expect_problem("BadRequestData")
     broker.get(f"/csourceRegistrations/{given['id']}").expect_problem("ResourceNotFound")

@@ -135,9 +135,7 @@ def test_what_is_not_known_cannot_be_updated(broker: BrokerClient, unique: Uniqu
         {"contextSourceInfo": [{"key": "NGSILD-Tenant", "value": "city"}]},
     ],
 )
-def test_a_fragment_that_is_not_valid_changes_nothing(
-    broker: BrokerClient, unique: Unique, fragment: Document
-) -> None:
+def test_a_fragment_that_is_not_valid_changes_nothing(broker: BrokerClient, unique: Unique, fragment: Document) -> None:
     given = registration(unique.id("Registration"), about(unique.type()), description="one")
     broker.post("/csourceRegistrations", given).expect(201)
     path = f"/csourceRegistrations/{given['id']}"

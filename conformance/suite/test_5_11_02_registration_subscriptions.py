@@ -76,9 +76,7 @@ BROKEN: list[Document] = [
 @clause("5.11.2.4", 1)
 @clause("6.12.3.1", 1)
 @pytest.mark.parametrize("members", BROKEN)
-def test_a_subscription_that_is_not_valid_is_refused(
-    broker: BrokerClient, unique: Unique, members: Document
-) -> None:
+def test_a_subscription_that_is_not_valid_is_refused(broker: BrokerClient, unique: Unique, members: Document) -> None:
     given = subscription(NOWHERE, id=unique.id("Subscription"), entities=[{"type": unique.type()}])
     broker.post("/csourceSubscriptions", {**given, **members}).expect_problem("BadRequestData")
     broker.get(f"/csourceSubscriptions/{given['id']}").expect_problem("ResourceNotFound")
@@ -153,9 +151,7 @@ def test_what_is_not_known_cannot_be_updated(broker: BrokerClient, unique: Uniqu
 @clause("5.11.3.4", 2)
 @clause("6.13.3.2", 1)
 @pytest.mark.parametrize("fragment", [*BROKEN[1:], {"id": "urn:ngsi-ld:other"}, {"notification": "urn:ngsi-ld:null"}])
-def test_a_fragment_that_is_not_valid_changes_nothing(
-    broker: BrokerClient, unique: Unique, fragment: Document
-) -> None:
+def test_a_fragment_that_is_not_valid_changes_nothing(broker: BrokerClient, unique: Unique, fragment: Document) -> None:
     given = subscription(NOWHERE, id=unique.id("Subscription"), entities=[{"type": unique.type()}], isActive=False)
     broker.post("/csourceSubscriptions", given).expect(201)
     path = f"/csourceSubscriptions/{given['id']}"
@@ -257,9 +253,7 @@ def test_what_is_not_known_cannot_be_deleted(broker: BrokerClient, unique: Uniqu
 
 
 @clause("5.11.2.4", 1)
-def test_changes_of_entities_are_none_of_its_business(
-    broker: BrokerClient, unique: Unique, receiver: Receiver
-) -> None:
+def test_changes_of_entities_are_none_of_its_business(broker: BrokerClient, unique: Unique, receiver: Receiver) -> None:
     broker.post("/csourceSubscriptions", subscription(receiver.url, entities=[{"type": unique.type()}])).expect(201)
     broker.post("/entities", {"id": unique.id(), "type": unique.type(), "level": prop(1)}).expect(201)
     receiver.expect_silence()

@@ -73,9 +73,7 @@ def test_names_are_compacted_with_the_context_of_the_subscription(
 @clause("5.11.2.4", 5)
 @clause("5.11.7", 4, 5)
 @clause("5.3.2", 1)
-def test_the_first_notification_has_all_that_matches(
-    broker: BrokerClient, unique: Unique, receiver: Receiver
-) -> None:
+def test_the_first_notification_has_all_that_matches(broker: BrokerClient, unique: Unique, receiver: Receiver) -> None:
     sources = [registration(unique.id("Registration"), about(unique.type())) for _ in range(3)]
     other = registration(unique.id("Registration"), about(unique.type("Bus")))
     for each in (*sources, other):

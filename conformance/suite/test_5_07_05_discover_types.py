@@ -1,4 +1,4 @@
-"""5.7.5 to 5.7.7 discovery of entity types with 4.5.10 to 4.5.12 and 5.2.24 to 5.2.26, 6.25 GET /types and 6.26 GET /types/{type}."""
+"""Discovery of entity types: 5.7.5 to 5.7.7, 4.5.10 to 4.5.12, 5.2.24 to 5.2.26, 6.25 GET /types, 6.26 GET /types/{type}."""
 
 import re
 from urllib.parse import quote

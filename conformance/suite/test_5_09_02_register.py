@@ -1,4 +1,4 @@
-"""5.9.2 Register Context Source, 6.8.3.1 POST /csourceRegistrations; 4.3.6.2, 4.3.6.3, 4.3.6.5 and 4.3.6.6 of its modes and keys."""
+"""5.9.2 Register Context Source, 6.8.3.1 POST /csourceRegistrations; 4.3.6.3, 4.3.6.5 and 4.3.6.6 of its modes and keys."""
 
 import pytest
 

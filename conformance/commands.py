@@ -91,17 +91,22 @@ def ledger(
     """Print what the standard requires, where it is implemented, and which tests assert it."""
     from conformance.clauses import within
     from conformance.ledger.coverage import cover, totals
-    from conformance.ledger.rows import the_ledger
+    from conformance.ledger.rows import LedgerError, the_ledger
     from conformance.running import collected
 
-    covered = cover(the_ledger(), collected())
+    try:
+        covered = cover(the_ledger(), collected())
+    except (LedgerError, RuntimeError) as error:
+        typer.echo(f"tsunagu: {error}", err=True)
+        raise typer.Exit(1) from None
     shown = [each for each in covered if not clause or any(within(each.row.clause, whole) for whole in clause)]
+    sums = totals(shown)
     if unasserted:
         shown = [each for each in shown if each.unasserted or each.unread]
     if as_json:
         typer.echo(json.dumps([_row_as_json(each) for each in shown], ensure_ascii=False, indent=2))
     else:
-        _print_ledger(shown, totals(shown))
+        _print_ledger(shown, sums)
 
 
 def _report(text: str) -> tuple[str, Path]:

@@ -182,8 +182,8 @@ def test_watched_and_notified_attributes_select_together(
     expected: list[str],
 ) -> None:
     for name in ("speed", "brand", "none"):
-        names: dict[str, list[str]] = {} if name == "none" else {"propertyNames": [name]}
-        source = registration(unique.id("Registration"), about(unique.type(), **names), description=name)
+        information = about(unique.type()) if name == "none" else about(unique.type(), propertyNames=[name])
+        source = registration(unique.id("Registration"), information, description=name)
         broker.post("/csourceRegistrations", source).expect(201)
     members = {} if watched is None else {"watchedAttributes": watched}
     notification = {} if attributes is None else {"attributes": attributes}

@@ -265,3 +265,15 @@ def test_a_query_does_not_reach_into_linked_entities(
     query = {"type": unique.type(), "q": f'{path}=="Suzuki"'}
     broker.delete("/entities", query, link=context).expect_problem("BadRequestData")
     assert broker.get(f"/entities/{one['id']}").expect(200).json["id"] == one["id"]
+
+
+@clause("6.4.3.3", 3)
+def test_an_entity_map_says_which_entities_are_purged(broker: BrokerClient, unique: Unique) -> None:
+    first, later = (entity(unique.id(), unique.type(), speed=prop(60)) for _ in range(2))
+    broker.post("/entities", first).expect(201)
+    created = broker.get("/entityMaps", {"type": unique.type()}).expect(201)
+    broker.post("/entities", later).expect(201)
+    headers = {"NGSILD-EntityMap": created.header("NGSILD-EntityMap")}
+    broker.delete("/entities", {"type": unique.type()}, headers=headers).expect(204)
+    broker.get(f"/entities/{first['id']}").expect_problem("ResourceNotFound")
+    broker.get(f"/entities/{later['id']}").expect_json(later)

@@ -241,6 +241,28 @@ def test_the_answer_to_a_query_by_post_says_which_version_it_conforms_to(
     assert re.fullmatch(r"ngsi-ld=\d+\.\d+", answer.expect(200, 203).header("Preference-Applied"))
 
 
+@clause("6.18.3.2", 21)
+@clause("6.19.3.1", 11)
+@pytest.mark.parametrize("path", ["/temporal/entities/{id}", "/temporal/entities?type={type}"])
+def test_evolutions_come_in_the_version_that_is_preferred(broker: BrokerClient, unique: Unique, path: str) -> None:
+    one = entity(unique.id(), unique.type(), note=[json_prop({"a": 1}, observedAt="2026-01-01T00:00:00Z")])
+    broker.post("/temporal/entities", one).expect(201)
+    interval = {"timerel": "before", "timeAt": "2026-02-01T00:00:00Z"}
+    answer = broker.get(at(path, one), interval, headers={"Prefer": "ngsi-ld=1.7"}).expect(203)
+    assert answer.header("Preference-Applied") == "ngsi-ld=1.7"
+    (shown,) = answer.json if isinstance(answer.json, list) else [answer.json]
+    note = shown["note"][0] if isinstance(shown["note"], list) else shown["note"]
+    assert note["type"] == "Property"
+
+
+@clause("6.34.3.1", 4)
+def test_an_entity_map_is_made_for_who_prefers_a_version(broker: BrokerClient, unique: Unique) -> None:
+    one = created(broker, unique)
+    answer = broker.get("/entityMaps", {"type": unique.type()}, headers={"Prefer": "ngsi-ld=1.8"}).expect(201, 203)
+    assert re.fullmatch(r"ngsi-ld=\d+\.\d+", answer.header("Preference-Applied"))
+    assert list(answer.json["entityMap"]) == [one["id"]]
+
+
 @clause("6.3.6", 3)
 def test_who_prefers_no_version_is_told_of_none(broker: BrokerClient, unique: Unique) -> None:
     answer = broker.get(f"/entities/{created(broker, unique)['id']}").expect(200)

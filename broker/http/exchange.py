@@ -18,7 +18,7 @@ from broker.http.negotiation import (
     prefers_plain_body,
 )
 from broker.http.parameters import Parameters
-from broker.model.versions import NEWEST, Version, earlier, nearest
+from broker.model.versions import Version, earlier, nearest
 from broker.operations.broker import Broker
 
 if TYPE_CHECKING:
@@ -113,24 +113,18 @@ class Exchange:
         """Entities in the version that was asked for: 203 instead of 200 where that made a difference (table 6.4.3.2-3)."""
         if shown.altered and status == 200:
             status = 203
-        return await self.answer(shown.payload, context, media_type, status, version=shown.version or NEWEST)
+        return await self.answer(shown.payload, context, media_type, status)
 
-    async def answer(
-        self,
-        payload: Any,
-        context: "ResolvedContext",
-        media_type: str,
-        status: int = 200,
-        *,
-        version: Version = NEWEST,
-    ) -> Response:
+    async def answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int = 200) -> Response:
         """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body.
 
-        `version` is the one of NGSI-LD that it conforms to; that is told to whom it matters.
+        Who prefers a version is told which one it conforms to. Only entities differ between versions (4.3.6.8): anything else
+        conforms to any of them as it is.
         """
         response = await self._answer(payload, context, media_type, status)
-        if preferred_version(self.request.headers.get("prefer")) is not None:
-            response.headers["Preference-Applied"] = "ngsi-ld={}.{}".format(*version)
+        wanted = preferred_version(self.request.headers.get("prefer"))
+        if wanted is not None:
+            response.headers["Preference-Applied"] = "ngsi-ld={}.{}".format(*nearest(wanted))
         return response
 
     async def _answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int) -> Response:

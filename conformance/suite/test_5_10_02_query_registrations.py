@@ -4,7 +4,7 @@ import pytest
 
 from conformance.broker_client import JSON, JSON_LD, BrokerClient
 from conformance.clauses import clause
-from conformance.samples import Document, Unique
+from conformance.samples import DEFAULT_CONTEXT, Document, Unique
 from conformance.servers import DocumentServer
 from conformance.suite.registrations import about, found, registration
 
@@ -279,6 +279,18 @@ def test_a_context_source_filter_is_about_the_members_of_the_table(
     for each in given:
         broker.post("/csourceRegistrations", each).expect(201)
     assert found(broker.get("/csourceRegistrations", {"type": unique.type(), "csf": csf}), *given) == expected
+
+
+@clause("5.10.2.4", 4, 12)
+def test_names_in_a_context_source_filter_are_expanded(
+    broker: BrokerClient, unique: Unique, documents: DocumentServer
+) -> None:
+    given = registration(unique.id("Registration"), about(unique.type()), **{"https://example.org/owner": "city"})
+    broker.post("/csourceRegistrations", given).expect(201)
+    link = documents.publish_context(keeper="https://example.org/owner")
+    query = {"type": f"{DEFAULT_CONTEXT}{unique.type()}", "csf": 'keeper=="city"'}
+    assert found(broker.get("/csourceRegistrations", query, link=link), given) == [True]
+    assert found(broker.get("/csourceRegistrations", query), given) == [False]
 
 
 @clause("5.10.2.4", 13)

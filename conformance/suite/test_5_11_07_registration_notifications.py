@@ -182,8 +182,8 @@ def test_watched_and_notified_attributes_select_together(
     expected: list[str],
 ) -> None:
     for name in ("speed", "brand", "none"):
-        information = about(unique.type()) if name == "none" else about(unique.type(), propertyNames=[name])
-        source = registration(unique.id("Registration"), information, description=name)
+        names = {} if name == "none" else {"propertyNames": [name]}
+        source = registration(unique.id("Registration"), about(unique.type()) | names, description=name)
         broker.post("/csourceRegistrations", source).expect(201)
     members = {} if watched is None else {"watchedAttributes": watched}
     notification = {} if attributes is None else {"attributes": attributes}
@@ -241,6 +241,20 @@ def test_conditions_select_the_registrations(
     chosen = registration(unique.id("Registration"), about(unique.type()), **matching)
     broker.post("/csourceRegistrations", chosen).expect(201)
     assert [each["id"] for each in receiver.next_json()["data"]] == [chosen["id"]]
+
+
+@clause("5.11.2.4", 9)
+@clause("5.11.7", 5)
+def test_a_property_that_comes_to_match_is_told_of(broker: BrokerClient, unique: Unique, receiver: Receiver) -> None:
+    given = subscription(receiver.url, entities=[{"type": unique.type()}], csf='owner=="city"')
+    broker.post("/csourceSubscriptions", given).expect(201)
+    source = registration(unique.id("Registration"), about(unique.type()), owner="state")
+    broker.post("/csourceRegistrations", source).expect(201)
+    for owner, reason in (("city", "newlyMatching"), ("urn:ngsi-ld:null", "noLongerMatching")):
+        broker.patch(f"/csourceRegistrations/{source['id']}", {"owner": owner}).expect(204)
+        notification = receiver.next_json()
+        assert notification["triggerReason"] == reason
+        assert [each["id"] for each in notification["data"]] == [source["id"]]
 
 
 @clause("5.11.2.4", 6)
@@ -310,6 +324,19 @@ def test_a_paused_subscription_is_silent_until_it_is_active(
     receiver.expect_silence()
     broker.patch(location, {"isActive": True}).expect(204)
     assert [each["id"] for each in receiver.next_json()["data"]] == [source["id"]]
+
+
+@clause("5.11.7", 1)
+def test_throttling_keeps_notifications_apart(broker: BrokerClient, unique: Unique, receiver: Receiver) -> None:
+    given = subscription(receiver.url, entities=[{"type": unique.type()}], throttling=1.5)
+    broker.post("/csourceSubscriptions", given).expect(201)
+    sources = [registration(unique.id("Registration"), about(unique.type())) for _ in range(2)]
+    broker.post("/csourceRegistrations", sources[0]).expect(201)
+    first = receiver.next()
+    broker.post("/csourceRegistrations", sources[1]).expect(201)
+    second = receiver.next()
+    assert [each["id"] for each in second.json["data"]] == [sources[1]["id"]]
+    assert second.arrived - first.arrived > 1.5 * TOLERANCE
 
 
 @clause("5.11.7", 6)

@@ -151,6 +151,17 @@ def test_a_context_source_property_has_the_name_of_the_readers_context(
     assert broker.get(path).expect(200).json["https://example.org/owner"] == "city"
 
 
+@clause("5.2.9", 10)
+@clause("5.9.2.4", 2)
+@pytest.mark.parametrize("members", [{"two words": 1}, {"1st": 1}, {"owner": {"name": "urn:ngsi-ld:null"}}])
+def test_a_context_source_property_that_cannot_be_is_refused(
+    broker: BrokerClient, unique: Unique, members: Document
+) -> None:
+    given = registration(unique.id("Registration"), about(unique.type()), **members)
+    broker.post("/csourceRegistrations", given).expect_problem("BadRequestData")
+    broker.get(f"/csourceRegistrations/{given['id']}").expect_problem("ResourceNotFound")
+
+
 @clause("5.2.10", 1)
 @pytest.mark.parametrize(
     "info",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from delivery_desk import Desk, Received, Receiver, eventually, opened_desk
 
+from broker.errors import StoreUnavailable
 from broker.federation import notifier
 from broker.federation.registry import KIND
 from broker.operations import registration_subscriptions as subscriptions
@@ -171,6 +172,31 @@ async def test_5_11_7_who_is_told_of_a_registration_while_it_is_deleted_is_told_
     first, second = await receiver.wait(2)
     assert (told(first), told(second)) == (("newlyMatching", ["urn:x:1"]), ("noLongerMatching", ["urn:x:1"]))
     assert await eventually(lambda: _none(registry, notifier.FORMER))
+
+
+async def test_5_9_4_4_a_registration_that_the_store_does_not_delete_stays_and_leaves_no_record(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, store = RegistryDesk(desk), desk.broker.store
+    delete_document = store.delete_document
+
+    async def fail(kind: str, tenant: str, key: str) -> bool:
+        if kind == KIND:
+            raise StoreUnavailable("the disk is gone")
+        return await delete_document(kind, tenant, key)
+
+    await registry.register("urn:x:1")
+    await registry.subscribe(receiver.url)
+    await receiver.wait(1)
+    monkeypatch.setattr(store, "delete_document", fail)
+    with pytest.raises(StoreUnavailable):
+        await registry.delete("urn:x:1")
+    assert await eventually(lambda: _none(registry, notifier.FORMER))
+    monkeypatch.undo()
+    await registry.update("urn:x:1", description="still here")
+    assert told((await receiver.wait(2))[1]) == ("updated", ["urn:x:1"])
+    await registry.delete("urn:x:1")
+    assert told((await receiver.wait(3))[2]) == ("noLongerMatching", ["urn:x:1"])
 
 
 async def test_5_11_7_an_expired_registration_no_longer_matches(desk: Desk, receiver: Receiver) -> None:

@@ -1,7 +1,6 @@
 """History read page by page gives the same as history read at once (broker.temporal.pages)."""
 
 import random
-from dataclasses import replace
 
 import pytest
 from store_samples import BASE, LEVEL, ROOM, T0, instance
@@ -78,7 +77,7 @@ async def test_more_entries_of_one_instant_than_are_held_at_once_are_an_error(
     store: Store, entries: list[HistoryEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "MOST_AT_ONE_INSTANT", 5)
-    same = [replace(each, instance=each.instance | {"observedAt": moment(1)}) for each in entries]
-    await store.append_history([replace(each, entity_id="urn:ngsi-ld:Thing:2") for each in same], None)
+    same = [each._replace(instance=each.instance | {"observedAt": moment(1)}) for each in entries]
+    await store.append_history([each._replace(entity_id="urn:ngsi-ld:Thing:2") for each in same], None)
     with pytest.raises(TooManyResults):
         [page async for page in instance_pages(store, "", HistoryQuery((Span("urn:ngsi-ld:Thing:2"),)), page=2)]

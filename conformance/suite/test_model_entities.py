@@ -22,9 +22,9 @@ from conformance.exchanges import Answer
 from conformance.reference.entities import NULL, Entities, Entity, Refused, read_back, tagged, values_of
 from conformance.samples import Unique
 
-SHARE: Final = 0.6
+SHARE: Final = 0.7
 """The part of all random sequences that this model gets."""
-STEPS: Final = 20
+STEPS: Final = 14
 DATASETS: Final = ("urn:ngsi-ld:Dataset:a", "urn:ngsi-ld:Dataset:b")
 NAMES: Final = ("speed", "owner", "label", "size")
 

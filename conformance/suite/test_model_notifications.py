@@ -17,7 +17,7 @@ from conformance.samples import Unique
 from conformance.servers import Receiver
 from conformance.suite.test_model_entities import MERGING, NAMES, PLAIN, UPDATING, attributes
 
-SHARE: Final = 0.2
+SHARE: Final = 0.1
 """The part of all random sequences that this model gets."""
 STEPS: Final = 12
 CONDITIONS: Final[dict[str, Callable[[Entity], bool]]] = {

@@ -24,7 +24,7 @@ from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, Store, Ve
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 """Given an entity's state (None: there is none), the change to commit, or None for nothing to do.
 
-The state is without what has expired (4.22): if the decision is a change, the expiry is committed before it, as a change of
+The state is without what has expired (4.22): unless the decision raises, the expiry is committed before it, as a change of
 its own. Pure: it may be asked again with a newer state. It may raise an NgsiLdError, which reaches its caller only. The writer
 sets the `version` of the state that it returns.
 """
@@ -300,8 +300,6 @@ def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) ->
             plan.outcomes.append(error)
             continue
         plan.outcomes.append(change)
-        if change is None:
-            continue
         for step, step_place in ((expired, None), (change, place)):
             if step is not None:
                 version = 0 if stored is None else stored["version"]

@@ -137,6 +137,20 @@ async def test_4_22_an_expired_entity_is_absent_and_removed_before_its_id_is_use
         await writer.write("", ID, create(entity(1)))
 
 
+async def test_4_22_what_expired_is_removed_before_a_decision_that_changes_nothing_but_not_before_one_that_fails(
+    store: Store, writer: EntityWriter
+) -> None:
+    past = instance(1, expiresAt="2026-01-01T12:00:00Z")
+    await put(store, [entity(1, attrs={LEVEL: [past], RAIN: [instance(2)]})])
+    found: list[Entity | None] = []
+    with pytest.raises(AlreadyExists):
+        await writer.write("", ID, create(entity(1)))
+    assert len(await store.changes(0, 10)) == 1
+    assert await writer.write("", ID, found.append) is None
+    assert found == [(await store.read([("", ID)]))[("", ID)]]
+    assert len(await store.changes(0, 10)) == 2
+
+
 async def test_4_22_an_expired_attribute_is_removed_before_a_write_that_does_not_see_it(
     store: Store, writer: EntityWriter
 ) -> None:
@@ -148,8 +162,6 @@ async def test_4_22_an_expired_attribute_is_removed_before_a_write_that_does_not
         assert LEVEL not in current["attrs"]
         return update(current, {**current, "attrs": {**current["attrs"], LEVEL: [instance(7)]}})
 
-    assert await writer.write("", ID, lambda current: None) is None
-    assert len(await store.changes(0, 10)) == 1
     outcomes = await writer.write_many("", [(ID, set_level), (ID, lambda current: None)])
     assert [type(outcome) for outcome in outcomes] == [Change, type(None)]
     _, removed, written = await store.changes(0, 10)

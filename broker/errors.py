@@ -14,7 +14,8 @@ class NgsiLdError(Exception):
     """Base of all errors a client can be told about.
 
     `detail` names the member, attribute, parameter or resource at fault; `instance` is the id of the resource,
-    where there is one; `extra` holds further ProblemDetails members (RFC 7807, section 3.2).
+    where there is one; `extra` holds further ProblemDetails members (RFC 7807, section 3.2). `name` is the standard's
+    word for the error; one of our extensions has none ("").
     """
 
     name: ClassVar[str] = "InternalError"
@@ -30,7 +31,7 @@ class NgsiLdError(Exception):
     def problem(self) -> dict[str, Any]:
         """The ProblemDetails of this error (5.5.3): type, title, detail, status and, where known, instance."""
         problem: dict[str, Any] = {
-            "type": ERROR_NAMESPACE + self.name,
+            "type": ERROR_NAMESPACE + self.name if self.name else "about:blank",
             "title": self.title,
             "detail": self.detail,
             "status": self.status,
@@ -138,3 +139,14 @@ class TooManyResults(NgsiLdError):
     name = "TooManyResults"
     title = "Too many results"
     status = 403
+
+
+class PreconditionFailed(NgsiLdError):
+    """If-Match or If-None-Match does not hold (RFC 9110, 15.5.13): nothing was written. `etag` is what was found.
+
+    Not in the standard, as conditional requests are an extension (docs/extensions.md).
+    """
+
+    name = ""
+    title = "Precondition Failed"
+    status = 412

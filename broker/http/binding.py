@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from broker.errors import InternalError, NgsiLdError, OperationNotSupported
+from broker.http.conditions import refuse_conditions
 from broker.http.exchange import SNAPSHOT_HEADER, TENANT_HEADER, Exchange, PageSizes, check_tenant_name
 from broker.http.message import Request, Response
 from broker.http.parameters import Parameters
@@ -51,6 +52,8 @@ class Binding:
 
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
         parameters = Parameters(request.query, endpoint.parameters)
+        if not endpoint.conditional and request.method != "GET":
+            refuse_conditions(request.headers)
         exchange = Exchange(self._broker, request, parameters, self._page_sizes)
         snapshot_id = request.headers.get("ngsild-snapshot")
         if endpoint.needs_tenant or snapshot_id is not None:

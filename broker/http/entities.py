@@ -1,9 +1,11 @@
 """Resources entities/{entityId} and below (6.4.3.1, 6.5, 6.6, 6.7): single entities and their attributes."""
 
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound
+from broker.http.conditions import not_modified, tag_shown, with_tag
 from broker.http.exchange import (
     API_ROOT,
     ENTITY_TYPES,
@@ -19,14 +21,17 @@ from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.rendering import render_entities, render_entity
 from broker.model.attributes import is_language_tag
-from broker.model.expiry import without_expired
 from broker.model.members import RESERVED
 from broker.model.naming import check_instant, check_name, check_uri
 from broker.model.patches import Patched
+from broker.model.preconditions import Precondition
 from broker.operations import entities
 from broker.operations.queries import compile_view
 from broker.query.ast import TypeSelection
 from broker.query.selection import parse_type_selection
+
+AttributeOperation: TypeAlias = Callable[..., Awaitable[Patched]]
+"""An operation on one attribute with a document: see `broker.operations.entities`."""
 
 SIMPLIFIED: Final = frozenset({"keyValues", "simplified"})
 REPRESENTATIONS: Final = frozenset({"normalized", "concise", "keyValues", "simplified", "sysAttrs"})
@@ -35,9 +40,10 @@ REPRESENTATIONS: Final = frozenset({"normalized", "concise", "keyValues", "simpl
 async def create(exchange: Exchange) -> Response:
     """POST /entities: Create Entity (6.4.3.1)."""
     local_scope(exchange.parameters)
+    condition = exchange.precondition()
     document, context = await exchange.document()
-    entity_id = await entities.create_entity(exchange.broker, exchange.tenant, document, context.names)
-    return created(f"{API_ROOT}/entities/{quote(entity_id, safe=':')}")
+    entity = await entities.create_entity(exchange.broker, exchange.tenant, document, context.names, condition)
+    return with_tag(created(f"{API_ROOT}/entities/{quote(entity['id'], safe=':')}"), entity)
 
 
 async def retrieve(exchange: Exchange) -> Response:
@@ -59,10 +65,9 @@ async def retrieve(exchange: Exchange) -> Response:
         sys_attrs="sysAttrs" in options,
         version=exchange.version(),
     )
+    condition = exchange.precondition()
     types = type_parameter(exchange, context.names)
-    now = exchange.broker.now()
-    stored = await exchange.broker.writer.read(exchange.tenant, entity_id)
-    entity = entities.existing(None if stored is None else without_expired(stored, now), entity_id, types)
+    entity, settled = await entities.retrieve(exchange.broker, exchange.tenant, entity_id, types)
     if "attrs" in parameters:
         wanted = {context.names.expand(name) for name in parameters.names("attrs")}
         if wanted.isdisjoint(entity["attrs"]):
@@ -74,14 +79,21 @@ async def retrieve(exchange: Exchange) -> Response:
         shown = await render_entity(exchange, entity, context, view, media_type, contained_by)
     if not shown.payload:
         raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.1)", instance=entity_id)
-    return await with_map_of(exchange, await exchange.answer_entities(shown, context, media_type), use, entity_id)
+    response = await exchange.answer_entities(shown, context, media_type)
+    if settled:
+        Precondition(condition.if_match).check(entity_id, entity)
+        response.headers["ETag"] = tag = tag_shown(entity, response)
+        if condition.if_none_match is not None and not_modified(condition.if_none_match, tag):
+            response = Response(304, {"ETag": tag})
+    return await with_map_of(exchange, response, use, entity_id)
 
 
 async def delete(exchange: Exchange) -> Response:
     """DELETE /entities/{entityId}: Delete Entity (6.5.3.2)."""
     local_scope(exchange.parameters)
+    condition = exchange.precondition()
     types = type_parameter(exchange, (await exchange.context()).names)
-    await entities.delete(exchange.broker, exchange.tenant, exchange.variable("entityId"), types)
+    await entities.delete(exchange.broker, exchange.tenant, exchange.variable("entityId"), types, condition)
     return no_content()
 
 
@@ -89,9 +101,10 @@ async def replace(exchange: Exchange) -> Response:
     """PUT /entities/{entityId}: Replace Entity (6.5.3.3)."""
     local_scope(exchange.parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
-    await entities.replace(exchange.broker, exchange.tenant, entity_id, document, context.names, types)
+    await entities.replace(exchange.broker, exchange.tenant, entity_id, document, context.names, types, condition)
     return no_content()
 
 
@@ -108,6 +121,7 @@ async def merge(exchange: Exchange) -> Response:
     representation = parameters.representation(parameters.options(SIMPLIFIED))
     if "format" in parameters and representation != "simplified":
         raise InvalidRequest("format: only simplified (or keyValues) changes how a merge reads its body (6.5.3.4)")
+    condition = exchange.precondition()
     document, context = await exchange.document()
     patched = await entities.merge(
         exchange.broker,
@@ -116,6 +130,7 @@ async def merge(exchange: Exchange) -> Response:
         document,
         context.names,
         type_parameter(exchange, context.names),
+        condition,
         simplified=representation == "simplified",
         observed_at=observed_at,
         lang=lang,
@@ -128,6 +143,7 @@ async def append_attributes(exchange: Exchange) -> Response:
     local_scope(exchange.parameters)
     options = exchange.parameters.options(frozenset({"noOverwrite"}))
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    condition = exchange.precondition()
     document, context = await exchange.document()
     patched = await entities.append(
         exchange.broker,
@@ -136,6 +152,7 @@ async def append_attributes(exchange: Exchange) -> Response:
         document,
         context.names,
         type_parameter(exchange, context.names),
+        condition,
         overwrite="noOverwrite" not in options,
     )
     return update_result(patched)
@@ -145,32 +162,39 @@ async def update_attributes(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}/attrs: Update Attributes (6.6.3.2)."""
     local_scope(exchange.parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
+    condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
-    patched = await entities.update(exchange.broker, exchange.tenant, entity_id, document, context.names, types)
+    patched = await entities.update(
+        exchange.broker, exchange.tenant, entity_id, document, context.names, types, condition
+    )
     return update_result(patched)
 
 
 async def update_attribute(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}/attrs/{attrId}: Partial Attribute Update (6.7.3.1)."""
-    return await _with_attribute_document(exchange, entities.update_attribute)
+    patched = await _with_attribute_document(exchange, entities.update_attribute)
+    return with_tag(no_content(), patched.entity)
 
 
 async def replace_attribute(exchange: Exchange) -> Response:
     """PUT /entities/{entityId}/attrs/{attrId}: Replace Attribute (6.7.3.3)."""
-    return await _with_attribute_document(exchange, entities.replace_one_attribute)
+    await _with_attribute_document(exchange, entities.replace_one_attribute)
+    return no_content()
 
 
-async def _with_attribute_document(exchange: Exchange, operation: Any) -> Response:
+async def _with_attribute_document(exchange: Exchange, operation: AttributeOperation) -> Patched:
     local_scope(exchange.parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     attribute = attribute_variable(exchange)
     if attribute == "scope":
         raise BadRequestData("scope is not an attribute that can be updated by itself (5.6.4, 5.6.19)")
+    condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
-    await operation(exchange.broker, exchange.tenant, entity_id, attribute, document, context.names, types)
-    return no_content()
+    return await operation(
+        exchange.broker, exchange.tenant, entity_id, attribute, document, context.names, types, condition
+    )
 
 
 async def delete_attribute(exchange: Exchange) -> Response:
@@ -179,22 +203,24 @@ async def delete_attribute(exchange: Exchange) -> Response:
     local_scope(parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     attribute = attribute_variable(exchange)
+    condition = exchange.precondition()
     names = (await exchange.context()).names
     dataset_id = parameters.text("datasetId")
     if dataset_id == "@none":
         dataset_id = None
     elif dataset_id is not None:
         check_uri(dataset_id, "datasetId")
-    await entities.remove_attribute(
+    patched = await entities.remove_attribute(
         exchange.broker,
         exchange.tenant,
         entity_id,
         attribute if attribute == "scope" else names.expand(attribute),
         type_parameter(exchange, names),
+        condition,
         dataset_id=dataset_id,
         delete_all=parameters.flag("deleteAll") or False,
     )
-    return no_content()
+    return with_tag(no_content(), patched.entity)
 
 
 def attribute_variable(exchange: Exchange) -> str:
@@ -232,11 +258,9 @@ def projection_members(exchange: Exchange) -> dict[str, Any]:
 def update_result(patched: Patched) -> Response:
     """204, or 207 with an UpdateResult (5.2.18) in fully qualified names where something was left as it was."""
     if not patched.not_updated:
-        return no_content()
-    return json_answer(
-        {
-            "updated": patched.updated,
-            "notUpdated": [{"attributeName": attribute, "reason": reason} for attribute, reason in patched.not_updated],
-        },
-        status=207,
-    )
+        return with_tag(no_content(), patched.entity)
+    result = {
+        "updated": patched.updated,
+        "notUpdated": [{"attributeName": attribute, "reason": reason} for attribute, reason in patched.not_updated],
+    }
+    return with_tag(json_answer(result, status=207), patched.entity)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.errors import BadRequestData, InvalidRequest
+from broker.http.conditions import precondition
 from broker.http.documents import json_object, parse_json
 from broker.http.message import Request, Response, json_body
 from broker.http.negotiation import (
@@ -18,6 +19,7 @@ from broker.http.negotiation import (
     prefers_plain_body,
 )
 from broker.http.parameters import Parameters
+from broker.model.preconditions import Precondition
 from broker.model.versions import Version, earlier, nearest
 from broker.operations.broker import Broker
 
@@ -78,6 +80,10 @@ class Exchange:
         """The earlier version of NGSI-LD that entities are to be shown in (4.3.6.8), None for this broker's own."""
         wanted = preferred_version(self.request.headers.get("prefer"))
         return None if wanted is None else earlier(nearest(wanted))
+
+    def precondition(self) -> Precondition:
+        """What If-Match and If-None-Match ask of the entity. Raises BadRequestData."""
+        return precondition(self.request.headers)
 
     async def context(self) -> "ResolvedContext":
         """The @context of a request without a body: from the Link header, or the default (6.3.5)."""

@@ -30,13 +30,14 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: its name (as in metrics), handler, declared parameters, and whether its tenant has to
-    exist already (5.5.10)."""
+    """One operation: its name (as in metrics), handler, declared parameters, whether its tenant has to exist
+    already (5.5.10), and whether it keeps conditions on the entity's tag."""
 
     name: str
     handler: Handler
     parameters: frozenset[str]
     needs_tenant: bool = True
+    conditional: bool = False
 
 
 _LOCAL: Final = frozenset({"local"})
@@ -59,7 +60,7 @@ _OPTIONS: Final = frozenset({"options"})
 
 ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "entities": {
-        "POST": Endpoint("create_entity", entities.create, _LOCAL, needs_tenant=False),
+        "POST": Endpoint("create_entity", entities.create, _LOCAL, needs_tenant=False, conditional=True),
         "GET": Endpoint(
             "query_entities",
             queries.query,
@@ -75,20 +76,30 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     },
     "entities/{entityId}": {
         "GET": Endpoint(
-            "retrieve_entity", entities.retrieve, _PROJECTION | _TYPE | _LOCAL | _ENTITY_MAP | {"geometryProperty"}
+            "retrieve_entity",
+            entities.retrieve,
+            _PROJECTION | _TYPE | _LOCAL | _ENTITY_MAP | {"geometryProperty"},
+            conditional=True,
         ),
-        "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL),
-        "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL),
-        "PATCH": Endpoint("merge_entity", entities.merge, _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"}),
+        "DELETE": Endpoint("delete_entity", entities.delete, _TYPE | _LOCAL, conditional=True),
+        "PUT": Endpoint("replace_entity", entities.replace, _TYPE | _LOCAL, conditional=True),
+        "PATCH": Endpoint(
+            "merge_entity",
+            entities.merge,
+            _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"},
+            conditional=True,
+        ),
     },
     "entities/{entityId}/attrs": {
-        "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS),
-        "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL),
+        "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS, conditional=True),
+        "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL, conditional=True),
     },
     "entities/{entityId}/attrs/{attrId}": {
-        "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL),
-        "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL),
-        "DELETE": Endpoint("delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}),
+        "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL, conditional=True),
+        "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL, conditional=True),
+        "DELETE": Endpoint(
+            "delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}, conditional=True
+        ),
     },
     "entityOperations/create": {
         "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False),

@@ -5,11 +5,14 @@ run again if another process was faster; what it found is taken from its last ru
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace as with_members
 from typing import Any, TypeAlias
 
-from broker.errors import AlreadyExists, BadRequestData, ResourceNotFound
+from broker.errors import AlreadyExists, BadRequestData, Conflict, ResourceNotFound, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, Names
+from broker.model.expiry import without_expired
 from broker.model.naming import check_uri
 from broker.model.parsing import (
     parse_attribute_fragment,
@@ -28,6 +31,7 @@ from broker.model.patches import (
     replace_entity,
     update_attributes,
 )
+from broker.model.preconditions import NO_PRECONDITION, Precondition
 from broker.operations.broker import Broker
 from broker.operations.temporal import record_deleted_attribute
 from broker.query.ast import TypeSelection
@@ -36,13 +40,23 @@ from broker.query.evaluate import matches_types
 Patch: TypeAlias = Callable[[Entity], Patched]
 
 
-async def create_entity(broker: Broker, tenant: str, document: dict[str, Any], names: Names) -> str:
-    """5.6.1 Create Entity: the id of the new entity. Raises AlreadyExists, BadRequestData."""
+async def create_entity(
+    broker: Broker, tenant: str, document: dict[str, Any], names: Names, condition: Precondition = NO_PRECONDITION
+) -> Entity:
+    """5.6.1 Create Entity: the new entity. Raises AlreadyExists, BadRequestData, PreconditionFailed."""
     now = broker.now()
     entity = parse_entity(document, names, now)
+    create = creation(tenant, entity, now)
+
+    def decide(current: Entity | None) -> Change | None:
+        condition.check(entity["id"], current)
+        return create(current)
+
     await broker.tenants.ensure(tenant, now)
-    await broker.writer.write(tenant, entity["id"], creation(tenant, entity, now))
-    return entity["id"]
+    change = await broker.writer.write(tenant, entity["id"], decide)
+    assert change is not None
+    assert change.after is not None
+    return change.after
 
 
 def creation(tenant: str, entity: Entity, now: str) -> Callable[[Entity | None], Change | None]:
@@ -56,8 +70,40 @@ def creation(tenant: str, entity: Entity, now: str) -> Callable[[Entity | None],
     return decide
 
 
+async def retrieve(broker: Broker, tenant: str, entity_id: str, types: TypeSelection | None) -> tuple[Entity, bool]:
+    """5.7.1 Retrieve Entity: the entity as of now, and whether that is its stored state. Raises ResourceNotFound.
+
+    What has expired in it (4.22) is removed first, where the sweep has not been there yet: otherwise no tag would stand
+    for what is shown. A store that takes no writes now does not keep the entity from being shown.
+    """
+    stored = await broker.writer.read(tenant, entity_id)
+    shown = None if stored is None else without_expired(stored, broker.now())
+    settled = shown is stored
+    if not settled:
+        with suppress(StoreUnavailable, Conflict):  # what was read, without what has expired, is as true as before
+            shown, settled = await _settled(broker, tenant, entity_id), True
+    return existing(shown, entity_id, types), settled
+
+
+async def _settled(broker: Broker, tenant: str, entity_id: str) -> Entity | None:
+    """The state of an entity after what has expired in it was removed by the writer, as before any write."""
+    found: list[Entity | None] = []
+
+    def look(current: Entity | None) -> None:
+        found[:] = [current]
+
+    await broker.writer.write(tenant, entity_id, look)
+    return found[0]
+
+
 async def replace(
-    broker: Broker, tenant: str, entity_id: str, document: dict[str, Any], names: Names, types: TypeSelection | None
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
 ) -> None:
     """5.6.18 Replace Entity: completely, but its id and createdAt."""
     now = broker.now()
@@ -65,7 +111,9 @@ async def replace(
         document = {"id": entity_id, **document}
     replacement = parse_entity(document, names, now)
     check_same_id(entity_id, replacement["id"])
-    await patch_entity(broker, tenant, entity_id, types, now, lambda current: replace_entity(current, replacement, now))
+    await patch_entity(
+        broker, tenant, entity_id, types, now, lambda current: replace_entity(current, replacement, now), condition
+    )
 
 
 async def append(
@@ -75,6 +123,7 @@ async def append(
     document: dict[str, Any],
     names: Names,
     types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
     *,
     overwrite: bool,
 ) -> Patched:
@@ -88,17 +137,24 @@ async def append(
         types,
         now,
         lambda current: append_attributes(current, fragment, now, overwrite=overwrite),
+        condition,
     )
 
 
 async def update(
-    broker: Broker, tenant: str, entity_id: str, document: dict[str, Any], names: Names, types: TypeSelection | None
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    document: dict[str, Any],
+    names: Names,
+    types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
 ) -> Patched:
     """5.6.2 Update Attributes: whole attributes replaced, appended, or deleted by NGSI-LD Null."""
     now = broker.now()
     fragment = parse_fragment(document, names, entity_id=entity_id, allow_null=True)
     return await patch_entity(
-        broker, tenant, entity_id, types, now, lambda current: update_attributes(current, fragment, now)
+        broker, tenant, entity_id, types, now, lambda current: update_attributes(current, fragment, now), condition
     )
 
 
@@ -109,6 +165,7 @@ async def merge(
     document: dict[str, Any],
     names: Names,
     types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
     *,
     simplified: bool = False,
     observed_at: str | None = None,
@@ -129,22 +186,34 @@ async def merge(
             parsed = parse_simplified_fragment(document, names, current, entity_id=entity_id, lang=lang)
         return merge_entity(current, parsed, now, observed_at=observed_at, lang=lang)
 
-    return await patch_entity(broker, tenant, entity_id, types, now, patch)
+    return await patch_entity(broker, tenant, entity_id, types, now, patch, condition)
 
 
-async def delete(broker: Broker, tenant: str, entity_id: str, types: TypeSelection | None) -> None:
+async def delete(
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
+) -> None:
     """5.6.6 Delete Entity."""
     check_uri(entity_id, "entityId")
-    await broker.writer.write(tenant, entity_id, deletion(tenant, entity_id, types, broker.now()))
+    await broker.writer.write(tenant, entity_id, deletion(tenant, entity_id, types, broker.now(), condition))
 
 
 def deletion(
-    tenant: str, entity_id: str, types: TypeSelection | None, now: str
+    tenant: str,
+    entity_id: str,
+    types: TypeSelection | None,
+    now: str,
+    condition: Precondition = NO_PRECONDITION,
 ) -> Callable[[Entity | None], Change | None]:
     """The decision of 5.6.6."""
 
     def decide(current: Entity | None) -> Change | None:
-        return make_change(tenant, existing(current, entity_id, types), None, (), now)
+        present = existing(current, entity_id, types)
+        condition.check(entity_id, present)
+        return make_change(tenant, present, None, (), now)
 
     return decide
 
@@ -157,13 +226,14 @@ async def update_attribute(
     document: dict[str, Any],
     names: Names,
     types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
 ) -> Patched:
     """5.6.4 Partial Attribute Update: members of one instance replaced, or removed by NGSI-LD Null."""
     now = broker.now()
     iri = names.expand(attribute)
     fragment = parse_attribute_fragment(document, names, iri, partial=True)
     return await patch_entity(
-        broker, tenant, entity_id, types, now, lambda current: partial_update(current, iri, fragment, now)
+        broker, tenant, entity_id, types, now, lambda current: partial_update(current, iri, fragment, now), condition
     )
 
 
@@ -175,13 +245,14 @@ async def replace_one_attribute(
     document: dict[str, Any],
     names: Names,
     types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
 ) -> Patched:
     """5.6.19 Replace Attribute: one instance, completely."""
     now = broker.now()
     iri = names.expand(attribute)
     fragment = parse_attribute_fragment(document, names, iri, partial=False)
     return await patch_entity(
-        broker, tenant, entity_id, types, now, lambda current: replace_attribute(current, iri, fragment, now)
+        broker, tenant, entity_id, types, now, lambda current: replace_attribute(current, iri, fragment, now), condition
     )
 
 
@@ -191,6 +262,7 @@ async def remove_attribute(
     entity_id: str,
     attribute: str,
     types: TypeSelection | None,
+    condition: Precondition = NO_PRECONDITION,
     *,
     dataset_id: str | None,
     delete_all: bool,
@@ -202,10 +274,15 @@ async def remove_attribute(
         return delete_attribute(current, attribute, dataset_id, delete_all, now)
 
     try:
-        return await patch_entity(broker, tenant, entity_id, types, now, patch)
+        return await patch_entity(broker, tenant, entity_id, types, now, patch, condition)
     except ResourceNotFound:
         # An entity may be known by its temporal evolution alone (5.6.11): then that is what the deletion is recorded in.
-        if types is not None or await broker.writer.read(tenant, entity_id) is not None:
+        # It has no tag, so that no condition can hold for it.
+        if (
+            types is not None
+            or condition.if_match is not None
+            or await broker.writer.read(tenant, entity_id) is not None
+        ):
             raise
         if not await record_deleted_attribute(
             broker, tenant, entity_id, attribute, dataset_id=dataset_id, delete_all=delete_all
@@ -215,21 +292,31 @@ async def remove_attribute(
 
 
 async def patch_entity(
-    broker: Broker, tenant: str, entity_id: str, types: TypeSelection | None, now: str, patch: Patch
+    broker: Broker,
+    tenant: str,
+    entity_id: str,
+    types: TypeSelection | None,
+    now: str,
+    patch: Patch,
+    condition: Precondition = NO_PRECONDITION,
 ) -> Patched:
-    """Apply a patch to an existing entity through the writer. Raises ResourceNotFound and what the patch raises."""
+    """Apply a patch to an existing entity through the writer; the outcome, with the state as it is stored now.
+
+    Raises ResourceNotFound, PreconditionFailed and what the patch raises.
+    """
     check_uri(entity_id, "entityId")
     found: list[Patched] = []
 
     def decide(current: Entity | None) -> Change | None:
         found.clear()
         before = existing(current, entity_id, types)
+        condition.check(entity_id, before)
         patched = patch(before)
         found.append(patched)
         return change_of(tenant, before, patched, now)
 
-    await broker.writer.write(tenant, entity_id, decide)
-    return found[0]
+    change = await broker.writer.write(tenant, entity_id, decide)
+    return found[0] if change is None else with_members(found[0], entity=change.after)
 
 
 def change_of(tenant: str, before: Entity, patched: Patched, now: str) -> Change | None:

@@ -26,6 +26,20 @@ class Mutation:
     expected_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document to write in the same commit as mutations, on the condition that there is none with its id."""
+
+    kind: str
+    tenant: str
+    id: str
+    body: JsonObject
+
+
+class DocumentExists(Exception):
+    """A document that was to be written with a commit is there already: nothing of this commit was written."""
+
+
 class VersionConflict(Exception):
     """Another writer was there first: nothing of this commit was written. `keys` are the entities to read again."""
 
@@ -168,11 +182,12 @@ class Store(Protocol):
         """The stored states of those that exist, expired or not."""
         ...
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
+    async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
         """Write states and change records in one atomic, durable commit; the changes come back with their sequences.
 
-        Several mutations of one key are applied in the order given. Raises VersionConflict, and OutcomeUnknown where
-        the store itself cannot find out whether the commit was written.
+        Several mutations of one key are applied in the order given. `documents` go into the same commit; without
+        mutations there is none. Raises VersionConflict, DocumentExists, and OutcomeUnknown where the store itself cannot
+        find out whether the commit was written.
         """
         ...
 
@@ -308,7 +323,7 @@ class Store(Protocol):
         """
         ...
 
-    # documents: subscriptions, @contexts, registrations, EntityMaps, tenants, delivery states
+    # documents: subscriptions, @contexts, registrations, EntityMaps, tenants, delivery states, receipts
 
     async def put_document(
         self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False

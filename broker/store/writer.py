@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -19,7 +19,15 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.model.expiry import expiry
 from broker.model.instants import is_past
-from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, Store, VersionConflict
+from broker.store.protocol import (
+    Document,
+    DocumentExists,
+    EntityKey,
+    Mutation,
+    OutcomeUnknown,
+    Store,
+    VersionConflict,
+)
 
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 """Given an entity's state (None: there is none), the change to commit, or None for nothing to do.
@@ -30,6 +38,13 @@ sets the `version` of the state that it returns.
 """
 
 Outcome: TypeAlias = Change | Exception | None
+
+Record: TypeAlias = Callable[[Sequence[Outcome]], Document | None]
+"""Given the outcomes that a call's requests are about to have, the document that goes into their commit, None for none.
+
+It is asked again whenever the decisions are. The requests of such a call are committed together or not at all.
+"""
+
 T = TypeVar("T")
 _Reads: TypeAlias = dict[EntityKey, list[asyncio.Future[Entity | None]]]
 
@@ -44,15 +59,22 @@ LOG_STRIDE: Final = 1_000
 
 @dataclass(slots=True, eq=False)
 class _Request:
+    """`record` is the same object for all requests of one call, which nothing may part."""
+
     key: EntityKey
     decide: Decision
     done: asyncio.Future[Change | None]
     see_expired: bool = False
+    record: Record | None = None
+
+    def belongs_to(self, other: "_Request") -> bool:
+        """Whether both must be committed together."""
+        return self.record is not None and self.record is other.record
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What a batch comes to on the states read: an outcome for each request, and the mutations of those that change.
+    """What a batch comes to on the states read: an outcome for each request, the mutations of those that change, documents.
 
     `places` says of which request each mutation is; None of those that only remove what has expired.
     """
@@ -60,6 +82,7 @@ class _Plan:
     outcomes: list[Outcome]
     mutations: list[Mutation]
     places: list[int | None]
+    documents: list[Document]
 
 
 class EntityWriter:
@@ -86,23 +109,32 @@ class EntityWriter:
         self._closed = False
         self._seen: int | None = None
 
-    async def write(self, tenant: str, entity_id: str, decide: Decision) -> Change | None:
+    async def write(
+        self, tenant: str, entity_id: str, decide: Decision, *, record: Record | None = None
+    ) -> Change | None:
         """Commit what `decide` decides on this entity; the change as it stands in the log, None if there was none.
 
-        Raises what `decide` raises, StoreUnavailable (nothing was written), and Conflict where other processes kept
-        changing the entity.
+        Raises what `decide` raises, StoreUnavailable (nothing was written), Conflict where other processes kept
+        changing the entity, and DocumentExists where the document that `record` adds to the commit is there already.
         """
-        (done,) = self._enqueue(tenant, [(entity_id, decide)])
+        (done,) = self._enqueue(tenant, [(entity_id, decide)], record=record)
         return await done
 
     async def write_many(
-        self, tenant: str, requests: Sequence[tuple[str, Decision]], *, see_expired: bool = False
+        self,
+        tenant: str,
+        requests: Sequence[tuple[str, Decision]],
+        *,
+        see_expired: bool = False,
+        record: Record | None = None,
     ) -> list[Change | NgsiLdError | None]:
         """Commit many decisions, each for itself, in this order; an outcome or error for each.
 
-        With `see_expired` the decisions are given what has expired, too.
+        With `see_expired` the decisions are given what has expired, too. With `record` all are in one commit, together
+        with its document. Raises DocumentExists.
         """
-        outcomes = await asyncio.gather(*self._enqueue(tenant, requests, see_expired), return_exceptions=True)
+        queued = self._enqueue(tenant, requests, see_expired, record)
+        outcomes = await asyncio.gather(*queued, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, NgsiLdError):
                 raise outcome
@@ -155,14 +187,19 @@ class EntityWriter:
     # writing
 
     def _enqueue(
-        self, tenant: str, requests: Sequence[tuple[str, Decision]], see_expired: bool = False
+        self,
+        tenant: str,
+        requests: Sequence[tuple[str, Decision]],
+        see_expired: bool = False,
+        record: Record | None = None,
     ) -> list[asyncio.Future[Change | None]]:
         self._check_open()
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         loop = asyncio.get_running_loop()
         queued = [
-            _Request((tenant, entity_id), decide, loop.create_future(), see_expired) for entity_id, decide in requests
+            _Request((tenant, entity_id), decide, loop.create_future(), see_expired, record)
+            for entity_id, decide in requests
         ]
         self._writes.extend(queued)
         if queued and (self._writing is None or self._writing.done()):
@@ -191,7 +228,7 @@ class EntityWriter:
 
     def _take(self) -> list[_Request]:
         batch: list[_Request] = []
-        while self._writes and len(batch) < self._max_batch:
+        while self._writes and (len(batch) < self._max_batch or self._writes[0].belongs_to(batch[-1])):
             request = self._writes.popleft()
             if not request.done.done():  # else its caller has gone before anything was done about it
                 batch.append(request)
@@ -204,9 +241,9 @@ class EntityWriter:
         except StoreUnavailable as error:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers
-            if len(batch) == 1:
-                return [error]
-            middle = len(batch) // 2
+            middle = _middle(batch)
+            if middle is None:
+                return [error] * len(batch)
             return [*await self._settle_all(batch[:middle]), *await self._settle_all(batch[middle:])]
 
     async def _settle(self, batch: list[_Request]) -> list[Outcome]:
@@ -247,6 +284,10 @@ class EntityWriter:
                     return plan.outcomes
                 plans.append(plan)
                 return await self._commit(plan)
+            except DocumentExists:
+                if (outcomes := await self._find(plans)) is not None:  # by an earlier attempt
+                    return outcomes
+                raise
             except (VersionConflict, StoreUnavailable):
                 await asyncio.sleep(random.uniform(pause / 2, pause))
                 pause = min(1.0, pause * 2)
@@ -272,7 +313,7 @@ class EntityWriter:
 
     async def _commit(self, plan: _Plan) -> list[Outcome]:
         started = time.perf_counter()
-        changes = await self._store.commit(plan.mutations)
+        changes = await self._store.commit(plan.mutations, plan.documents)
         metrics.committed(len(changes), time.perf_counter() - started)
         return self._committed(plan, changes)
 
@@ -289,7 +330,7 @@ class EntityWriter:
 
 def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) -> _Plan:
     """Apply the decisions in order, each on the state that the ones before it leave."""
-    plan = _Plan([], [], [])
+    plan = _Plan([], [], [], [])
     current: dict[EntityKey, Entity | None] = dict(states)
     for place, request in enumerate(batch):
         stored = current.get(request.key)
@@ -307,7 +348,29 @@ def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) ->
                 plan.mutations.append(Mutation(step, version))
                 plan.places.append(step_place)
                 stored = current[request.key] = step.after
+    for start, end in _recorded(batch):
+        record = batch[start].record
+        assert record is not None
+        if (document := record(plan.outcomes[start:end])) is not None:
+            plan.documents.append(document)
     return plan
+
+
+def _recorded(batch: list[_Request]) -> Iterator[tuple[int, int]]:
+    """Where the requests of each call with a record are in a batch: from, up to."""
+    start = 0
+    for place in range(1, len(batch) + 1):
+        if place == len(batch) or not batch[place].belongs_to(batch[start]):
+            if batch[start].record is not None:
+                yield start, place
+            start = place
+
+
+def _middle(batch: list[_Request]) -> int | None:
+    """Where to part a batch, as near to its middle as may be; None where it may not be parted."""
+    half = len(batch) // 2
+    places = [place for place in range(1, len(batch)) if not batch[place].belongs_to(batch[place - 1])]
+    return min(places, key=lambda place: abs(place - half), default=None)
 
 
 def _alive(entity: Entity | None, now: Callable[[], str]) -> Entity | None:

@@ -1,4 +1,4 @@
-"""One group commit: entity states and their change records in one transaction.
+"""One group commit: entity states, their change records and documents that belong to them in one transaction.
 
 The log's head is a document that every commit moves first. So transactions of several broker processes exclude each
 other, sequences have no gaps, and nobody ever sees a change before the one that precedes it.
@@ -14,9 +14,11 @@ from pymongo.errors import BulkWriteError
 
 from broker.model.change import Change
 from broker.model.entity import Entity
+from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import binary, check_size, encode_body, key_string
 from broker.store.mongo.search import OPTIONAL, search_fields
+from broker.store.protocol import Document as BesideEntities
 from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, VersionConflict
 
 Write: TypeAlias = InsertOne[Document] | UpdateOne | DeleteOne
@@ -46,6 +48,7 @@ class Draft:
     inserted: int
     updated: int
     deleted: int
+    documents: list[Document]
 
     @property
     def absent(self) -> list[str]:
@@ -53,9 +56,9 @@ class Draft:
         return [key_string(key) for key, entry in self.entries.items() if not entry.found and entry.state is None]
 
 
-def draft(mutations: Sequence[Mutation]) -> Draft:
-    """Make a commit ready. Raises VersionConflict where its mutations of one entity do not follow each other,
-    BadRequestData for an entity too large."""
+def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) -> Draft:
+    """Make a commit ready, with the documents that go into it. Raises VersionConflict where its mutations of one entity
+    do not follow each other, BadRequestData for an entity too large."""
     entries: dict[EntityKey, _Entry] = {}
     records: list[Document] = []
     for mutation in mutations:
@@ -81,9 +84,10 @@ def draft(mutations: Sequence[Mutation]) -> Draft:
         }
         check_size(change.entity_id, record)
         records.append(record)
-    made = Draft(entries, [mutation.change for mutation in mutations], records, [], 0, 0, 0)
+    made = Draft(entries, [mutation.change for mutation in mutations], records, [], 0, 0, 0, [])
     for key, entry in entries.items():
         _add_write(made, key, entry)
+    made.documents += [documents.new(each.kind, each.tenant, each.id, each.body) for each in beside]
     return made
 
 
@@ -109,7 +113,10 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
 
 
 async def write(connection: Connection, made: Draft) -> list[Change]:
-    """Commit a draft; its changes with their sequences. Raises VersionConflict, StoreUnavailable, OutcomeUnknown."""
+    """Commit a draft; its changes with their sequences.
+
+    Raises VersionConflict, DocumentExists, StoreUnavailable, OutcomeUnknown.
+    """
     entities = connection.collection("entities")
 
     async def work(session: Session) -> int:
@@ -128,6 +135,8 @@ async def write(connection: Connection, made: Draft) -> list[Change]:
             raise VersionConflict(())
         records = [{"_id": first + place} | record for place, record in enumerate(made.records)]
         await connection.collection("changes").insert_many(records, session=session)
+        if made.documents:
+            await documents.add(connection, made.documents, session)
         return first
 
     try:

@@ -1,15 +1,16 @@
 """Documents: subscriptions, @contexts, registrations and what else the broker keeps beside entities."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from bson.binary import Binary
 from pymongo import ASCENDING
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from broker.model.entity import JsonObject
-from broker.store.mongo.connection import Connection
+from broker.store.mongo.connection import Connection, Session, is_duplicate
 from broker.store.mongo.encoding import SEPARATOR, check_size, decode_body, encode_body
+from broker.store.protocol import DocumentExists
 
 COUNTER: Final = "documents"
 """The `_id` of the document in `meta` that numbers documents in order of creation."""
@@ -17,6 +18,26 @@ COUNTER: Final = "documents"
 
 def _key(kind: str, tenant: str, document_id: str) -> str:
     return kind + SEPARATOR + tenant + SEPARATOR + document_id
+
+
+def new(kind: str, tenant: str, document_id: str, body: JsonObject) -> dict[str, Any]:
+    """A document to `add`, without its number. Raises BadRequestData for one too large."""
+    encoded = encode_body(body)
+    check_size(document_id, {"body": encoded})
+    key = _key(kind, tenant, document_id)
+    return {"_id": key, "kind": kind, "tenant": tenant, "id": document_id, "body": Binary(encoded)}
+
+
+async def add(connection: Connection, made: Sequence[dict[str, Any]], session: Session) -> None:
+    """Write documents in the transaction of a session. Raises DocumentExists, and what the driver raises."""
+    last = await connection.advance(COUNTER, "last", len(made), session)
+    numbered = [{**each, "number": last - len(made) + place} for place, each in enumerate(made, start=1)]
+    try:
+        await connection.collection("documents").insert_many(numbered, session=session)
+    except BulkWriteError as error:
+        if is_duplicate(error):
+            raise DocumentExists from error
+        raise
 
 
 async def put(

@@ -11,6 +11,7 @@ from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.log import Log
 from broker.store.protocol import (
+    Document,
     EntityKey,
     Evolution,
     Finding,
@@ -52,11 +53,14 @@ class MongoStore:
         """The stored states of those that exist, expired or not."""
         return await entities.read(self._connection, keys) if keys else {}
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
-        """Write states and change records in one atomic, durable commit. Raises VersionConflict, OutcomeUnknown."""
+    async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
+        """Write states, change records and documents in one atomic, durable commit.
+
+        Raises VersionConflict, DocumentExists, OutcomeUnknown.
+        """
         if not mutations:
             return []
-        made = commit.draft(mutations)
+        made = commit.draft(mutations, documents)
         async with self._turn:  # commits exclude each other anyway: better to queue here than to collide there
             changes = await commit.write(self._connection, made)
         self._log.announce(changes[-1].sequence)

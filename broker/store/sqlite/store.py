@@ -12,6 +12,8 @@ from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
 from broker.store.protocol import (
+    Document,
+    DocumentExists,
     EntityKey,
     Evolution,
     Finding,
@@ -24,7 +26,6 @@ from broker.store.protocol import (
 )
 from broker.store.sqlite import (
     census,
-    documents,
     entities,
     erasure,
     evolutions,
@@ -34,6 +35,7 @@ from broker.store.sqlite import (
     log,
     search,
 )
+from broker.store.sqlite import documents as document_rows
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
 from broker.store.sqlite.learning import Demand, Effort
@@ -83,18 +85,25 @@ class SqliteStore:
         """The stored states of those that exist, expired or not."""
         return await self._database.read(lambda c: entities.read(c, keys), "reading entities")
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
-        """Write states and change records in one atomic, durable commit. Raises VersionConflict."""
+    async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
+        """Write states, change records and documents in one atomic, durable commit. Raises VersionConflict, DocumentExists."""
         if not mutations:
             return []
         loop = asyncio.get_running_loop()
+
+        def write(connection: sqlite3.Connection) -> list[Change]:
+            changes = entities.commit(connection, self._catalogue, mutations, self._head)
+            for each in documents:
+                if not document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=True):
+                    raise DocumentExists
+            return changes
 
         def committed(changes: list[Change]) -> None:
             self._head = changes[-1].sequence
             loop.call_soon_threadsafe(self._announce)
 
         return await self._database.write(
-            lambda c: entities.commit(c, self._catalogue, mutations, self._head),
+            write,
             "committing",
             committed=committed,
             rolled_back=self._catalogue.forget,
@@ -347,27 +356,29 @@ class SqliteStore:
     ) -> bool:
         """Store a document durably. With `create`, False if there is one with this id already."""
         return await self._database.write_together(
-            lambda c: documents.put(c, kind, tenant, document_id, body, create=create), "storing a document"
+            lambda c: document_rows.put(c, kind, tenant, document_id, body, create=create), "storing a document"
         )
 
     async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
         """A document's body."""
-        return await self._database.read(lambda c: documents.get(c, kind, tenant, document_id), "reading a document")
+        return await self._database.read(
+            lambda c: document_rows.get(c, kind, tenant, document_id), "reading a document"
+        )
 
     async def change_document(
         self, kind: str, tenant: str, document_id: str, change: Callable[[JsonObject], JsonObject | None]
     ) -> JsonObject | None:
         """Replace a body by what `change` makes of it; the new one, None where nothing was written."""
         return await self._database.write_together(
-            lambda c: documents.change(c, kind, tenant, document_id, change), "changing a document"
+            lambda c: document_rows.change(c, kind, tenant, document_id, change), "changing a document"
         )
 
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
         return await self._database.write_together(
-            lambda c: documents.delete(c, kind, tenant, document_id), "deleting a document"
+            lambda c: document_rows.delete(c, kind, tenant, document_id), "deleting a document"
         )
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
-        return await self._database.read(lambda c: documents.listing(c, kind, tenant), "listing documents")
+        return await self._database.read(lambda c: document_rows.listing(c, kind, tenant), "listing documents")

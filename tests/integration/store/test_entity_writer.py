@@ -1,7 +1,7 @@
 """The group committer on every store (broker.store.writer)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from store_samples import BASE, LEVEL, T1, creation, deletion, entity, instance, put, update
@@ -9,8 +9,8 @@ from store_samples import BASE, LEVEL, T1, creation, deletion, entity, instance,
 from broker.errors import AlreadyExists, Conflict, NgsiLdError, ResourceNotFound, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
-from broker.store.protocol import Mutation, Store
-from broker.store.writer import Decision, EntityWriter
+from broker.store.protocol import Document, DocumentExists, Mutation, Store
+from broker.store.writer import Decision, EntityWriter, Outcome, Record
 
 ID = "urn:ngsi-ld:Thing:1"
 RAIN = BASE + "rain"
@@ -264,3 +264,43 @@ async def test_another_process_in_between_makes_the_batch_decide_again(store: St
     await asyncio.gather(*meddling, return_exceptions=True)
     assert isinstance(change, Change)
     assert isinstance(other, Change)
+
+
+def receipt(key: str, seen: list[list[Outcome]] | None = None) -> Record:
+    def record(outcomes: Sequence[Outcome]) -> Document:
+        if seen is not None:
+            seen.append(list(outcomes))
+        return Document("receipt", "", key, {"done": sum(isinstance(outcome, Change) for outcome in outcomes)})
+
+    return record
+
+
+async def test_requests_with_a_record_are_one_commit_however_many_they_are(store: Store) -> None:
+    writer = EntityWriter(store, lambda: T1, max_batch=3)
+    commits: list[int] = []
+    writer.on_commit.append(lambda changes: commits.append(len(changes)))
+    many = [(entity(number)["id"], create(entity(number))) for number in range(8)]
+    one = (entity("x")["id"], create(entity("x")))
+    seen: list[list[Outcome]] = []
+    await asyncio.gather(writer.write("", *one), writer.write_many("", [*many, one], record=receipt("a", seen)))
+    assert sum(commits) == 9
+    assert max(commits) >= 8
+    assert isinstance(seen[-1][-1], AlreadyExists)
+    assert await store.get_document("receipt", "", "a") == {"done": 8}
+    await writer.close()
+
+
+async def test_what_is_on_record_already_is_not_done_and_others_are(store: Store, writer: EntityWriter) -> None:
+    await writer.write("", ID, create(entity(1, 0)), record=receipt("a"))
+    again, other, last = await asyncio.gather(
+        writer.write_many("", [(ID, add_one), (ID, add_one)], record=receipt("a")),
+        writer.write("", ID, add_one),
+        writer.write("", ID, add_one, record=receipt("b")),
+        return_exceptions=True,
+    )
+    assert isinstance(again, DocumentExists)
+    assert isinstance(other, Change)
+    assert isinstance(last, Change)
+    assert last.after is not None
+    assert last.after["version"] == 3
+    assert [key for _, key, _ in await store.list_documents("receipt")] == ["a", "b"]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from store_samples import BASE, LEVEL, T0, creation, deletion, entity, instance, put, update
 
-from broker.store.protocol import HistoryEntry, Mutation, Store, VersionConflict
+from broker.store.protocol import Document, DocumentExists, HistoryEntry, Mutation, Store, VersionConflict
 
 
 async def test_a_committed_state_is_read_back_exactly_as_it_was(store: Store) -> None:
@@ -52,6 +52,34 @@ async def test_a_commit_updates_and_deletes(store: Store) -> None:
     assert await store.read([("", one["id"]), ("", two["id"])]) == {("", one["id"]): newer}
     await store.commit([Mutation(creation(two), 0)])
     assert await store.read([("", two["id"])]) == {("", two["id"]): two}
+
+
+async def test_documents_are_written_in_the_same_commit_or_not_at_all(store: Store) -> None:
+    one = Document("receipt", "city", "a", {"n": 1})
+    await store.commit([Mutation(creation(entity(1)), 0)], [one, Document("receipt", "city", "b", {"n": 2})])
+    assert await store.list_documents("receipt") == [("city", "a", {"n": 1}), ("city", "b", {"n": 2})]
+    for documents in ([Document("receipt", "city", "c", {}), one], [Document("receipt", "city", "d", {}), one]):
+        with pytest.raises(DocumentExists):
+            await store.commit([Mutation(creation(entity(2)), 0)], documents)
+    with pytest.raises(VersionConflict):
+        await store.commit([Mutation(creation(entity(1)), 0)], [Document("receipt", "city", "e", {})])
+    assert await store.commit([], [Document("receipt", "city", "f", {})]) == []
+    assert [key for _, key, _ in await store.list_documents("receipt")] == ["a", "b"]
+    assert len(await store.changes(0, 10)) == 1
+    assert await store.put_document("receipt", "city", "c", {"n": 3}, create=True)
+    assert not await store.put_document("receipt", "city", "a", {}, create=True)
+    (change,) = await store.commit([Mutation(creation(entity(2)), 0)], [Document("receipt", "city", "d", {})])
+    assert change.sequence == await store.head()
+
+
+async def test_of_many_commits_with_the_same_document_one_is_written(store: Store) -> None:
+    document = Document("receipt", "", "a", {})
+    outcomes = await asyncio.gather(
+        *(store.commit([Mutation(creation(entity(number)), 0)], [document]) for number in range(10)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, DocumentExists) for outcome in outcomes) == 9
+    assert len(await store.changes(0, 100)) == 1
 
 
 async def test_mutations_of_one_entity_in_one_commit_apply_in_order(store: Store) -> None:

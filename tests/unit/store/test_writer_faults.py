@@ -11,7 +11,7 @@ from broker.errors import AlreadyExists, BadRequestData, Conflict, NgsiLdError, 
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store import writer as writer_module
-from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, VersionConflict
+from broker.store.protocol import Document, EntityKey, Mutation, OutcomeUnknown, VersionConflict
 from broker.store.sqlite.store import SqliteStore
 from broker.store.writer import Decision, EntityWriter
 
@@ -25,9 +25,9 @@ class FaultyStore(SqliteStore):
         super().__init__(":memory:")
         self.faults = list(faults)
         self.commits = 0
-        self.late: list[Sequence[Mutation]] = []
+        self.late: list[tuple[Sequence[Mutation], Sequence[Document]]] = []
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[Change]:
+    async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
         self.commits += 1
         fault = self.faults.pop(0) if self.faults else ""
         match fault:
@@ -36,18 +36,18 @@ class FaultyStore(SqliteStore):
             case "lost before":
                 raise OutcomeUnknown("lost")
             case "lost after":
-                await super().commit(mutations)
+                await super().commit(mutations, documents)
                 raise OutcomeUnknown("lost")
             case "lost and late":
-                self.late.append(mutations)
+                self.late.append((mutations, documents))
                 raise OutcomeUnknown("lost")
             case "conflict":
                 raise VersionConflict([("", ID)])
         if self.late:
-            await super().commit(self.late.pop())
+            await super().commit(*self.late.pop())
         if any(mutation.change.entity_id.endswith("poison") for mutation in mutations):
             raise BadRequestData("poison")
-        return await super().commit(mutations)
+        return await super().commit(mutations, documents)
 
 
 async def opened(store: FaultyStore) -> tuple[FaultyStore, EntityWriter]:
@@ -209,4 +209,32 @@ async def test_a_failing_read_is_told_to_its_callers_and_the_next_one_works() ->
         await writer.read("", ID)
     await store.open()
     assert await writer.read("", ID) is None
+    await store.close()
+
+
+@pytest.mark.parametrize("fault", ["lost before", "lost after", "lost and late", "conflict"])
+async def test_a_record_is_written_once_with_its_changes_whatever_becomes_of_the_connection(fault: str) -> None:
+    store, writer = await opened(FaultyStore("", fault))
+    await writer.write("", "urn:ngsi-ld:Thing:0", create(0))
+    document = Document("receipt", "", "a", {})
+    requests = [(entity(number)["id"], create(number)) for number in (1, 2, 1)]
+    first, second, third = await writer.write_many("", requests, record=lambda outcomes: document)
+    assert isinstance(first, Change)
+    assert isinstance(second, Change)
+    assert isinstance(third, AlreadyExists)
+    assert await store.changes(1, 10) == [first, second]
+    assert await store.list_documents("receipt") == [("", "a", {})]
+    await store.close()
+
+
+async def test_what_cannot_be_committed_takes_all_of_its_record_with_it_and_nothing_else() -> None:
+    store, writer = await opened(FaultyStore())
+    together = [(entity(each)["id"], create(each)) for each in (1, "poison", 2)]
+    batch, alone = await asyncio.gather(
+        writer.write_many("", together, record=lambda outcomes: Document("receipt", "", "a", {})),
+        writer.write("", entity(3)["id"], create(3)),
+    )
+    assert [type(outcome) for outcome in batch] == [BadRequestData] * 3
+    assert await store.changes(0, 10) == [alone]
+    assert await store.list_documents("receipt") == []
     await store.close()

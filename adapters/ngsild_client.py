@@ -1,8 +1,9 @@
 """An asynchronous NGSI-LD client for adapters: read, batch upsert, delete attributes, subscribe, over HTTP, to any broker.
 
 Requests are safe to repeat (upserts and reads), so a broker that is busy (429, 502, 503, 504) or drops the connection is
-asked again after a growing, jittered pause; `Retry-After` is obeyed. Bodies carry full IRIs and no @context (see
-`adapters.wire`).
+asked again after a growing, jittered pause; `Retry-After` is obeyed. An upsert carries an Idempotency-Key: with a broker that
+knows it, one that had its effect before the connection broke has it no second time. Bodies carry full IRIs and no
+@context (see `adapters.wire`).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -76,10 +78,11 @@ class NgsiLdClient:
                 found.update((entity["id"], entity) for entity in body)
         return found
 
-    async def upsert(self, entities: Sequence[Entity]) -> dict[str, str]:
+    async def upsert(self, entities: Sequence[Entity], *, key: str | None = None) -> dict[str, str]:
         """Create entities, or overwrite those attributes of existing ones that are given (5.6.8, update mode).
 
-        The answer is the reason for each id that failed (5.2.16); the others are done.
+        The answer is the reason for each id that failed (5.2.16); the others are done. `key` is this upsert's own, visible
+        ASCII characters without quotes and backslashes; without it, one is made.
         """
         if not entities:
             return {}
@@ -88,6 +91,7 @@ class NgsiLdClient:
             "/entityOperations/upsert",
             params={"options": "update"},
             body=list(entities),
+            key=key or str(uuid4()),
             allowed=(200, 201, 204, 207),
         )
         if status != 207:
@@ -114,11 +118,14 @@ class NgsiLdClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        key: str | None = None,
         allowed: Iterable[int],
     ) -> tuple[int, Any]:
         """The status and JSON body of an answer. Raises BrokerUnreachable, BrokerRefused."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if data else {})}
+        if key is not None:
+            headers["Idempotency-Key"] = f'"{key}"'
         trouble = ""
         async for _ in self._pauses():
             try:
@@ -126,23 +133,24 @@ class NgsiLdClient:
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = str(error) or type(error).__name__
                 continue
-            if status not in _TRY_AGAIN:
+            under_way = status == 409 and key is not None and retry_after is not None
+            if status not in _TRY_AGAIN and not under_way:
                 if status in allowed:
                     return status, answer
                 raise BrokerRefused(f"The broker refused {method} {path}: {status} {_reason(answer)}.")
             trouble = f"it answers {status} {_reason(answer)}"
-            await asyncio.sleep(min(retry_after, _LONGEST_PAUSE))
+            await asyncio.sleep(min(retry_after or 0.0, _LONGEST_PAUSE))
         raise BrokerUnreachable(f"The broker at {self.broker_url} cannot be reached: {trouble}.")
 
     async def _once(
         self, method: str, url: str, params: Mapping[str, str] | None, data: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, Any, float]:
+    ) -> tuple[int, Any, float | None]:
         if self._session is None:
             raise RuntimeError("NgsiLdClient is used outside its `async with` block")
         async with self._session.request(method, url, params=params, data=data, headers=headers) as response:
             raw = await response.read()
             retry_after = response.headers.get("Retry-After", "")
-            return response.status, _json(raw), float(retry_after) if retry_after.isdecimal() else 0.0
+            return response.status, _json(raw), float(retry_after) if retry_after.isdecimal() else None
 
     async def _pauses(self) -> AsyncIterator[int]:
         """One turn for each attempt, with growing, jittered pauses between them."""

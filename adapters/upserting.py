@@ -1,12 +1,14 @@
 """Bring a broker to what some entities say, with as few writes as possible: compare, send what differs, take away what is gone.
 
-The comparison is made here, so that the same input twice changes nothing and notifies nobody, with any broker.
+The comparison is made here, so that the same input twice changes nothing and notifies nobody, with any broker. Each batch has an
+idempotency key of its run and its place in it, so that a batch that is sent again, as its answer was lost, has one effect.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import uuid4
 
 from adapters.ngsild_client import BATCH, NgsiLdClient
 from adapters.wire import Change, Entity, change, to_wire
@@ -46,29 +48,30 @@ async def upsert_entities(
     outcome = Outcome()
     owned_on_wire = frozenset(model.attributes[name].wire_name for name in owned)
     waiting = asyncio.Semaphore(IN_FLIGHT)
+    run = uuid4()
 
-    async def bring(batch: Sequence[Entity]) -> None:
+    async def bring(batch: Sequence[Entity], key: str) -> None:
         async with waiting:
-            await _bring(client, model, batch, owned_on_wire, outcome)
+            await _bring(client, model, batch, owned_on_wire, outcome, key)
             on_done(outcome.done)
 
     try:
         async with asyncio.TaskGroup() as tasks:
             for start in range(0, len(entities), BATCH):
-                tasks.create_task(bring(entities[start : start + BATCH]))
+                tasks.create_task(bring(entities[start : start + BATCH], f"{run}/{start // BATCH}"))
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     return outcome
 
 
 async def _bring(
-    client: NgsiLdClient, model: Model, batch: Sequence[Entity], owned: frozenset[str], outcome: Outcome
+    client: NgsiLdClient, model: Model, batch: Sequence[Entity], owned: frozenset[str], outcome: Outcome, key: str
 ) -> None:
     wire = [to_wire(entity, model) for entity in batch]
     current = await client.entities(model.iri, [entity["id"] for entity in wire])
     changes = [found for entity in wire if (found := change(entity, current.get(entity["id"]), owned)) is not None]
     outcome.unchanged += len(wire) - len(changes)
-    failed = await client.upsert([found.fragment for found in changes if found.created or found.attributes])
+    failed = await client.upsert([found.fragment for found in changes if found.created or found.attributes], key=key)
     outcome.failed.update(failed)
     for found in changes:
         if found.id in failed:

@@ -15,7 +15,8 @@ REFUSED = "urn:ngsi-ld:EvacuationSite:999997:refused"
 
 
 class SmallBroker:
-    """Entities by id, what was written, and how often each path was asked; `busy` answers are 503 before any other."""
+    """Entities by id, what was written, and how often each path was asked; `busy` answers are 503 before any other,
+    `under_way` answers to upserts 409."""
 
     def __init__(self) -> None:
         self.entities: dict[str, dict[str, Any]] = {}
@@ -24,6 +25,8 @@ class SmallBroker:
         self.tenants: set[str | None] = set()
         self.largest_batch = 0
         self.busy = 0
+        self.keys: list[str | None] = []
+        self.under_way = 0
         self.at_once = 0
         self.most_at_once = 0
         self.url = ""
@@ -65,6 +68,10 @@ class SmallBroker:
 
     async def _upsert(self, request: web.Request) -> web.Response:
         assert request.query["options"] == "update"
+        self.keys.append(request.headers.get("Idempotency-Key"))
+        if self.under_way:
+            self.under_way -= 1
+            return web.json_response({"title": "under way"}, status=409, headers={"Retry-After": "0"})
         batch = await request.json()
         self.largest_batch = max(self.largest_batch, len(batch))
         created, updated, errors = [], [], []

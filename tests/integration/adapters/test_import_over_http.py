@@ -86,7 +86,7 @@ async def test_a_broker_that_stays_busy_is_given_up_in_the_end():
     async with SmallBroker() as broker, NgsiLdClient(broker.url, attempts=3, pause=0.01) as client:
         broker.busy = 100
         with pytest.raises(BrokerUnreachable, match="503 busy"):
-            await client.upsert([{"id": "urn:x:1", "type": "https://example.org/T"}])
+            await client.upsert([{"id": "urn:x:1", "type": "https://example.org/T"}], key="run/0")
         assert broker.asked["upsert"] == 3
 
 
@@ -117,6 +117,27 @@ async def test_many_entities_go_in_batches_with_a_bound_on_what_is_in_flight():
         assert seen[-1] == 1250
         again = await upsert_entities(client, model_of("EvacuationSite"), sites(1250), frozenset())
         assert again.unchanged == 1250
+
+
+async def test_each_batch_has_a_key_of_its_own_and_keeps_it_when_it_is_sent_again():
+    async with SmallBroker() as broker, NgsiLdClient(broker.url, pause=0.01) as client:
+        await upsert_entities(client, model_of("EvacuationSite"), sites(250), frozenset())
+        first = set(broker.keys)
+        assert len(first) == len(broker.keys) == 3
+        assert all(key is not None and key.startswith('"') and key.endswith('"') for key in first)
+        broker.under_way = 2
+        outcome = await upsert_entities(client, model_of("EvacuationSite"), sites(350)[250:], frozenset())
+        assert outcome.created == 100
+        (again,) = set(broker.keys[3:])
+        assert len(broker.keys[3:]) == 3
+        assert again not in first
+
+
+async def test_a_batch_that_stays_under_way_is_given_up_in_the_end():
+    async with SmallBroker() as broker, NgsiLdClient(broker.url, attempts=2, pause=0.01) as client:
+        broker.under_way = 10
+        with pytest.raises(BrokerUnreachable, match="409 under way"):
+            await client.upsert([{"id": "urn:x:1", "type": "https://example.org/T"}], key="run/0")
 
 
 async def test_a_file_that_cannot_be_read_does_not_keep_the_others_out(tmp_path):

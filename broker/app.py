@@ -41,6 +41,7 @@ from broker.operations.broker import Broker
 from broker.operations.contexts import referenced_contexts
 from broker.operations.erasure import forget_subscriptions
 from broker.operations.expiry import Sweeper
+from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
 from broker.settings import Settings, StoreAddress
 from broker.store.protocol import Store
@@ -148,16 +149,20 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     await registry.start()
     sweeper = Sweeper(store, writer, now)
     entity_maps = EntityMaps(store, now)
+    receipts = Receipts(store, now)
     trimming = ContextTrimming(contexts, lambda: referenced_contexts(store), time.time)
     tasks = [
         _watched(recorder.run(), "history recorder"),
         _watched(retention.run(), "log retention"),
         _watched(sweeper.run(), "removal of what has expired"),
         _watched(entity_maps.run(), "removal of expired EntityMaps"),
+        _watched(receipts.run(), "removal of old receipts"),
         _watched(trimming.run(), "bound on stored @contexts"),
     ]
     identity = SourceIdentity(settings.via_alias)
-    broker = Broker(store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps)
+    broker = Broker(
+        store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
+    )
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, limits)
     try:

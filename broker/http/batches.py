@@ -14,10 +14,8 @@ from broker.operations.batches import BatchResult, Element, store_failure
 async def create(exchange: Exchange) -> Response:
     """POST entityOperations/create (6.14.3.1): 201 with all ids, or 207."""
     local_scope(exchange.parameters)
-    result = await batches.create(exchange.broker, exchange.tenant, await _elements(exchange))
-    if result.errors:
-        return _partial(result)
-    return json_answer(result.created, status=201)
+    answer = exchange.answers(lambda result: _partial(result) or json_answer(result.created, status=201))
+    return answer(await batches.create(exchange.broker, exchange.tenant, await _elements(exchange)))
 
 
 async def upsert(exchange: Exchange) -> Response:
@@ -25,10 +23,8 @@ async def upsert(exchange: Exchange) -> Response:
     local_scope(exchange.parameters)
     options = exchange.parameters.options(frozenset({"replace", "update"}))
     elements = await _elements(exchange)
-    result = await batches.upsert(exchange.broker, exchange.tenant, elements, update="update" in options)
-    if result.errors:
-        return _partial(result)
-    return json_answer(result.created, status=201) if result.created else no_content()
+    answer = exchange.answers(_upserted)
+    return answer(await batches.upsert(exchange.broker, exchange.tenant, elements, update="update" in options))
 
 
 async def update(exchange: Exchange) -> Response:
@@ -37,21 +33,24 @@ async def update(exchange: Exchange) -> Response:
     options = exchange.parameters.options(frozenset({"noOverwrite"}))
     elements = await _elements(exchange)
     overwrite = "noOverwrite" not in options
-    return _nothing_or_partial(await batches.update(exchange.broker, exchange.tenant, elements, overwrite=overwrite))
+    answer = exchange.answers(_nothing_or_partial)
+    return answer(await batches.update(exchange.broker, exchange.tenant, elements, overwrite=overwrite))
 
 
 async def merge(exchange: Exchange) -> Response:
     """POST entityOperations/merge (6.31.3.1)."""
     local_scope(exchange.parameters)
     elements = await _elements(exchange)
-    return _nothing_or_partial(await batches.merge(exchange.broker, exchange.tenant, elements))
+    answer = exchange.answers(_nothing_or_partial)
+    return answer(await batches.merge(exchange.broker, exchange.tenant, elements))
 
 
 async def delete(exchange: Exchange) -> Response:
     """POST entityOperations/delete (6.17.3.1)."""
     local_scope(exchange.parameters)
     value, _ = exchange.json()
-    return _nothing_or_partial(await batches.delete(exchange.broker, exchange.tenant, json_array(value)))
+    answer = exchange.answers(_nothing_or_partial)
+    return answer(await batches.delete(exchange.broker, exchange.tenant, json_array(value)))
 
 
 async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
@@ -69,11 +68,18 @@ async def _elements(exchange: Exchange) -> list[tuple[Any, Element]]:
     return elements
 
 
+def _upserted(result: BatchResult) -> Response:
+    return _partial(result) or (json_answer(result.created, status=201) if result.created else no_content())
+
+
 def _nothing_or_partial(result: BatchResult) -> Response:
-    return _partial(result) if result.errors else no_content()
+    return _partial(result) or no_content()
 
 
-def _partial(result: BatchResult) -> Response:
+def _partial(result: BatchResult) -> Response | None:
+    """207 with what went wrong, None where nothing did."""
+    if not result.errors:
+        return None
     if (failure := store_failure(result)) is not None:
         raise failure
     return json_answer(result.as_json(), status=207)

@@ -11,6 +11,7 @@ from typing import Final
 from broker.errors import InternalError, NgsiLdError, OperationNotSupported
 from broker.http.conditions import refuse_conditions
 from broker.http.exchange import SNAPSHOT_HEADER, TENANT_HEADER, Exchange, PageSizes, check_tenant_name
+from broker.http.idempotency import METHODS, Idempotency
 from broker.http.message import Request, Response
 from broker.http.parameters import Parameters
 from broker.http.problem import BareStatus, problem_response
@@ -28,6 +29,7 @@ class Binding:
         self._broker = broker
         self._page_sizes = page_sizes
         self._routes = Routes()
+        self._idempotency = Idempotency(broker.receipts, broker.now)
 
     async def answer(self, request: Request) -> tuple[Response, str]:
         """The response, and the name of the operation for metrics ("unknown" where there is none)."""
@@ -60,6 +62,8 @@ class Binding:
             await self._broker.tenants.require(exchange.tenant)
         if snapshot_id is not None:
             await self._enter_snapshot(endpoint, exchange, snapshot_id)
+        if "idempotency-key" in request.headers and request.method in METHODS and endpoint.effect != "none":
+            return await self._idempotency.answer(endpoint.handler, exchange, committed=endpoint.effect == "entities")
         return await endpoint.handler(exchange)
 
     async def _enter_snapshot(self, endpoint: Endpoint, exchange: Exchange, snapshot_id: str) -> None:

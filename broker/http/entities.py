@@ -21,6 +21,7 @@ from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.rendering import render_entities, render_entity
 from broker.model.attributes import is_language_tag
+from broker.model.entity import Entity
 from broker.model.members import RESERVED
 from broker.model.naming import check_instant, check_name, check_uri
 from broker.model.patches import Patched
@@ -42,8 +43,8 @@ async def create(exchange: Exchange) -> Response:
     local_scope(exchange.parameters)
     condition = exchange.precondition()
     document, context = await exchange.document()
-    entity = await entities.create_entity(exchange.broker, exchange.tenant, document, context.names, condition)
-    return with_tag(created(f"{API_ROOT}/entities/{quote(entity['id'], safe=':')}"), entity)
+    answer = exchange.answers(_created)
+    return answer(await entities.create_entity(exchange.broker, exchange.tenant, document, context.names, condition))
 
 
 async def retrieve(exchange: Exchange) -> Response:
@@ -123,6 +124,7 @@ async def merge(exchange: Exchange) -> Response:
         raise InvalidRequest("format: only simplified (or keyValues) changes how a merge reads its body (6.5.3.4)")
     condition = exchange.precondition()
     document, context = await exchange.document()
+    exchange.answers(update_result)
     patched = await entities.merge(
         exchange.broker,
         exchange.tenant,
@@ -145,6 +147,7 @@ async def append_attributes(exchange: Exchange) -> Response:
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     condition = exchange.precondition()
     document, context = await exchange.document()
+    exchange.answers(update_result)
     patched = await entities.append(
         exchange.broker,
         exchange.tenant,
@@ -165,6 +168,7 @@ async def update_attributes(exchange: Exchange) -> Response:
     condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
+    exchange.answers(update_result)
     patched = await entities.update(
         exchange.broker, exchange.tenant, entity_id, document, context.names, types, condition
     )
@@ -173,8 +177,8 @@ async def update_attributes(exchange: Exchange) -> Response:
 
 async def update_attribute(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}/attrs/{attrId}: Partial Attribute Update (6.7.3.1)."""
-    patched = await _with_attribute_document(exchange, entities.update_attribute)
-    return with_tag(no_content(), patched.entity)
+    answer = exchange.answers(_updated)
+    return answer(await _with_attribute_document(exchange, entities.update_attribute))
 
 
 async def replace_attribute(exchange: Exchange) -> Response:
@@ -220,6 +224,14 @@ async def delete_attribute(exchange: Exchange) -> Response:
         dataset_id=dataset_id,
         delete_all=parameters.flag("deleteAll") or False,
     )
+    return _updated(patched)
+
+
+def _created(entity: Entity) -> Response:
+    return with_tag(created(f"{API_ROOT}/entities/{quote(entity['id'], safe=':')}"), entity)
+
+
+def _updated(patched: Patched) -> Response:
     return with_tag(no_content(), patched.entity)
 
 
@@ -258,7 +270,7 @@ def projection_members(exchange: Exchange) -> dict[str, Any]:
 def update_result(patched: Patched) -> Response:
     """204, or 207 with an UpdateResult (5.2.18) in fully qualified names where something was left as it was."""
     if not patched.not_updated:
-        return with_tag(no_content(), patched.entity)
+        return _updated(patched)
     result = {
         "updated": patched.updated,
         "notUpdated": [{"attributeName": attribute, "reason": reason} for attribute, reason in patched.not_updated],

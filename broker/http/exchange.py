@@ -1,12 +1,14 @@
 """One request on its way through the HTTP binding: what every handler needs to know of it, and how it answers."""
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.errors import BadRequestData, InvalidRequest
 from broker.http.conditions import precondition
 from broker.http.documents import json_object, parse_json
-from broker.http.message import Request, Response, json_body
+from broker.http.message import Request, Response, json_body, kept
 from broker.http.negotiation import (
     GEO_JSON,
     JSON,
@@ -22,6 +24,7 @@ from broker.http.parameters import Parameters
 from broker.model.preconditions import Precondition
 from broker.model.versions import Version, earlier, nearest
 from broker.operations.broker import Broker
+from broker.operations.receipts import Receipt
 
 if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext
@@ -60,6 +63,13 @@ class Exchange:
         self.parameters = parameters
         self.page_sizes = page_sizes
         self.tenant = request.headers.get("ngsild-tenant", "")
+
+    def receipted(self, receipt: Receipt) -> "Exchange":
+        """The same exchange, whose operation has a receipt."""
+        exchange = copy(self)
+        exchange.broker = copy(self.broker)
+        exchange.broker.receipt = receipt
+        return exchange
 
     # --- what came in
 
@@ -112,6 +122,12 @@ class Exchange:
         return document, await self.broker.contexts.resolve(link)
 
     # --- what goes out
+
+    def answers(self, respond: Callable[[Any], Response]) -> Callable[[Any], Response]:
+        """Say how the result of the operation becomes the answer, before it is carried out; see `broker.http.idempotency`."""
+        if (receipt := self.broker.receipt) is not None:
+            receipt.answer = lambda result: kept(respond(result))
+        return respond
 
     async def answer_entities(
         self, shown: "Rendered", context: "ResolvedContext", media_type: str, status: int = 200

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+LARGEST_KEPT: Final = 4 * 1024 * 1024
+"""Bytes of a response's body that are put on record."""
 
 
 @dataclass(slots=True)
@@ -31,3 +34,9 @@ class Response:
 def json_body(payload: Any) -> bytes:
     """A payload as JSON text in UTF-8 (4.6.1)."""
     return orjson.dumps(payload)
+
+
+def kept(response: Response) -> dict[str, Any]:
+    """A response as it is put on record, in JSON; without its body where that is too large."""
+    body = response.body.decode() if len(response.body) <= LARGEST_KEPT else None
+    return {"status": response.status, "headers": dict(response.headers), "body": body}

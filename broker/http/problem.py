@@ -1,6 +1,6 @@
 """Errors as HTTP responses: ProblemDetails bodies (6.3.3) and the bare status codes that 6.3.4 asks for."""
 
-from broker.errors import NgsiLdError, StoreUnavailable
+from broker.errors import Conflict, NgsiLdError, StoreUnavailable
 from broker.http.message import Response, json_body
 
 RETRY_AFTER_SECONDS = 1
@@ -46,11 +46,27 @@ class PayloadTooLarge(NgsiLdError):
     status = 413
 
 
+class WrongRepetition(NgsiLdError):
+    """An Idempotency-Key that another request had. Not in the standard (docs/extensions.md)."""
+
+    name = ""
+    title = "Unprocessable Content"
+    status = 422
+
+
+class UnderWay(Conflict):
+    """A repetition of a request that is not finished: its answer can be had a little later."""
+
+
+class UnknownOutcome(Conflict):
+    """A repetition of a request whose answer the broker does not have."""
+
+
 def problem_response(error: NgsiLdError) -> Response:
     """The response for an error; always application/json, whatever the client accepts (6.3.6)."""
     headers = {"Content-Type": "application/json"}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | UnderWay):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(error.status, headers, json_body(error.problem()))

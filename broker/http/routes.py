@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from broker.errors import BadRequestData, ResourceNotFound
@@ -31,13 +31,15 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its name (as in metrics), handler, declared parameters, whether its tenant has to exist
-    already (5.5.10), and whether it keeps conditions on the entity's tag."""
+    already (5.5.10), whether it keeps conditions on the entity's tag, and what it changes: entities alone, in one commit;
+    something else; nothing."""
 
     name: str
     handler: Handler
     parameters: frozenset[str]
     needs_tenant: bool = True
     conditional: bool = False
+    effect: Literal["entities", "other", "none"] = "other"
 
 
 _LOCAL: Final = frozenset({"local"})
@@ -60,7 +62,9 @@ _OPTIONS: Final = frozenset({"options"})
 
 ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "entities": {
-        "POST": Endpoint("create_entity", entities.create, _LOCAL, needs_tenant=False, conditional=True),
+        "POST": Endpoint(
+            "create_entity", entities.create, _LOCAL, needs_tenant=False, conditional=True, effect="entities"
+        ),
         "GET": Endpoint(
             "query_entities",
             queries.query,
@@ -88,33 +92,45 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
             entities.merge,
             _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"},
             conditional=True,
+            effect="entities",
         ),
     },
     "entities/{entityId}/attrs": {
-        "POST": Endpoint("append_attributes", entities.append_attributes, _TYPE | _LOCAL | _OPTIONS, conditional=True),
-        "PATCH": Endpoint("update_attributes", entities.update_attributes, _TYPE | _LOCAL, conditional=True),
+        "POST": Endpoint(
+            "append_attributes",
+            entities.append_attributes,
+            _TYPE | _LOCAL | _OPTIONS,
+            conditional=True,
+            effect="entities",
+        ),
+        "PATCH": Endpoint(
+            "update_attributes", entities.update_attributes, _TYPE | _LOCAL, conditional=True, effect="entities"
+        ),
     },
     "entities/{entityId}/attrs/{attrId}": {
-        "PATCH": Endpoint("update_attribute", entities.update_attribute, _TYPE | _LOCAL, conditional=True),
+        "PATCH": Endpoint(
+            "update_attribute", entities.update_attribute, _TYPE | _LOCAL, conditional=True, effect="entities"
+        ),
         "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL, conditional=True),
         "DELETE": Endpoint(
             "delete_attribute", entities.delete_attribute, _TYPE | _LOCAL | {"datasetId", "deleteAll"}, conditional=True
         ),
     },
     "entityOperations/create": {
-        "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False),
+        "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False, effect="entities"),
     },
     "entityOperations/upsert": {
-        "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, needs_tenant=False),
+        "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, needs_tenant=False, effect="entities"),
     },
-    "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS)},
-    "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL)},
-    "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL)},
+    "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS, effect="entities")},
+    "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL, effect="entities")},
+    "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL, effect="entities")},
     "entityOperations/query": {
         "POST": Endpoint(
             "query_entities_by_post",
             queries.query_by_post,
             PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", "after", PLACE, "geometryProperty", "splitEntities"},
+            effect="none",
         )
     },
     "types": {"GET": Endpoint("list_types", discovery.list_types, _LOCAL | {"details"})},
@@ -192,6 +208,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
             "query_evolutions_by_post",
             temporal.query_by_post,
             PAGING_PARAMETERS | _LOCAL | _OPTIONS | {"format", PLACE, "splitEntities"},
+            effect="none",
         )
     },
     "temporal/entityMaps": {

@@ -6,9 +6,9 @@ instances of one entity build on each other.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
-from broker.errors import BadRequestData, InternalError, NgsiLdError
+from broker.errors import BadRequestData, Conflict, InternalError, NgsiLdError
 from broker.model.change import Change
 from broker.model.entity import Entity, Names
 from broker.model.naming import check_uri
@@ -16,6 +16,7 @@ from broker.model.parsing import parse_entity, parse_fragment
 from broker.model.patches import append_attributes, merge_entity, replace_entity, update_attributes
 from broker.operations.broker import Broker
 from broker.operations.entities import change_of, creation, deletion, existing
+from broker.store.writer import Outcome
 
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 Element: TypeAlias = tuple[dict[str, Any], Names] | NgsiLdError
@@ -127,8 +128,7 @@ async def delete(broker: Broker, tenant: str, ids: Sequence[Any]) -> BatchResult
             requests.append((check_uri(entity_id, "entity id"), deletion(tenant, entity_id, None, now)))
         except NgsiLdError as error:
             result.errors.append((_given_id({"id": entity_id}), error))
-    record_outcomes(result, requests, await broker.writer.write_many(tenant, requests))
-    return result
+    return await _write(broker, tenant, result, requests)
 
 
 async def _run(
@@ -152,8 +152,32 @@ async def _run(
             result.errors.append((_given_id(raw), error))
     if requests and before_write is not None:
         await before_write()
-    record_outcomes(result, requests, await broker.writer.write_many(tenant, requests), shortfalls)
-    return result
+    return await _write(broker, tenant, result, requests, shortfalls)
+
+
+async def _write(
+    broker: Broker,
+    tenant: str,
+    refused: BatchResult,
+    requests: Sequence[tuple[str, Decision]],
+    shortfalls: Mapping[Decision, NgsiLdError] = NOTHING_SHORT,
+) -> BatchResult:
+    """The result of a batch of which some elements were refused before.
+
+    One that is to be recorded is committed as a whole: where the store fails it, all of it failed, and that is raised.
+    """
+
+    def result(outcomes: Sequence[Outcome]) -> BatchResult:
+        made = BatchResult(errors=list(refused.errors))
+        record_outcomes(made, requests, cast("Sequence[Change | NgsiLdError | None]", outcomes), shortfalls)
+        return made
+
+    outcomes = await broker.writer.write_many(tenant, requests, record=broker.record(result))
+    if broker.receipt is not None:
+        for outcome in outcomes:
+            if isinstance(outcome, InternalError | Conflict):
+                raise outcome
+    return result(outcomes)
 
 
 def record_outcomes(

@@ -1,8 +1,8 @@
 """The parts that every operation works with, put together once at start (`broker.app`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker.operations.tenants import Tenants
 from broker.store.protocol import Store
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from broker.federation.identity import SourceIdentity
     from broker.federation.registry import ContextRegistry
     from broker.operations.archive import SnapshotArchive
-    from broker.store.writer import EntityWriter
+    from broker.operations.receipts import Receipt, Receipts
+    from broker.store.writer import EntityWriter, Outcome, Record
     from broker.temporal.recorder import Recorder
 
 
 @dataclass(slots=True)
 class Broker:
     """`now` gives the canonical instant of the moment (broker.model.instants). `archive` works with all the others, so that it is
-    put in its place after them."""
+    put in its place after them. `receipt` is that of the one request that this broker is for, where it has an idempotency key.
+    """
 
     store: Store
     writer: "EntityWriter"
@@ -33,4 +35,10 @@ class Broker:
     identity: "SourceIdentity"
     recorder: "Recorder"
     entity_maps: "EntityMaps"
+    receipts: "Receipts"
+    receipt: "Receipt | None" = None
     archive: "SnapshotArchive" = field(init=False)
+
+    def record(self, result: "Callable[[Sequence[Outcome]], Any]") -> "Record | None":
+        """What the writer is to put on record of a write: `result` makes the operation's result of the write's outcomes."""
+        return None if self.receipt is None else self.receipt.of(result)

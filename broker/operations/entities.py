@@ -4,7 +4,7 @@ Each operation parses its input first, then hands the writer a pure decision: cu
 run again if another process was faster; what it found is taken from its last run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace as with_members
 from typing import Any, TypeAlias
@@ -36,6 +36,7 @@ from broker.operations.broker import Broker
 from broker.operations.temporal import record_deleted_attribute
 from broker.query.ast import TypeSelection
 from broker.query.evaluate import matches_types
+from broker.store.writer import Outcome
 
 Patch: TypeAlias = Callable[[Entity], Patched]
 
@@ -52,11 +53,14 @@ async def create_entity(
         condition.check(entity["id"], current)
         return create(current)
 
+    def created(outcomes: Sequence[Outcome]) -> Entity:
+        (change,) = outcomes
+        assert isinstance(change, Change)
+        assert change.after is not None
+        return change.after
+
     await broker.tenants.ensure(tenant, now)
-    change = await broker.writer.write(tenant, entity["id"], decide)
-    assert change is not None
-    assert change.after is not None
-    return change.after
+    return created([await broker.writer.write(tenant, entity["id"], decide, record=broker.record(created))])
 
 
 def creation(tenant: str, entity: Entity, now: str) -> Callable[[Entity | None], Change | None]:
@@ -315,8 +319,11 @@ async def patch_entity(
         found.append(patched)
         return change_of(tenant, before, patched, now)
 
-    change = await broker.writer.write(tenant, entity_id, decide)
-    return found[0] if change is None else with_members(found[0], entity=change.after)
+    def result(outcomes: Sequence[Outcome]) -> Patched:
+        (change,) = outcomes
+        return with_members(found[0], entity=change.after) if isinstance(change, Change) else found[0]
+
+    return result([await broker.writer.write(tenant, entity_id, decide, record=broker.record(result))])
 
 
 def change_of(tenant: str, before: Entity, patched: Patched, now: str) -> Change | None:

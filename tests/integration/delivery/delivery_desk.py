@@ -23,6 +23,7 @@ from broker.federation.registry import ContextRegistry
 from broker.model.instants import canonical
 from broker.operations import entities, subscriptions
 from broker.operations.broker import Broker
+from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
 from broker.store.sqlite.store import SqliteStore
 from broker.store.writer import EntityWriter
@@ -174,7 +175,7 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: ssl.SSLContext 
     try:
         identity = SourceIdentity("desk")
         parts = (store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, Recorder(store))
-        yield Desk(Broker(*parts, EntityMaps(store, now)))
+        yield Desk(Broker(*parts, EntityMaps(store, now), Receipts(store, now)))
     finally:
         await writer.close()
         await dispatcher.stop()

@@ -6,7 +6,7 @@ the store first. A registration that expires is gone for every reader at that in
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -17,7 +17,7 @@ from broker.federation.notifier import RegistrationNotifier
 from broker.federation.registration import Registration, compile_registration
 from broker.model.entity import JsonObject
 from broker.model.instants import parse_instant
-from broker.store.protocol import Store
+from broker.store.protocol import Document, Store
 
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
@@ -87,20 +87,22 @@ class ContextRegistry:
         """The lock to hold while registrations of a tenant are checked against one another and written."""
         return self._changing.setdefault(tenant, asyncio.Lock())
 
-    async def add(self, tenant: str, document: JsonObject) -> bool:
-        """Store a new registration; False if there is one with this id. An expired one makes way."""
+    async def add(self, tenant: str, document: JsonObject, documents: Sequence[Document] = ()) -> bool:
+        """Store a new registration, with other documents; False if there is one with this id. An expired one makes way."""
         registration_id = document["id"]
         known = self._by_tenant.get(tenant, {}).get(registration_id)
         if known is not None and known.is_expired(self._now()):
             await self.remove(known)
-        if not await self._store.put_document(KIND, tenant, registration_id, document, create=True):
+        if not await self._store.put_document(
+            KIND, tenant, registration_id, document, create=True, documents=documents
+        ):
             return False
         self._took_effect(tenant, document)
         return True
 
-    async def replace(self, tenant: str, document: JsonObject) -> None:
-        """Store the new state of a registration."""
-        await self._store.put_document(KIND, tenant, document["id"], document)
+    async def replace(self, tenant: str, document: JsonObject, documents: Sequence[Document] = ()) -> None:
+        """Store the new state of a registration, with other documents."""
+        await self._store.put_document(KIND, tenant, document["id"], document, documents=documents)
         self._took_effect(tenant, document)
 
     async def remove(self, registration: Registration) -> None:

@@ -63,7 +63,7 @@ class Binding:
         if snapshot_id is not None:
             await self._enter_snapshot(endpoint, exchange, snapshot_id)
         if "idempotency-key" in request.headers and request.method in METHODS and endpoint.effect != "none":
-            return await self._idempotency.answer(endpoint.handler, exchange, committed=endpoint.effect == "entities")
+            return await self._idempotency.answer(endpoint.handler, exchange, committed=endpoint.effect == "one commit")
         return await endpoint.handler(exchange)
 
     async def _enter_snapshot(self, endpoint: Endpoint, exchange: Exchange, snapshot_id: str) -> None:

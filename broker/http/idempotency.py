@@ -68,7 +68,7 @@ class Idempotency:
     async def answer(
         self, handler: Callable[[Exchange], Awaitable[Response]], exchange: Exchange, *, committed: bool
     ) -> Response:
-        """The answer to a request, from `handler` or from the record. `committed`: the operation writes only entities.
+        """The answer to a request, from `handler` or from the record. `committed`: the operation is one commit.
 
         Raises BadRequestData, WrongRepetition, UnderWay, UnknownOutcome, and any error of which there is no record.
         """
@@ -94,7 +94,7 @@ class Idempotency:
     async def _once(
         self, handler: Callable[[Exchange], Awaitable[Response]], exchange: Exchange, receipt: Receipt
     ) -> Response:
-        """Carry out a write of entities, with the receipt in its commit, or afterwards where there is nothing to commit."""
+        """Carry out one commit with the receipt in it, or, where it came to none, put the receipt on record afterwards."""
         try:
             response = await _settled(handler, exchange)
         except DocumentExists:  # another process carried it out meanwhile

@@ -16,7 +16,12 @@ _OPTIONS: Final = frozenset({"sysAttrs"})
 async def create(exchange: Exchange) -> Response:
     """POST /csourceSubscriptions: Create Context Source Registration Subscription (6.12.3.1)."""
     document, context = await exchange.document()
+    answer = exchange.answers(_created)
     subscription_id = await subscriptions.create_subscription(exchange.broker, exchange.tenant, document, context)
+    return answer(subscription_id)
+
+
+def _created(subscription_id: str) -> Response:
     return created(f"{API_ROOT}/csourceSubscriptions/{quote(subscription_id, safe=':')}")
 
 
@@ -51,6 +56,7 @@ async def update(exchange: Exchange) -> Response:
     """PATCH /csourceSubscriptions/{subscriptionId}: Update Context Source Registration Subscription (6.13.3.2)."""
     subscription_id = _id(exchange)
     document, context = await exchange.document()
+    exchange.answers(lambda _: no_content())
     await subscriptions.update_subscription(exchange.broker, exchange.tenant, subscription_id, document, context)
     return no_content()
 

@@ -22,9 +22,14 @@ _TEMPORAL: Final = ("timerel", "timeAt", "endTimeAt")
 async def register(exchange: Exchange) -> Response:
     """POST /csourceRegistrations: Register Context Source (6.8.3.1)."""
     document, context = await exchange.document()
+    answer = exchange.answers(_created)
     registration_id = await registrations.register_context_source(
         exchange.broker, exchange.tenant, document, context.names
     )
+    return answer(registration_id)
+
+
+def _created(registration_id: str) -> Response:
     return created(f"{API_ROOT}/csourceRegistrations/{quote(registration_id, safe=':')}")
 
 
@@ -62,6 +67,7 @@ async def update(exchange: Exchange) -> Response:
     """PATCH /csourceRegistrations/{registrationId}: Update Context Source Registration (6.9.3.2)."""
     registration_id = _id(exchange)
     document, context = await exchange.document()
+    exchange.answers(lambda _: no_content())
     await registrations.update_registration(exchange.broker, exchange.tenant, registration_id, document, context.names)
     return no_content()
 

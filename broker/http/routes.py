@@ -31,15 +31,15 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its name (as in metrics), handler, declared parameters, whether its tenant has to exist
-    already (5.5.10), whether it keeps conditions on the entity's tag, and what it changes: entities alone, in one commit;
-    something else; nothing."""
+    already (5.5.10), whether it keeps conditions on the entity's tag, and what effect it has: one commit of entities or of a
+    document, another one, none."""
 
     name: str
     handler: Handler
     parameters: frozenset[str]
     needs_tenant: bool = True
     conditional: bool = False
-    effect: Literal["entities", "other", "none"] = "other"
+    effect: Literal["one commit", "other", "none"] = "other"
 
 
 _LOCAL: Final = frozenset({"local"})
@@ -63,7 +63,7 @@ _OPTIONS: Final = frozenset({"options"})
 ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "entities": {
         "POST": Endpoint(
-            "create_entity", entities.create, _LOCAL, needs_tenant=False, conditional=True, effect="entities"
+            "create_entity", entities.create, _LOCAL, needs_tenant=False, conditional=True, effect="one commit"
         ),
         "GET": Endpoint(
             "query_entities",
@@ -92,7 +92,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
             entities.merge,
             _TYPE | _LOCAL | _OPTIONS | {"format", "lang", "observedAt"},
             conditional=True,
-            effect="entities",
+            effect="one commit",
         ),
     },
     "entities/{entityId}/attrs": {
@@ -101,15 +101,15 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
             entities.append_attributes,
             _TYPE | _LOCAL | _OPTIONS,
             conditional=True,
-            effect="entities",
+            effect="one commit",
         ),
         "PATCH": Endpoint(
-            "update_attributes", entities.update_attributes, _TYPE | _LOCAL, conditional=True, effect="entities"
+            "update_attributes", entities.update_attributes, _TYPE | _LOCAL, conditional=True, effect="one commit"
         ),
     },
     "entities/{entityId}/attrs/{attrId}": {
         "PATCH": Endpoint(
-            "update_attribute", entities.update_attribute, _TYPE | _LOCAL, conditional=True, effect="entities"
+            "update_attribute", entities.update_attribute, _TYPE | _LOCAL, conditional=True, effect="one commit"
         ),
         "PUT": Endpoint("replace_attribute", entities.replace_attribute, _TYPE | _LOCAL, conditional=True),
         "DELETE": Endpoint(
@@ -117,14 +117,16 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         ),
     },
     "entityOperations/create": {
-        "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False, effect="entities"),
+        "POST": Endpoint("batch_create", batches.create, _LOCAL, needs_tenant=False, effect="one commit"),
     },
     "entityOperations/upsert": {
-        "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, needs_tenant=False, effect="entities"),
+        "POST": Endpoint("batch_upsert", batches.upsert, _LOCAL | _OPTIONS, needs_tenant=False, effect="one commit"),
     },
-    "entityOperations/update": {"POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS, effect="entities")},
-    "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL, effect="entities")},
-    "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL, effect="entities")},
+    "entityOperations/update": {
+        "POST": Endpoint("batch_update", batches.update, _LOCAL | _OPTIONS, effect="one commit")
+    },
+    "entityOperations/merge": {"POST": Endpoint("batch_merge", batches.merge, _LOCAL, effect="one commit")},
+    "entityOperations/delete": {"POST": Endpoint("batch_delete", batches.delete, _LOCAL, effect="one commit")},
     "entityOperations/query": {
         "POST": Endpoint(
             "query_entities_by_post",
@@ -138,16 +140,20 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "attributes": {"GET": Endpoint("list_attributes", discovery.list_attributes, _LOCAL | {"details"})},
     "attributes/{attrId}": {"GET": Endpoint("retrieve_attribute", discovery.retrieve_attribute, _LOCAL)},
     "subscriptions": {
-        "POST": Endpoint("create_subscription", subscriptions.create, frozenset(), needs_tenant=False),
+        "POST": Endpoint(
+            "create_subscription", subscriptions.create, frozenset(), needs_tenant=False, effect="one commit"
+        ),
         "GET": Endpoint("query_subscriptions", subscriptions.query, PAGING_PARAMETERS | _OPTIONS),
     },
     "subscriptions/{subscriptionId}": {
         "GET": Endpoint("retrieve_subscription", subscriptions.retrieve, _OPTIONS),
-        "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset()),
+        "PATCH": Endpoint("update_subscription", subscriptions.update, frozenset(), effect="one commit"),
         "DELETE": Endpoint("delete_subscription", subscriptions.delete, frozenset()),
     },
     "csourceRegistrations": {
-        "POST": Endpoint("register_context_source", registrations.register, frozenset(), needs_tenant=False),
+        "POST": Endpoint(
+            "register_context_source", registrations.register, frozenset(), needs_tenant=False, effect="one commit"
+        ),
         "GET": Endpoint(
             "query_registrations",
             registrations.query,
@@ -156,12 +162,16 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     },
     "csourceRegistrations/{registrationId}": {
         "GET": Endpoint("retrieve_registration", registrations.retrieve, _OPTIONS),
-        "PATCH": Endpoint("update_registration", registrations.update, frozenset()),
+        "PATCH": Endpoint("update_registration", registrations.update, frozenset(), effect="one commit"),
         "DELETE": Endpoint("delete_registration", registrations.delete, frozenset()),
     },
     "csourceSubscriptions": {
         "POST": Endpoint(
-            "create_registration_subscription", registration_subscriptions.create, frozenset(), needs_tenant=False
+            "create_registration_subscription",
+            registration_subscriptions.create,
+            frozenset(),
+            needs_tenant=False,
+            effect="one commit",
         ),
         "GET": Endpoint(
             "query_registration_subscriptions", registration_subscriptions.query, PAGING_PARAMETERS | _OPTIONS
@@ -169,7 +179,9 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     },
     "csourceSubscriptions/{subscriptionId}": {
         "GET": Endpoint("retrieve_registration_subscription", registration_subscriptions.retrieve, _OPTIONS),
-        "PATCH": Endpoint("update_registration_subscription", registration_subscriptions.update, frozenset()),
+        "PATCH": Endpoint(
+            "update_registration_subscription", registration_subscriptions.update, frozenset(), effect="one commit"
+        ),
         "DELETE": Endpoint("delete_registration_subscription", registration_subscriptions.delete, frozenset()),
     },
     "info/sourceIdentity": {

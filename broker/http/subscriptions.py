@@ -12,7 +12,12 @@ from broker.operations import subscriptions
 async def create(exchange: Exchange) -> Response:
     """POST /subscriptions: Create Subscription (6.10.3.1)."""
     document, context = await exchange.document()
+    answer = exchange.answers(_created)
     subscription_id = await subscriptions.create_subscription(exchange.broker, exchange.tenant, document, context)
+    return answer(subscription_id)
+
+
+def _created(subscription_id: str) -> Response:
     return created(f"{API_ROOT}/subscriptions/{quote(subscription_id, safe=':')}")
 
 
@@ -52,6 +57,7 @@ async def update(exchange: Exchange) -> Response:
     """PATCH /subscriptions/{subscriptionId}: Update Subscription (6.11.3.2)."""
     subscription_id = check_uri(exchange.variable("subscriptionId"), "subscriptionId")
     document, context = await exchange.document()
+    exchange.answers(lambda _: no_content())
     await subscriptions.update_subscription(exchange.broker, exchange.tenant, subscription_id, document, context)
     return no_content()
 

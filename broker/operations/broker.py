@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from broker.operations.tenants import Tenants
-from broker.store.protocol import Store
+from broker.store.protocol import Document, Store
 
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
@@ -42,3 +42,8 @@ class Broker:
     def record(self, result: "Callable[[Sequence[Outcome]], Any]") -> "Record | None":
         """What the writer is to put on record of a write: `result` makes the operation's result of the write's outcomes."""
         return None if self.receipt is None else self.receipt.of(result)
+
+    def documents(self, result: object = None) -> "Sequence[Document]":
+        """What is to be stored with the document that an operation stores: the receipt of its result, where it has one."""
+        made = None if self.receipt is None else self.receipt.document(result)
+        return () if made is None else (made,)

@@ -1,9 +1,9 @@
 """Receipts: what the broker answered to requests with an idempotency key, kept for a day, so that a repetition has no effect.
 
-A receipt is a document `{"request": fingerprint, "at": instant, "answer": {...}}`. That of a write of entities is made in the
-commit of that write (`Receipt.of`), so that there is never one without the other. Any other operation lays a claim first, a
-receipt without answer, and adds the answer when it is done: a claim that a crash has left behind tells that nobody knows
-whether the operation was carried out, and keeps it from being carried out twice.
+A receipt is a document `{"request": fingerprint, "at": instant, "answer": {...}}`. Where an operation is one commit, of entities
+or of a document, its receipt is in that commit (`Receipt.of`, `Receipt.document`), so that there is never one without the
+other. Any other operation lays a claim first, a receipt without answer, and adds the answer when it is done: a claim that a
+crash has left behind tells that nobody knows whether the operation was carried out, and keeps it from being carried out twice.
 """
 
 import asyncio
@@ -57,12 +57,19 @@ class Receipt:
         def record(outcomes: Sequence[Outcome]) -> Document | None:
             self.planned = None
             strange = any(isinstance(each, Exception) and not isinstance(each, NgsiLdError) for each in outcomes)
-            if self.answer is None or strange or not any(isinstance(each, Change) for each in outcomes):
+            if strange or not any(isinstance(each, Change) for each in outcomes):
                 return None
-            self.planned = self.answer(result(outcomes))
-            return Document(KIND, self.tenant, self.key, self.body(self.planned))
+            return self.document(result(outcomes))
 
         return record
+
+    def document(self, result: Any) -> Document | None:
+        """The document that goes into the commit of an operation with this result."""
+        self.planned = None
+        if self.answer is None:
+            return None
+        self.planned = self.answer(result)
+        return Document(KIND, self.tenant, self.key, self.body(self.planned))
 
     def body(self, answer: JsonObject | None) -> JsonObject:
         """The document's body; without answer, that of a claim."""

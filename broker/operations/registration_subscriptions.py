@@ -34,7 +34,10 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     await broker.tenants.ensure(tenant, now)
     subscription_id: str = document["id"]
     async with broker.registry.notifier.changing(tenant, subscription_id):
-        if not await broker.store.put_document(SUBSCRIPTIONS, tenant, subscription_id, document, create=True):
+        beside = broker.documents(subscription_id)
+        if not await broker.store.put_document(
+            SUBSCRIPTIONS, tenant, subscription_id, document, create=True, documents=beside
+        ):
             raise AlreadyExists(f"there is a subscription {subscription_id} already", instance=subscription_id)
         await broker.registry.notifier.put(tenant, document)
     return subscription_id
@@ -51,7 +54,7 @@ async def update_subscription(
         stored = await _stored(broker, tenant, subscription_id)
         document = await _updated(broker, tenant, stored, given, context)
         compile_registration_subscription(tenant, document)
-        await broker.store.put_document(SUBSCRIPTIONS, tenant, subscription_id, document)
+        await broker.store.put_document(SUBSCRIPTIONS, tenant, subscription_id, document, documents=broker.documents())
         await broker.registry.notifier.put(tenant, document)
 
 

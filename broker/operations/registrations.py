@@ -35,7 +35,7 @@ async def register_context_source(broker: Broker, tenant: str, given: JsonObject
             raise _exists(document["id"])
         registration = compile_registration(tenant, document)
         await check_conflicts(broker.store, registration, registry.registrations(tenant), now)
-        if not await registry.add(tenant, document):
+        if not await registry.add(tenant, document, broker.documents(registration.id)):
             raise _exists(document["id"])
     return registration.id
 
@@ -55,7 +55,7 @@ async def update_registration(
         document = _updated(stored, given, names, broker.now())
         registration = compile_registration(tenant, document)
         await check_conflicts(broker.store, registration, registry.registrations(tenant), document["modifiedAt"])
-        await registry.replace(tenant, document)
+        await registry.replace(tenant, document, broker.documents())
 
 
 def _updated(stored: JsonObject, given: JsonObject, names: Names, now: str) -> JsonObject:

@@ -38,7 +38,8 @@ async def create_subscription(broker: Broker, tenant: str, given: JsonObject, co
     await broker.tenants.ensure(tenant, now)
     async with broker.dispatcher.changing(tenant, document["id"]):
         document["since"] = await broker.store.head()
-        if not await broker.store.put_document(KIND, tenant, document["id"], document, create=True):
+        beside = broker.documents(document["id"])
+        if not await broker.store.put_document(KIND, tenant, document["id"], document, create=True, documents=beside):
             raise AlreadyExists(f"there is a subscription {document['id']} already", instance=document["id"])
         broker.dispatcher.put(tenant, document)
     return str(document["id"])
@@ -57,7 +58,7 @@ async def update_subscription(
     async with broker.dispatcher.changing(tenant, subscription_id):
         stored = await _stored(broker, tenant, subscription_id)
         document = await _updated(broker, tenant, stored, given, context, now)
-        await broker.store.put_document(KIND, tenant, subscription_id, document)
+        await broker.store.put_document(KIND, tenant, subscription_id, document, documents=broker.documents())
         broker.dispatcher.put(tenant, document)
 
 

@@ -28,7 +28,7 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document to write in the same commit as mutations, on the condition that there is none with its id."""
+    """A document to write in the same commit as something else, on the condition that there is none with its id."""
 
     kind: str
     tenant: str
@@ -326,9 +326,19 @@ class Store(Protocol):
     # documents: subscriptions, @contexts, registrations, EntityMaps, tenants, delivery states, receipts
 
     async def put_document(
-        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        body: JsonObject,
+        *,
+        create: bool = False,
+        documents: Sequence[Document] = (),
     ) -> bool:
-        """Store a document durably. With `create`, False if there is one with this id already (and nothing is written)."""
+        """Store a document durably. With `create`, False if there is one with this id already (and nothing is written).
+
+        `documents` are written with it, in one commit. Raises DocumentExists, and OutcomeUnknown as `commit` does.
+        """
         ...
 
     async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from broker.model.entity import JsonObject
 from broker.store.mongo.connection import Connection, Session, is_duplicate
 from broker.store.mongo.encoding import SEPARATOR, check_size, decode_body, encode_body
-from broker.store.protocol import DocumentExists
+from broker.store.protocol import Document, DocumentExists
 
 COUNTER: Final = "documents"
 """The `_id` of the document in `meta` that numbers documents in order of creation."""
@@ -64,6 +64,34 @@ async def put(
         except DuplicateKeyError:
             return False
         return True
+
+
+async def put_with(
+    connection: Connection,
+    kind: str,
+    tenant: str,
+    document_id: str,
+    body: JsonObject,
+    others: Sequence[Document],
+    *,
+    create: bool,
+) -> bool:
+    """The same as `put`, in one transaction with other new documents. Raises DocumentExists, OutcomeUnknown, too."""
+    mine = new(kind, tenant, document_id, body)
+    made = [new(each.kind, each.tenant, each.id, each.body) for each in others]
+    documents = connection.collection("documents")
+
+    async def work(session: Session) -> bool:
+        if await documents.find_one({"_id": mine["_id"]}, {"_id": 1}, session=session) is None:
+            await add(connection, [mine, *made], session)
+            return True
+        if create:
+            return False
+        await documents.update_one({"_id": mine["_id"]}, {"$set": {"body": mine["body"]}}, session=session)
+        await add(connection, made, session)
+        return True
+
+    return await connection.transact(work, "storing a document")
 
 
 async def get(connection: Connection, kind: str, tenant: str, document_id: str) -> JsonObject | None:

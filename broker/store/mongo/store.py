@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
-from broker.store.mongo import commit, documents, entities, erasure, evolutions, examination, history
+from broker.store.mongo import commit, entities, erasure, evolutions, examination, history
+from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.log import Log
@@ -184,25 +185,36 @@ class MongoStore:
     # documents
 
     async def put_document(
-        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        body: JsonObject,
+        *,
+        create: bool = False,
+        documents: Sequence[Document] = (),
     ) -> bool:
-        """Store a document durably. With `create`, False if there is one with this id already."""
-        return await documents.put(self._connection, kind, tenant, document_id, body, create=create)
+        """Store a document durably, with others. With `create`, False if there is one already. Raises DocumentExists."""
+        if documents:
+            return await document_rows.put_with(
+                self._connection, kind, tenant, document_id, body, documents, create=create
+            )
+        return await document_rows.put(self._connection, kind, tenant, document_id, body, create=create)
 
     async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
         """A document's body."""
-        return await documents.get(self._connection, kind, tenant, document_id)
+        return await document_rows.get(self._connection, kind, tenant, document_id)
 
     async def change_document(
         self, kind: str, tenant: str, document_id: str, change: Callable[[JsonObject], JsonObject | None]
     ) -> JsonObject | None:
         """Replace a body by what `change` makes of it; the new one, None where nothing was written."""
-        return await documents.change(self._connection, kind, tenant, document_id, change)
+        return await document_rows.change(self._connection, kind, tenant, document_id, change)
 
     async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
         """Whether there was one to delete."""
-        return await documents.delete(self._connection, kind, tenant, document_id)
+        return await document_rows.delete(self._connection, kind, tenant, document_id)
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
-        return await documents.listing(self._connection, kind, tenant)
+        return await document_rows.listing(self._connection, kind, tenant)

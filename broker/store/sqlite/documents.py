@@ -1,11 +1,12 @@
 """Documents: subscriptions, @contexts, registrations and whatever else is kept whole, by kind, tenant and id."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import orjson
 
 from broker.model.entity import JsonObject
+from broker.store.protocol import Document, DocumentExists
 
 
 def put(
@@ -18,6 +19,13 @@ def put(
         (kind, tenant, document_id, orjson.dumps(body).decode()),
     )
     return cursor.rowcount == 1
+
+
+def add(connection: sqlite3.Connection, made: Sequence[Document]) -> None:
+    """Store new documents. To be called in a transaction. Raises DocumentExists."""
+    for each in made:
+        if not put(connection, each.kind, each.tenant, each.id, each.body, create=True):
+            raise DocumentExists
 
 
 def get(connection: sqlite3.Connection, kind: str, tenant: str, document_id: str) -> JsonObject | None:

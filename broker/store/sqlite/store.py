@@ -13,7 +13,6 @@ from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
 from broker.store.protocol import (
     Document,
-    DocumentExists,
     EntityKey,
     Evolution,
     Finding,
@@ -93,9 +92,7 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> list[Change]:
             changes = entities.commit(connection, self._catalogue, mutations, self._head)
-            for each in documents:
-                if not document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=True):
-                    raise DocumentExists
+            document_rows.add(connection, documents)
             return changes
 
         def committed(changes: list[Change]) -> None:
@@ -352,12 +349,24 @@ class SqliteStore:
     # documents
 
     async def put_document(
-        self, kind: str, tenant: str, document_id: str, body: JsonObject, *, create: bool = False
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        body: JsonObject,
+        *,
+        create: bool = False,
+        documents: Sequence[Document] = (),
     ) -> bool:
-        """Store a document durably. With `create`, False if there is one with this id already."""
-        return await self._database.write_together(
-            lambda c: document_rows.put(c, kind, tenant, document_id, body, create=create), "storing a document"
-        )
+        """Store a document durably, with others. With `create`, False if there is one already. Raises DocumentExists."""
+
+        def put(connection: sqlite3.Connection) -> bool:
+            written = document_rows.put(connection, kind, tenant, document_id, body, create=create)
+            if written:
+                document_rows.add(connection, documents)
+            return written
+
+        return await self._database.write_together(put, "storing a document")
 
     async def get_document(self, kind: str, tenant: str, document_id: str) -> JsonObject | None:
         """A document's body."""

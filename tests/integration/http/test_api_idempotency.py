@@ -9,7 +9,7 @@ from api import running_api
 
 from broker.errors import StoreUnavailable
 from broker.model.instants import canonical
-from broker.operations import subscriptions
+from broker.operations import temporal
 from broker.operations.receipts import KIND, Receipts
 
 GAUGE = "urn:ngsi-ld:RiverGauge:1"
@@ -64,14 +64,23 @@ WRITES = {
     "batch merge": ("POST", "entityOperations/merge", [gauge(7), gauge(7, number=9)], 207),
     "batch delete": ("POST", "entityOperations/delete", [GAUGE], 204),
 }
+
+
+def evolution():
+    return {"id": GAUGE, "type": "RiverGauge", "level": [prop(1, observedAt="2026-01-01T00:00:00Z")]}
+
+
+DOCUMENTS = {
+    "subscriptions": ("subscriptions", subscription(), {"description": "new"}),
+    "registrations": ("csourceRegistrations", registration(), {"description": "new"}),
+    "subscriptions to registrations": ("csourceSubscriptions", subscription(), {"description": "new"}),
+}
 OTHERS = {
-    "subscribe": ("POST", "subscriptions", subscription(), 201),
-    "register": ("POST", "csourceRegistrations", registration(), 201),
     "host a context": ("POST", "jsonldContexts", {"@context": {"a": "https://example.org/a"}}, 201),
     "write history": (
         "POST",
         "temporal/entities",
-        {"id": GAUGE, "type": "RiverGauge", "level": [prop(1, observedAt="2026-01-01T00:00:00Z")]},
+        evolution(),
         204,
     ),
 }
@@ -94,6 +103,37 @@ async def test_a_repeated_write_of_entities_has_one_effect_and_the_same_answer(a
     assert await changes(api) == after
 
 
+@pytest.mark.parametrize("kind", DOCUMENTS)
+async def test_what_is_a_document_is_made_and_changed_once_together_with_its_receipt(api, monkeypatch, kind):
+    path, body, fragment = DOCUMENTS[kind]
+
+    async def keep(*_, **__):
+        raise AssertionError("the receipt was not in the commit")
+
+    monkeypatch.setattr(Receipts, "keep", keep)
+    first = await api.post(path, body, Idempotency_Key="one")
+    assert (first.status, first.body) == (201, b"")
+    assert told(await api.post(path, body, Idempotency_Key="one")) == told(first)
+    resource = first.headers["Location"].removeprefix("/ngsi-ld/v1/")
+    changed = await api.patch(resource, fragment, Idempotency_Key="two")
+    assert changed.status == 204
+    await api.patch(resource, {"description": "newer"})
+    assert told(await api.patch(resource, fragment, Idempotency_Key="two")) == told(changed)
+    assert (await api.get(resource)).json["description"] == "newer"
+    query = "?type=RiverGauge" if kind == "registrations" else ""
+    assert len((await api.get(path + query)).json) == 1
+
+
+async def test_a_document_that_exists_is_refused_with_a_key_as_without(api):
+    body = subscription(id="urn:ngsi-ld:Subscription:1")
+    await api.post("subscriptions", body)
+    first = await api.post("subscriptions", body, Idempotency_Key="one")
+    assert first.status == 409
+    assert "Retry-After" not in first.headers
+    await api.delete("subscriptions/urn:ngsi-ld:Subscription:1")
+    assert told(await api.post("subscriptions", body, Idempotency_Key="one")) == told(first)
+
+
 @pytest.mark.parametrize("write", OTHERS)
 async def test_any_other_repeated_request_has_one_effect_too(api, write):
     method, path, body, status = OTHERS[write]
@@ -102,8 +142,7 @@ async def test_any_other_repeated_request_has_one_effect_too(api, write):
     assert first.status == status, first.body
     again = await api.request(method, path, body, headers=KEY)
     assert told(again) == told(first)
-    for resource in ("subscriptions", "csourceRegistrations?type=RiverGauge", "jsonldContexts?kind=Hosted"):
-        assert len((await api.get(resource)).json) <= 1
+    assert len((await api.get("jsonldContexts?kind=Hosted")).json) <= 1
 
 
 async def test_without_a_key_nothing_is_kept(api):
@@ -206,6 +245,16 @@ async def test_two_brokers_on_a_store_carry_it_out_once(store):
         assert [answer.status for answer in kept] == [201, 201]
 
 
+async def test_two_brokers_on_a_store_make_one_document(store):
+    async with running_api(store) as one, running_api(store) as two:
+        answers = await asyncio.gather(
+            *(api.post("subscriptions", subscription(), Idempotency_Key="one") for api in (one, two) for _ in range(5))
+        )
+        assert {answer.status for answer in answers} <= {201, 409}
+        assert len({answer.headers.get("Location") for answer in answers if answer.status == 201}) == 1
+        assert len(await store.list_documents("subscription")) == 1
+
+
 async def test_after_a_restart_the_answer_is_still_there(store):
     async with running_api(store) as api:
         first = await api.post("entities", gauge(), Idempotency_Key="one")
@@ -236,29 +285,27 @@ async def test_a_failure_apart_from_entities_gives_its_claim_up(api, monkeypatch
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(subscriptions, "create_subscription", fail)
-        assert (await api.post("subscriptions", subscription(), Idempotency_Key="one")).status == 503
-    assert (await api.post("subscriptions", subscription(), Idempotency_Key="one")).status == 201
+        patched.setattr(temporal, "create_or_update_evolution", fail)
+        assert (await api.post("temporal/entities", evolution(), Idempotency_Key="one")).status == 503
+    assert (await api.post("temporal/entities", evolution(), Idempotency_Key="one")).status == 201
 
 
 @pytest.mark.parametrize(("age", "waits"), [(1, True), (90, False)])
 async def test_a_claim_that_a_crash_left_behind_keeps_its_request_from_being_carried_out(api, monkeypatch, age, waits):
-    body = subscription()
-
     async def die(*_):
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(subscriptions, "create_subscription", die)
+        patched.setattr(temporal, "create_or_update_evolution", die)
         with pytest.raises(aiohttp.ClientError):
-            await api.post("subscriptions", body, Idempotency_Key="one")
+            await api.post("temporal/entities", evolution(), Idempotency_Key="one")
     begun = canonical(datetime.now(UTC) - timedelta(seconds=age))
     assert await api.broker.store.change_document(KIND, "", "one", lambda claim: {**claim, "at": begun}) is not None
-    answer = await api.post("subscriptions", body, Idempotency_Key="one")
+    answer = await api.post("temporal/entities", evolution(), Idempotency_Key="one")
     assert answer.status == 409
     assert ("Retry-After" in answer.headers) == waits
-    assert (await api.get("subscriptions")).json == []
-    assert (await api.post("subscriptions", body, Idempotency_Key="two")).status == 201
+    assert (await api.get(f"temporal/{ENTITY}")).status == 404
+    assert (await api.post("temporal/entities", evolution(), Idempotency_Key="two")).status == 201
 
 
 async def test_a_receipt_is_forgotten_after_a_day(api):

@@ -82,6 +82,24 @@ async def test_of_many_commits_with_the_same_document_one_is_written(store: Stor
     assert len(await store.changes(0, 100)) == 1
 
 
+async def test_a_document_is_stored_with_others_or_not_at_all(store: Store) -> None:
+    one, two, three = (Document("receipt", "city", key, {}) for key in "abc")
+    assert await store.put_document("x", "city", "1", {"n": 1}, create=True, documents=[one])
+    assert await store.put_document("x", "city", "1", {"n": 2}, documents=[two])
+    assert not await store.put_document("x", "city", "1", {"n": 3}, create=True, documents=[three])
+    for document_id in ("1", "2"):
+        with pytest.raises(DocumentExists):
+            await store.put_document("x", "city", document_id, {"n": 4}, documents=[three, one])
+    assert await store.list_documents("x") == [("city", "1", {"n": 2})]
+    assert [key for _, key, _ in await store.list_documents("receipt")] == ["a", "b"]
+    outcomes = await asyncio.gather(
+        *(store.put_document("x", "", str(number), {}, create=True, documents=[three]) for number in range(8)),
+        return_exceptions=True,
+    )
+    assert [outcome for outcome in outcomes if not isinstance(outcome, DocumentExists)] == [True]
+    assert len(await store.list_documents("x", "")) == 1
+
+
 async def test_mutations_of_one_entity_in_one_commit_apply_in_order(store: Store) -> None:
     first, second, third = entity(1, 1), entity(1, 2, version=2), entity(1, 3)
     changes = await store.commit(

@@ -344,3 +344,19 @@ async def test_too_many_receipts_go_from_the_oldest_of_the_tenant_that_has_most(
     await small.count()
     await small.sweep()
     assert len(await store.list_documents(KIND)) < 3
+
+
+async def test_a_key_works_on_a_snapshot_apart_from_its_tenant(api):
+    """5.5.15: the space of a snapshot is not that of its tenant, and neither are the keys used in it."""
+    car = {"id": "urn:x:car", "type": "Car", "speed": {"type": "Property", "value": 1}}
+    query = {"type": "Query", "entities": [{"type": "Car"}]}
+    assert (await api.post("entities", {**car, "id": "urn:x:other"})).status == 201
+    snapshot = {"id": "urn:x:snapshot", "type": "Snapshot", "snapshotQueries": [query]}
+    assert (await api.post("snapshots", snapshot)).status == 201
+    async with asyncio.timeout(10):
+        while (await api.get("snapshots/urn:x:snapshot")).json["snapshotStatus"] == "preparing":
+            await asyncio.sleep(0.02)
+    headers = {"Idempotency_Key": '"one"'}
+    for inside in ({"NGSILD_Snapshot": "urn:x:snapshot"}, {}):
+        assert [(await api.post("entities", car, **headers, **inside)).status for _ in range(2)] == [201, 201]
+    assert (await api.get("entities/urn:x:car", NGSILD_Snapshot="urn:x:snapshot")).status == 200

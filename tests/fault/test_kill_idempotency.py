@@ -11,12 +11,11 @@ from collections import Counter
 
 import aiohttp
 import pytest
-from test_kill import HOT, JSON, KILLS, VALUE, Process, store_url
+from broker_process import Process
+from test_kill import HOT, JSON, KILLS, VALUE
 
 from broker.app import make_store
 from broker.settings import parse_store
-
-__all__ = ["store_url"]
 
 CLIENTS = 12
 IDS = [f"urn:ngsi-ld:Kill:hot{number}" for number in range(HOT)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 from api import running_api
+from snapshot_receiver import ready
 
 from broker.errors import StoreUnavailable
 from broker.model.instants import canonical
@@ -353,9 +354,7 @@ async def test_a_key_works_on_a_snapshot_apart_from_its_tenant(api):
     assert (await api.post("entities", {**car, "id": "urn:x:other"})).status == 201
     snapshot = {"id": "urn:x:snapshot", "type": "Snapshot", "snapshotQueries": [query]}
     assert (await api.post("snapshots", snapshot)).status == 201
-    async with asyncio.timeout(10):
-        while (await api.get("snapshots/urn:x:snapshot")).json["snapshotStatus"] == "preparing":
-            await asyncio.sleep(0.02)
+    await ready(api, "snapshots/urn:x:snapshot")
     headers = {"Idempotency_Key": '"one"'}
     for inside in ({"NGSILD_Snapshot": "urn:x:snapshot"}, {}):
         assert [(await api.post("entities", car, **headers, **inside)).status for _ in range(2)] == [201, 201]

@@ -166,6 +166,19 @@ notification_seconds: Final = Histogram(
 notifications_waiting: Final = Gauge(
     "tsunagu_notifications_waiting", "Notifications made and not delivered yet.", registry=REGISTRY
 )
+notifications_set_aside: Final = Counter(
+    "tsunagu_notifications_set_aside",
+    "Notifications that were set aside after too many failed attempts.",
+    registry=REGISTRY,
+)
+notifications_undelivered: Final = Gauge(
+    "tsunagu_notifications_undelivered", "Notifications that are set aside now and can be replayed.", registry=REGISTRY
+)
+notifications_dropped: Final = Counter(
+    "tsunagu_notifications_dropped",
+    "Notifications that were set aside and had to make room for later ones: they are lost.",
+    registry=REGISTRY,
+)
 _hosts: Final = BoundedLabels()
 
 

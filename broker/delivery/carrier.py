@@ -1,4 +1,7 @@
-"""One attempt to deliver: changes read back from the log, a notification composed, and sent (5.8.6, 6.3.8, 7.2)."""
+"""One attempt to deliver: changes read back from the log, a notification composed, and sent (5.8.6, 6.3.8, 7.2).
+
+A notification that its course gives up is set aside: it is on record in the store before its positions count as done.
+"""
 
 import asyncio
 import logging
@@ -9,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from broker import metrics
 from broker.delivery.course import Course
+from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
 from broker.delivery.matching import is_match, state_of_interest
 from broker.delivery.mqtt import MqttError, MqttPublisher
-from broker.delivery.payload import Message, changed_entity, make_message
+from broker.delivery.payload import Message, changed_entity, make_message, notification_id
 from broker.delivery.subscription import Subscription
+from broker.delivery.undelivered import Undelivered, UndeliveredStore
 from broker.egress.http import EgressError, OutboundHttp
-from broker.errors import NgsiLdError
+from broker.errors import NgsiLdError, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.query.ast import EntityQuery
@@ -29,19 +34,30 @@ RECENT: Final = 512
 PERIOD_PAGE: Final = 1_000
 """Entities in one periodic notification; a period with more of them is told of in several."""
 
-_REFUSED_MESSAGE: Final = frozenset({400, 409, 413, 422, 500})
-"""Statuses that say something about the message, not about the endpoint: other entities need not wait."""
-
 _LOG: Final = logging.getLogger(__name__)
 
 
 class AttemptFailed(Exception):
     """The receiver did not take a notification. The text is the reason; for the two marks see `Course.failed`."""
 
-    def __init__(self, reason: str, *, by_message: bool = False, unanswered: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        by_message: bool = False,
+        unanswered: bool = False,
+        kind: Kind = "not composed",
+        status: int | None = None,
+    ) -> None:
         super().__init__(reason)
         self.by_message = by_message
         self.unanswered = unanswered
+        self.kind: Kind = kind
+        self.status = status
+
+    def at(self, now: str) -> Failure:
+        """The failure, as something that happened at an instant."""
+        return Failure(now, self.kind, str(self), self.status)
 
 
 class RecentChanges:
@@ -72,6 +88,7 @@ class Carrier:
         mqtt: MqttPublisher,
         now: Callable[[], str],
         report: Callable[[Course, bool], None],
+        undelivered: UndeliveredStore,
     ) -> None:
         self._store = store
         self._contexts = contexts
@@ -79,42 +96,85 @@ class Carrier:
         self._mqtt = mqtt
         self._now = now
         self._report = report
+        self._undelivered = undelivered
         self.recent = RecentChanges()
 
     async def carry(self, course: Course, positions: tuple[int, ...]) -> None:
         """Deliver the notification for these positions, and tell course and tally what came of it."""
-        failure: AttemptFailed | None = None
+        failed: AttemptFailed | None = None
+        sent = True
         try:
             if course.subscription.interval is None:
-                await self._carry_changes(course, positions)
+                sent = await self._carry_changes(course, positions)
             else:
                 await self._carry_period(course)
         except asyncio.CancelledError:
             course.released(positions)
             raise
-        except AttemptFailed as failed:
-            failure = failed
+        except AttemptFailed as error:
+            failed = error
         except NgsiLdError as error:  # the @context cannot be had, or the store cannot be read
-            failure = AttemptFailed(f"not composed: {error.detail}")
+            failed = AttemptFailed(f"not composed: {error.detail}", kind="unavailable")
         except Exception as error:  # noqa: BLE001 - a fault in one notification must not end the deliveries of a receiver
             _LOG.exception("a notification cannot be composed", extra={"subscription": course.subscription.id})
-            failure = AttemptFailed(f"not composed: {type(error).__name__}", by_message=True)
+            failed = AttemptFailed(f"not composed: {type(error).__name__}", by_message=True)
         if course.closed:
             return
-        if failure is None:
-            course.delivered(positions)
+        if failed is None:
+            course.delivered(positions, sent=sent)
         else:
-            course.tally.failed(self._now(), str(failure))
-            course.failed(
+            failure = failed.at(self._now())
+            course.tally.failed(failure.at, failure.detail)
+            is_given_up = course.failed(
                 positions,
                 asyncio.get_running_loop().time(),
-                by_message=failure.by_message,
-                unanswered=failure.unanswered,
+                by_message=failed.by_message,
+                unanswered=failed.unanswered,
+                failure=failure,
             )
-        self._report(course, failure is None)
+            if is_given_up:
+                await self._set_aside(course, positions, failure)
+        self._report(course, failed is None)
 
-    async def _carry_changes(self, course: Course, positions: tuple[int, ...]) -> None:
-        """Notify changes: one of an unthrottled subscription, the last ones of several entities of a throttled one."""
+    async def _set_aside(self, course: Course, positions: tuple[int, ...], failure: Failure) -> None:
+        """Put a notification that was given up on record, and only then let the course go on without it."""
+        try:
+            subscription = course.subscription
+            found = [await self._change(position) for position in positions]
+            changes = [change for change in found if change is not None]
+            if changes:
+                stop = course.stop_of(positions)
+                record = Undelivered(
+                    tenant=subscription.tenant,
+                    subscription_id=subscription.id,
+                    notification_id=notification_id(subscription, occasion_of(positions)),
+                    positions=positions,
+                    entities=tuple(dict.fromkeys(change.entity_id for change in changes)),
+                    changed_at=changes[-1].at,
+                    attempts=stop.failures,
+                    first=stop.first or failure,
+                    last=failure,
+                    set_aside_at=failure.at,
+                )
+                await self._undelivered.keep(record, changes)
+                _LOG.warning(
+                    "a notification is set aside",
+                    extra={"subscription": subscription.id, "notification": record.notification_id},
+                )
+        except NgsiLdError as error:  # it is tried again, and set aside when the store is there again
+            _LOG.warning("a notification cannot be set aside now", extra={"detail": error.detail})
+            course.released(positions)
+        except BaseException:
+            course.released(positions)
+            raise
+        else:
+            course.set_aside(positions)
+
+    async def _carry_changes(self, course: Course, positions: tuple[int, ...]) -> bool:
+        """Notify changes: one of an unthrottled subscription, the last ones of several entities of a throttled one.
+
+        Whether there was anything to send.
+        """
         subscription = course.subscription
         entities: list[Entity] = []
         for position in positions:
@@ -125,9 +185,19 @@ class Carrier:
                 self._store, subscription, change, state_of_interest(change)
             ):
                 entities.append(changed_entity(subscription, change))
-        if entities:
-            occasion = ",".join(map(str, positions))
-            await self._attempt(course, await self._compose(subscription, entities, occasion))
+        if not entities:
+            return False
+        message = await self._compose(subscription, entities, occasion_of(positions))
+        await self._attempt(course, message)
+        await self._take_back(subscription, message.body["id"])
+        return True
+
+    async def _take_back(self, subscription: Subscription, notification: str) -> None:
+        """A notification arrived: it is on record as undelivered if the process died between setting it aside and noting that."""
+        try:
+            await self._undelivered.discard(subscription.key, notification)
+        except StoreUnavailable as error:
+            _LOG.warning("a notification that arrived stays set aside", extra={"detail": error.detail})
 
     async def _carry_period(self, course: Course) -> None:
         """Notify all entities that match now (5.8.6, timeInterval). Without any there is no notification."""
@@ -180,12 +250,19 @@ class Carrier:
                     endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout
                 )
                 if not 200 <= answer.status < 300:
-                    raise AttemptFailed(f"status {answer.status}", by_message=answer.status in _REFUSED_MESSAGE)
+                    raise AttemptFailed(
+                        f"status {answer.status}",
+                        by_message=answer.status in OF_THE_MESSAGE,
+                        kind="status",
+                        status=answer.status,
+                    )
             delivered = True
         except EgressError as error:
-            raise AttemptFailed(f"{error.reason}: {error.message}", unanswered=error.reason != "forbidden") from error
+            raise AttemptFailed(
+                f"{error.reason}: {error.message}", unanswered=error.reason != "forbidden", kind=error.reason
+            ) from error
         except MqttError as error:
-            raise AttemptFailed(str(error), unanswered=True) from error
+            raise AttemptFailed(str(error), unanswered=True, kind="mqtt") from error
         finally:
             metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
         course.tally.succeeded(self._now())
@@ -205,3 +282,8 @@ class Carrier:
             extra={"subscription": course.subscription.id, "tenant": course.subscription.tenant, "position": position},
         )
         course.tally.failed(self._now(), "the change was trimmed from the log before it could be delivered")
+
+
+def occasion_of(positions: tuple[int, ...]) -> str:
+    """What the id of a notification of changes is made of (broker.delivery.payload)."""
+    return ",".join(map(str, positions))

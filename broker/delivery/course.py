@@ -3,6 +3,10 @@
 Pure state: time comes in as seconds of a monotonic clock, so every rule here is tested without waiting. A course keeps
 positions of the change log, never bodies. It takes up to a bound of them; beyond it falls `behind`: it then only remembers
 from which position on nothing has been looked at for it yet, and the log is read again when there is room (broker.delivery.lane).
+
+A notification that fails too often while others go through is given up (broker.delivery.failure says how often): it is set
+aside, and the course goes on without it. Notifications of one entity go out in order; once one is set aside, the later ones
+of its entity still go out, because a later state supersedes it.
 """
 
 import random
@@ -10,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from broker.delivery.failure import Failure, Patience, patience_with
 from broker.delivery.subscription import Subscription
 from broker.delivery.tally import Tally
 
@@ -24,14 +29,38 @@ ROOM: Final = 256
 THROTTLED_ROOM: Final = 2_000
 """Positions that a throttled course keeps: all that one notification at the end of its period can tell of."""
 
+CROWD: Final = ROOM // 4
+"""Entities whose notifications fail, from which on they are given up sooner, so that they leave room for the others."""
+YIELD: Final = 0.1
+"""Seconds by which a notification that was refused waits longer than the others, so that one of them is tried first."""
+MOST_REFUSED: Final = 1_000
+"""Entities with notifications set aside that a course remembers."""
+
 
 @dataclass(slots=True)
 class Stop:
-    """Why deliveries wait: failures in a row, the time before which none is tried, whether no one answered the last try."""
+    """Why deliveries wait: failures in a row, the time before which none is tried, whether no one answered the last try.
+
+    For an entity's stop also: `beside_others`, how many of the failures others went through between; `seen`, how many had
+    gone through by the last one; and the first and the last failure of the notification that waits.
+    """
 
     failures: int = 0
     until: float = 0.0
     unanswered: bool = False
+    beside_others: int = 0
+    seen: int = 0
+    first: Failure | None = None
+    last: Failure | None = None
+
+    def count(self, successes: int, failure: Failure | None) -> None:
+        """One more failure, by the time of which so many other notifications have gone through."""
+        if not self.failures or successes > self.seen:
+            self.beside_others += 1
+        self.failures += 1
+        self.seen = successes
+        self.first = self.first or failure
+        self.last = failure
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +72,8 @@ class Course:
     was not matched yet. `through`: every position up to it is accounted for. `unsure`: positions up to it were matched under
     an earlier version of the subscription, or before a restart, and are matched again before they are sent. `due`: the
     period of a periodic subscription is over. `newest`: entity id -> its last pending position, kept for throttled
-    subscriptions only. `heir`: the course that followed this closed one.
+    subscriptions only. `heir`: the course that followed this closed one. `successes`: notifications that went through.
+    `refused`: entities of which a notification was set aside and none got through since, with the successes until then.
     """
 
     subscription: Subscription
@@ -62,6 +92,8 @@ class Course:
     stop: Stop = field(default_factory=Stop)
     stops: dict[str, Stop] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
+    successes: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
 
     # --- what is owed
 
@@ -105,6 +137,7 @@ class Course:
         self.subscription = subscription
         self.stop = Stop()
         self.stops.clear()
+        self.refused.clear()
         if subscription.interval is not None:
             self.pending.clear()
             self.behind = None
@@ -185,48 +218,130 @@ class Course:
 
     # --- what came of it
 
-    def delivered(self, positions: tuple[int, ...]) -> None:
-        """The notification arrived, or turned out not to be owed: its positions are done."""
-        self.busy = False
+    def delivered(self, positions: tuple[int, ...], *, sent: bool = True) -> None:
+        """The notification arrived, or (not `sent`) turned out not to be owed: its positions are done."""
         self.stop = Stop()
+        entities = self._done(positions)
+        if sent:
+            self.successes += 1
+            for entity_id in entities:
+                self.refused.pop(entity_id, None)
+
+    def set_aside(self, positions: tuple[int, ...]) -> None:
+        """The notification was given up and is on record as undelivered: its positions are done."""
+        entities = self._done(positions)
+        if self.subscription.throttling is not None:
+            self.stop = Stop()
+            return
+        for entity_id in entities:
+            self.remember_refused(entity_id)
+
+    def remember_refused(self, entity_id: str) -> None:
+        """A notification of this entity is on record as undelivered: the next one that is refused joins it at once."""
+        self.refused.pop(entity_id, None)
+        self.refused[entity_id] = self.successes
+        if len(self.refused) > MOST_REFUSED:
+            del self.refused[next(iter(self.refused))]
+
+    def _done(self, positions: tuple[int, ...]) -> list[str]:
+        """Forget positions; the entities that they were about."""
+        self.busy = False
+        entities = []
         for position in positions:
             self.flying.discard(position)
             entity_id = self.pending.pop(position, None)
             if entity_id is not None:
+                entities.append(entity_id)
                 self.stops.pop(entity_id, None)
                 if self.newest.get(entity_id) == position:
                     del self.newest[entity_id]
+        return entities
 
     def failed(
-        self, positions: tuple[int, ...], now: float, *, by_message: bool = False, unanswered: bool = False
-    ) -> None:
-        """The notification did not arrive; it is tried again after a pause that grows with each failure.
+        self,
+        positions: tuple[int, ...],
+        now: float,
+        *,
+        by_message: bool = False,
+        unanswered: bool = False,
+        failure: Failure | None = None,
+    ) -> bool:
+        """The notification did not arrive; it is tried again after a pause that grows with each failure, or given up.
 
+        True if it is given up: then its positions stay flying until `set_aside`, or `released` where that cannot be done now.
         `by_message`: the receiver is there but refuses this very message, so only its entity has to wait. `unanswered`: it
         could not be reached. The endpoint's cooldown is a pause for everything (5.2.15).
         """
         self.busy = False
-        self.flying.difference_update(positions)
+        patience = patience_with(failure)
         cooldown = self.subscription.endpoint.cooldown
         entities = {self.pending[position] for position in positions if position in self.pending}
-        if by_message and len(entities) == 1 and self.subscription.throttling is None:
-            stop = self.stops.setdefault(entities.pop(), Stop())
-            self.stop.until = max(self.stop.until, now + cooldown)
-        else:
-            stop = self.stop
-        if (
-            not stop.failures or now >= stop.until
-        ):  # else it was under way together with one that has failed: they fail as one
-            stop.failures += 1
-        stop.until = max(stop.until, now + max(cooldown, pause_after(stop.failures)))
-        stop.unanswered = unanswered
+        own: Stop | None = None
+        if len(entities) == 1 and self.subscription.throttling is None:
+            entity_id = entities.pop()
+            own = self.stops.setdefault(entity_id, Stop())
+            own.count(self.successes, failure)
+            if by_message:
+                self.stop.until = max(self.stop.until, now + cooldown)
+                own.until = max(own.until, now + max(cooldown, pause_after(own.failures)))
+            if self._is_given_up(entity_id, own, patience):
+                own.until = max(own.until, now + pause_after(1))
+                return True
+        self.flying.difference_update(positions)
+        if own is None or not by_message:
+            self._pause(now, unanswered, failure)
+        if own is not None and not by_message:
+            self._step_back(own, now, unanswered)
         if self.subscription.interval is not None:
             self.due = True
+        if own is None and entities and patience.alone is not None and self.stop.failures >= patience.alone:
+            self.flying.update(positions)
+            return True
+        return False
+
+    def stop_of(self, positions: tuple[int, ...]) -> Stop:
+        """What is known of the failures of a notification that is owed."""
+        for position in positions:
+            own = self.stops.get(self.pending.get(position, ""))
+            if own is not None and self.subscription.throttling is None:
+                return own
+        return self.stop
+
+    def _pause(self, now: float, unanswered: bool, failure: Failure | None) -> None:
+        """Let everything wait."""
+        stop = self.stop
+        if not stop.failures or now >= stop.until:
+            stop.count(self.successes, failure)  # else it was under way together with one that has failed: one failure
+        stop.until = max(stop.until, now + max(self.subscription.endpoint.cooldown, pause_after(stop.failures)))
+        stop.unanswered = unanswered
+
+    def _step_back(self, own: Stop, now: float, unanswered: bool) -> None:
+        """Let an entity wait that failed in a way which may be the endpoint's: as long as all do, and a little longer where
+        there are others, because what becomes of them tells whose fault it is."""
+        own.unanswered = unanswered
+        until = self.stop.until
+        if own.beside_others > 1:
+            until = max(until, now + pause_after(own.failures))
+        has_others = any(self.stops.get(entity_id) is not own for entity_id in self.pending.values())
+        own.until = max(own.until, until + YIELD if has_others else until)
+
+    def _is_given_up(self, entity_id: str, own: Stop, patience: Patience) -> bool:
+        """Whether an entity's notification has failed often enough."""
+        mark = self.refused.get(entity_id)
+        if mark is not None and patience.beside_others is not None and (patience.again or self.successes > mark):
+            return True
+        beside = patience.crowded if len(self.stops) >= CROWD else patience.beside_others
+        if beside is not None and own.beside_others >= beside:
+            return True
+        return patience.alone is not None and own.failures >= patience.alone
 
     def reached(self, now: float) -> None:
         """Another delivery to the same receiver got through: one that could not be reached need not wait any longer."""
         if self.stop.unanswered and not self.subscription.endpoint.cooldown:
             self.stop.until = min(self.stop.until, now)
+            for own in self.stops.values():
+                if own.unanswered and own.beside_others <= 1:
+                    own.until = min(own.until, now)
 
     def released(self, positions: tuple[int, ...]) -> None:
         """The attempt was broken off by the broker itself: as if it had not been taken."""

@@ -33,6 +33,7 @@ from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.replay import LOW, replay
 from broker.delivery.subscription import Subscription, SubscriptionKey, compile_subscription
 from broker.delivery.tally import Tally
+from broker.delivery.undelivered import Undelivered, UndeliveredStore
 from broker.egress.http import OutboundHttp
 from broker.errors import NgsiLdError, StoreUnavailable
 from broker.model.change import Change
@@ -77,7 +78,8 @@ class Dispatcher:
         """`now` gives the canonical instant of the moment."""
         self._store = store
         self._now = now
-        self._carrier = Carrier(store, contexts, http, mqtt, now, self._attempted)
+        self._undelivered = UndeliveredStore(store, self._dropped)
+        self._carrier = Carrier(store, contexts, http, mqtt, now, self._attempted, self._undelivered)
         self._index = SubscriptionIndex()
         self._courses: dict[SubscriptionKey, Course] = {}
         self._lanes: dict[tuple[str, str, int], Lane] = {}
@@ -110,6 +112,10 @@ class Dispatcher:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
             self._restore(tenant, subscription_id, document, states.get((tenant, subscription_id), {}))
+        await self._undelivered.restore(self._courses)
+        for key, course in self._courses.items():
+            for one in self._undelivered.of(key):
+                course.remember_refused(one.entities[0])
         self._ledger.restore(self._courses.values(), cursors.get(WATERMARK, -1))
         outstanding = {guard_name(key) for key, course in self._courses.items() if course.is_outstanding}
         for name in cursors:
@@ -141,6 +147,7 @@ class Dispatcher:
             await asyncio.gather(*late, return_exceptions=True)
         self._tasks.clear()
         self._lanes.clear()
+        await self._undelivered.close()
         try:
             await self._ledger.save(self._matched, counts=True, final=True)
         except StoreUnavailable as error:
@@ -175,6 +182,7 @@ class Dispatcher:
         if course is not None:
             self._close(course)
         await self._ledger.erase(key, course)
+        await self._undelivered.erase(key)
 
     async def tally(self, tenant: str, subscription_id: str) -> Tally:
         """The counts of a subscription's deliveries, as of this moment."""
@@ -365,6 +373,19 @@ class Dispatcher:
         lane.offer(course)  # it may have moved to this lane while the attempt was under way in another one
         if course.behind is not None and course.has_room(LOW):
             self._read_on(lane)
+
+    def _dropped(self, one: Undelivered) -> None:
+        """A notification that was set aside is lost, because there is no room for all of them: said loudly, and counted."""
+        _LOG.error(
+            "an undelivered notification is lost: more were set aside than there is room for",
+            extra={"subscription": one.subscription_id, "tenant": one.tenant, "notification": one.notification_id},
+        )
+        metrics.notifications_dropped.inc()
+        course = self._courses.get(one.key)
+        if course is not None:
+            course.tally.dropped += 1
+            self._ledger.attempted(course)
+            self._moved.set()
 
     def _read_on(self, lane: Lane) -> None:
         """Read the log again for courses of a lane that are behind, unless that is going on already."""

@@ -8,7 +8,10 @@ from broker.model.entity import JsonObject
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and instants of the attempts to notify. `reason` says why the last attempt failed, None after a success."""
+    """Counts and instants of the attempts to notify. `reason` says why the last attempt failed, None after a success.
+
+    `dropped` counts notifications that were set aside and then lost, because there was no room for all of them.
+    """
 
     times_sent: int = 0
     times_failed: int = 0
@@ -17,6 +20,7 @@ class Tally:
     last_failure: str | None = None
     status: Literal["ok", "failed"] | None = None
     reason: str | None = None
+    dropped: int = 0
 
     def sent(self, now: str) -> None:
         """An attempt begins (5.8.6: timesSent and lastNotification count whatever comes of it)."""
@@ -50,7 +54,7 @@ class Tally:
 
     def stored(self) -> JsonObject:
         """All of it, for the store."""
-        return {**self.members(), "reason": self.reason}
+        return {**self.members(), "reason": self.reason, "dropped": self.dropped}
 
     @classmethod
     def restored(cls, document: JsonObject) -> "Tally":
@@ -63,4 +67,5 @@ class Tally:
             last_failure=document.get("lastFailure"),
             status=document.get("status"),
             reason=document.get("reason"),
+            dropped=document.get("dropped", 0),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery_desk import Desk, OpenDesk, Receiver, opened_desk
+from delivery_desk import Desk, OpenDesk, Receiver, Refusing, opened_desk
 
 
 @pytest.fixture
@@ -20,6 +20,14 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def other_receiver() -> AsyncIterator[Receiver]:
     one = Receiver()
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+async def refusing() -> AsyncIterator[Refusing]:
+    one = Refusing()
     await one.start()
     yield one
     await one.stop()

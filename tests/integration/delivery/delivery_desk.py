@@ -109,6 +109,22 @@ class Receiver:
         assert self.received[before:] == []
 
 
+@dataclass
+class Refusing(Receiver):
+    """A receiver that answers with `answer` to what is about one of the entities `refused`, and takes all else."""
+
+    refused: set[str] = field(default_factory=set)
+    answer: int = 400
+    refusals: int = 0
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        if any(entity["id"] in self.refused for entity in body["data"]):
+            self.refusals += 1
+            return web.Response(status=self.answer)
+        return await super()._handle(request)
+
+
 class Desk:
     """What a client can do, without HTTP: everything in the core @context."""
 

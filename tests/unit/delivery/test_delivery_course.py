@@ -52,9 +52,10 @@ def test_a_failure_pauses_everything_and_the_pause_grows() -> None:
     one.push(2, "b")
     now = 100.0
     pauses = []
-    for _ in range(12):
-        assert one.take(now) == (1,)
-        one.failed((1,), now, unanswered=True)
+    for number in range(12):
+        positions = one.take(now)
+        assert positions == (1 + number % 2,)
+        one.failed(positions, now, unanswered=True)
         assert one.take(now) is None
         wake = one.wake_at(now)
         assert wake is not None
@@ -63,9 +64,9 @@ def test_a_failure_pauses_everything_and_the_pause_grows() -> None:
     assert FIRST_PAUSE * 0.75 <= pauses[0] <= FIRST_PAUSE
     assert all(later >= earlier for earlier, later in pairwise(pauses[:8]))
     assert LONGEST_PAUSE * 0.75 <= pauses[-1] <= LONGEST_PAUSE
-    one.take(now)
+    assert one.take(now) == (1,)
     one.delivered((1,))
-    assert one.take(now) == (2,)
+    assert one.take(now + 1) == (2,)
 
 
 def test_a_refused_message_pauses_its_entity_only() -> None:

@@ -142,7 +142,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     registry = ContextRegistry(store, contexts, http, mqtt, now)
     recorder = Recorder(store)
-    retention = Retention(store)
+    retention = Retention(store, tell=dispatcher.overtaken)
     await contexts.open()
     await forget_subscriptions(store, now())
     await dispatcher.start()

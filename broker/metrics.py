@@ -179,6 +179,14 @@ notifications_dropped: Final = Counter(
     "Notifications that were set aside and had to make room for later ones: they are lost.",
     registry=REGISTRY,
 )
+changes_missed: Final = Counter(
+    "tsunagu_changes_missed",
+    "Changes that were trimmed from the log before a subscription was done with them, counted for each subscription.",
+    registry=REGISTRY,
+)
+delivery_lag_seconds: Final = Gauge(
+    "tsunagu_delivery_lag_seconds", "Age of the oldest change that a notification is still owed of.", registry=REGISTRY
+)
 _hosts: Final = BoundedLabels()
 
 

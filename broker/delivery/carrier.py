@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from broker import metrics
 from broker.delivery.course import Course
 from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
+from broker.delivery.gap import Gap
 from broker.delivery.matching import is_match, state_of_interest
 from broker.delivery.mqtt import MqttError, MqttPublisher
 from broker.delivery.payload import Message, changed_entity, make_message, notification_id
@@ -282,6 +283,7 @@ class Carrier:
             extra={"subscription": course.subscription.id, "tenant": course.subscription.tenant, "position": position},
         )
         course.tally.failed(self._now(), "the change was trimmed from the log before it could be delivered")
+        course.tally.miss(Gap(position - 1, position, owed=1))
 
 
 def occasion_of(positions: tuple[int, ...]) -> str:

@@ -197,6 +197,12 @@ class Course:
             until = max(until, self.last_sent + self.subscription.throttling)
         return until
 
+    def throttled_for(self, now: float) -> float:
+        """Seconds that are left of a throttling period (5.2.12)."""
+        if self.subscription.throttling is None or self.last_sent is None:
+            return 0.0
+        return max(0.0, self.last_sent + self.subscription.throttling - now)
+
     def wake_at(self, now: float) -> float | None:
         """When `take` may give something without anything new happening; None if nothing waits for time to pass."""
         if self.closed or not (self.pending or self.due):

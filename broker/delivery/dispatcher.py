@@ -17,17 +17,19 @@ Decisions where the standard leaves room:
 
 import asyncio
 import logging
-import resource
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from broker import metrics
 from broker.delivery.alarms import Alarms
+from broker.delivery.background import report, watched
 from broker.delivery.carrier import Carrier
 from broker.delivery.course import Course
-from broker.delivery.lane import Lane, Traffic
-from broker.delivery.ledger import DOCUMENTS, WATERMARK, Ledger, guard_name, restored_tally
+from broker.delivery.gap import Gap
+from broker.delivery.lag import lag_behind, miss
+from broker.delivery.lane import Lane, Traffic, most_deliveries
+from broker.delivery.ledger import DOCUMENTS, WATERMARK, Ledger, guard_name, restored_course, restored_tally
 from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.replay import LOW, replay
@@ -35,11 +37,12 @@ from broker.delivery.subscription import Subscription, SubscriptionKey, compile_
 from broker.delivery.tally import Tally
 from broker.delivery.undelivered import Undelivered, UndeliveredStore
 from broker.egress.http import OutboundHttp
-from broker.errors import NgsiLdError, StoreUnavailable
+from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import JsonObject
 from broker.model.instants import parse_instant
 from broker.store.protocol import Store
+from broker.store.retention import Overtaken
 
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
@@ -56,8 +59,6 @@ CLOCK_SECONDS: Final = 30.0
 """How often an expiry that is to come is compared with the clock, which may be set meanwhile."""
 SHORTEST_PERIOD: Final = 0.1
 """Seconds below which a timeInterval is not honoured."""
-MOST_DELIVERIES: Final = 10_000
-"""Deliveries under way to all receivers together, where the process may open enough files for them."""
 GRACE_SECONDS: Final = 2.0
 """How long a stop waits for deliveries that are under way."""
 
@@ -65,7 +66,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """See the module. To be started and stopped in the event loop that uses it."""
+    """See the module. To be started and stopped in the event loop that uses it.
+
+    What it did and does can be looked at: `undelivered`, `carrier.delivered`, `course`; `redelivery` repeats it. `started_at` is
+    the canonical instant from which on it remembers what was delivered.
+    """
 
     def __init__(
         self,
@@ -78,12 +83,12 @@ class Dispatcher:
         """`now` gives the canonical instant of the moment."""
         self._store = store
         self._now = now
-        self._undelivered = UndeliveredStore(store, self._dropped)
-        self._carrier = Carrier(store, contexts, http, mqtt, now, self._attempted, self._undelivered)
+        self.undelivered = UndeliveredStore(store, self._dropped)
+        self.carrier = Carrier(store, contexts, http, mqtt, now, self._attempted, self.undelivered)
         self._index = SubscriptionIndex()
         self._courses: dict[SubscriptionKey, Course] = {}
         self._lanes: dict[tuple[str, str, int], Lane] = {}
-        self._traffic = Traffic(_most_deliveries())
+        self._traffic = Traffic(most_deliveries())
         self._replays: dict[Lane, asyncio.Task[None]] = {}
         self._alarms = Alarms()
         self._ledger = Ledger(store, lambda: asyncio.get_running_loop().time())
@@ -91,6 +96,7 @@ class Dispatcher:
         self._matched = self._met = 0
         self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.started_at = now()
 
     # --- life
 
@@ -104,17 +110,18 @@ class Dispatcher:
         }
         head, tail = await self._store.head(), await self._store.tail()
         earliest = min((document["since"] for _, _, document in documents), default=head)
-        self._matched = cursors.get(WATERMARK, min(earliest, head))
-        if self._matched < tail:
-            self._tell_trimmed(tail)
-            self._matched = tail
+        before = cursors.get(WATERMARK, min(earliest, head))
+        self._matched = max(before, tail)
         for number, (tenant, subscription_id, document) in enumerate(documents, 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)
-            self._restore(tenant, subscription_id, document, states.get((tenant, subscription_id), {}))
-        await self._undelivered.restore(self._courses)
+            key = tenant, subscription_id
+            course = restored_course(tenant, document, states.get(key, {}), self._now())
+            if course is not None:
+                self._courses[key] = course
+        await self.undelivered.restore(self._courses)
         for key, course in self._courses.items():
-            for one in self._undelivered.of(key):
+            for one in self.undelivered.of(key):
                 course.remember_refused(one.entities[0])
         self._ledger.restore(self._courses.values(), cursors.get(WATERMARK, -1))
         outstanding = {guard_name(key) for key, course in self._courses.items() if course.is_outstanding}
@@ -123,7 +130,9 @@ class Dispatcher:
                 await self._store.drop_cursor(name)
         for key in states.keys() - {(tenant, subscription_id) for tenant, subscription_id, _ in documents}:
             await self._store.delete_document(DOCUMENTS, *key)
-        self._tasks = [_watched(self._match_log()), _watched(self._save_regularly())]
+        if before < tail:
+            self._tell_trimmed(before, tail)
+        self._tasks = [watched(self._match_log()), watched(self._save_regularly())]
         for course in self._courses.values():
             self._join(course)
 
@@ -147,11 +156,11 @@ class Dispatcher:
             await asyncio.gather(*late, return_exceptions=True)
         self._tasks.clear()
         self._lanes.clear()
-        await self._undelivered.close()
+        await self.undelivered.close()
         try:
             await self._ledger.save(self._matched, counts=True, final=True)
         except StoreUnavailable as error:
-            _report("the state of deliveries cannot be saved, some will be repeated", error)
+            report("the state of deliveries cannot be saved, some will be repeated", error)
 
     # --- subscriptions come, change and go
 
@@ -182,38 +191,27 @@ class Dispatcher:
         if course is not None:
             self._close(course)
         await self._ledger.erase(key, course)
-        await self._undelivered.erase(key)
+        await self.undelivered.erase(key)
 
     async def tally(self, tenant: str, subscription_id: str) -> Tally:
         """The counts of a subscription's deliveries, as of this moment."""
         course = self._courses.get((tenant, subscription_id))
         return await restored_tally(self._store, (tenant, subscription_id)) if course is None else course.tally
 
+    def course(self, tenant: str, subscription_id: str) -> Course | None:
+        """The course of a subscription's deliveries, to be looked at."""
+        return self._courses.get((tenant, subscription_id))
+
+    async def lag(self, course: Course | None) -> tuple[int, float]:
+        """How far a subscription's deliveries are behind the log, in changes and in seconds. Raises StoreUnavailable."""
+        if course is None or course.closed or course.subscription.interval is not None:
+            return 0, 0.0
+        return await lag_behind(self._store, course.oldest or self._matched + 1, self._now())
+
     def owed(self, tenant: str, subscription_id: str) -> tuple[int, int | None]:
         """How many notifications of a subscription wait, and from which position of the log on it is behind, if it is."""
         course = self._courses.get((tenant, subscription_id))
         return (0, None) if course is None else (len(course.pending), course.behind)
-
-    def _restore(self, tenant: str, subscription_id: str, document: JsonObject, state: JsonObject) -> None:
-        """Take up a stored subscription at start; what its document says is owed, is owed."""
-        try:
-            subscription = compile_subscription(tenant, document)
-        except NgsiLdError as error:
-            # Only if a later version reads subscriptions more strictly: the others must work all the same.
-            _LOG.error("a stored subscription is not valid", extra={"id": subscription_id, "detail": error.detail})
-            return
-        lag = state.get("lag", {})
-        course = Course(subscription, Tally.restored(state), max(subscription.since, lag.get("through", 0)))
-        self._courses[subscription.key] = course
-        if subscription.status(self._now()) != "active":
-            course.closed = True
-            return
-        course.recall(
-            {position: entity for position, entity in lag.get("pending", ()) if position > subscription.since}
-        )
-        if lag.get("behind") is not None:
-            course.behind = max(lag["behind"], subscription.since + 1)
-            course.through = course.behind - 1
 
     def _admit(self, subscription: Subscription, tally: Tally, through: int) -> Course:
         """A new course for a subscription that is new, or that was not active until now."""
@@ -258,7 +256,7 @@ class Dispatcher:
     def _lane(self, subscription: Subscription) -> Lane:
         lane = self._lanes.get(subscription.endpoint.lane)
         if lane is None:
-            lane = self._lanes[subscription.endpoint.lane] = Lane(self._carrier.carry, self._traffic)
+            lane = self._lanes[subscription.endpoint.lane] = Lane(self.carrier.carry, self._traffic)
         return lane
 
     # --- time passes
@@ -306,7 +304,7 @@ class Dispatcher:
             try:
                 await self._match_more()
             except Exception as error:  # noqa: BLE001 - deliveries must never come to a silent stop
-                _report("the change log cannot be worked off", error)
+                report("the change log cannot be worked off", error)
                 await asyncio.sleep(LONGEST_WAIT)
 
     async def _match_more(self) -> None:
@@ -322,18 +320,39 @@ class Dispatcher:
             await self._store.wait_for_changes(self._matched, LONGEST_WAIT)
             return
         if changes[0].sequence > self._matched + 1 and (tail := await self._store.tail()) > self._matched:
-            self._tell_trimmed(tail)
+            self._tell_trimmed(self._matched, tail)
         for change in changes:
             self._met = change.sequence
             await self._match(change)
             self._matched = change.sequence
         await asyncio.sleep(0)
 
-    def _tell_trimmed(self, tail: int) -> None:
+    def _tell_trimmed(self, after: int, tail: int) -> None:
         _LOG.error(
             "changes were trimmed from the log before they were matched with subscriptions",
-            extra={"after": self._matched, "through": tail},
+            extra={"after": after, "through": tail},
         )
+        for course in self._courses.values():
+            since = max(after, course.subscription.since)
+            if (
+                since < tail
+                and course.behind is None
+                and miss(course, Overtaken(WATERMARK, since, tail, None, None), since)
+            ):
+                self._ledger.attempted(course)
+
+    async def overtaken(self, them: Sequence[Overtaken]) -> None:
+        """The log is about to be trimmed under these cursors: put on record what their subscriptions miss.
+
+        Raises StoreUnavailable: then the log must not be trimmed yet.
+        """
+        guarded = {guard_name(key): course for key, course in self._courses.items()}
+        for one in them:
+            courses = guarded.values() if one.cursor == WATERMARK else filter(None, [guarded.get(one.cursor)])
+            for course in courses:
+                if miss(course, one, self._matched):
+                    self._ledger.attempted(course)
+        await self._ledger.save(self._matched, counts=True)
 
     async def _match(self, change: Change) -> None:
         """Hand the position of a change to the courses of all subscriptions that it concerns."""
@@ -341,7 +360,7 @@ class Dispatcher:
         if not candidates:
             return
         state = state_of_interest(change)
-        self._carrier.recent.put(change)
+        self.carrier.recent.put(change)
         for number, subscription in enumerate(candidates, 1):
             course = self._courses.get(subscription.key)
             if course is not None and await is_match_or_fault(self._store, subscription, change, state, course.tally):
@@ -391,7 +410,7 @@ class Dispatcher:
         """Read the log again for courses of a lane that are behind, unless that is going on already."""
         if lane in self._replays or not lane.behind:
             return
-        task = _watched(self._replay(lane))
+        task = watched(self._replay(lane))
         self._replays[lane] = task
 
         def done(_: asyncio.Task[None]) -> None:
@@ -410,13 +429,15 @@ class Dispatcher:
                 extra={"subscription": course.subscription.id, "after": course.through, "through": through},
             )
             course.tally.failed(self._now(), "changes were trimmed from the log before they could be delivered")
+            first = through if course.behind is None else course.behind
+            course.tally.miss(Gap(first - 1, through, unread=through - first + 1))
 
         while True:
             try:
                 await replay(self._store, self._index, lane.behind, lambda: max(self._met, self._matched), owed, lost)
                 return
             except Exception as error:  # noqa: BLE001 - as above
-                _report("the change log cannot be read again", error)
+                report("the change log cannot be read again", error)
                 await asyncio.sleep(LONGEST_WAIT)
 
     async def _save_regularly(self) -> None:
@@ -436,33 +457,17 @@ class Dispatcher:
                 await self._ledger.save(self._matched, counts=counts)
                 counted = loop.time() if counts else counted
             except Exception as error:  # noqa: BLE001 - as above
-                _report("the state of deliveries cannot be saved", error)
+                report("the state of deliveries cannot be saved", error)
                 await asyncio.sleep(LONGEST_WAIT)
             metrics.notifications_waiting.set(self._ledger.waiting)
+            if counts:
+                await self._show_lag()
             self._lanes = {key: lane for key, lane in self._lanes.items() if lane.courses or lane.under_way}
 
-
-def _most_deliveries() -> int:
-    """How many deliveries may be under way: half of the files that the process may open, the rest is for its clients."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_DELIVERIES if files == resource.RLIM_INFINITY else max(1, min(MOST_DELIVERIES, files // 2))
-
-
-def _report(what: str, error: Exception) -> None:
-    """Log what went wrong: a store that is not available in a line, anything else, which should not be, in full."""
-    if isinstance(error, StoreUnavailable):
-        _LOG.warning(what, extra={"detail": error.detail})
-    else:
-        _LOG.error(what, exc_info=error)
-
-
-def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A background task whose failure, which should not be, is logged at once."""
-    task = asyncio.create_task(work)
-
-    def report(done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            _LOG.critical("deliveries came to a stop", exc_info=error)
-
-    task.add_done_callback(report)
-    return task
+    async def _show_lag(self) -> None:
+        oldest = self._ledger.oldest or (self._matched + 1 if len(self._index) else None)
+        try:
+            _, seconds = await lag_behind(self._store, oldest, self._now())
+            metrics.delivery_lag_seconds.set(seconds)
+        except Exception as error:  # noqa: BLE001 - as above
+            report("the lag of deliveries is not known", error)

@@ -9,6 +9,7 @@ lane gets one delivery at a time, and where it is full, lanes wait for their tur
 """
 
 import asyncio
+import resource
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ SLOTS: Final = 16
 """Notifications under way to one receiver at the same time."""
 SUSPECT_SLOTS: Final = 4
 """How many of them may be for courses whose last attempt failed."""
+MOST_DELIVERIES: Final = 10_000
+"""Deliveries under way to all receivers together, where the process may open enough files for them."""
 
 Carry: TypeAlias = Callable[[Course, tuple[int, ...]], Coroutine[Any, Any, None]]
 
@@ -179,3 +182,9 @@ class Lane:
                 self.offer(course)
 
         self._timers[course] = asyncio.get_running_loop().call_at(at, wake)
+
+
+def most_deliveries() -> int:
+    """How many deliveries may be under way: half of the files that the process may open, the rest is for its clients."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DELIVERIES if files == resource.RLIM_INFINITY else max(1, min(MOST_DELIVERIES, files // 2))

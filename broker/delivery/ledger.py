@@ -18,6 +18,7 @@ repeats is what was delivered since the last save; an orderly stop puts all on r
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -25,8 +26,9 @@ from itertools import islice
 from typing import Final
 
 from broker.delivery.course import Course
-from broker.delivery.subscription import SubscriptionKey
+from broker.delivery.subscription import SubscriptionKey, compile_subscription
 from broker.delivery.tally import Tally
+from broker.errors import NgsiLdError
 from broker.model.entity import JsonObject
 from broker.store.protocol import Store
 
@@ -36,6 +38,8 @@ TOGETHER: Final = 200
 """Documents that are written side by side."""
 PATIENCE: Final = 0.1
 """Seconds for which a position that is owed may hold the watermark back, before it goes on record."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def guard_name(key: SubscriptionKey) -> str:
@@ -61,6 +65,12 @@ class Ledger:
     def waiting(self) -> int:
         """How many positions are owed and known, over all subscriptions."""
         return sum(len(course.pending) for course in self._fresh | self._recorded.keys())
+
+    @property
+    def oldest(self) -> int | None:
+        """The first position that any subscription is owed."""
+        owing = (course.oldest for course in self._fresh | self._recorded.keys())
+        return min((position for position in owing if position is not None), default=None)
 
     def restore(self, courses: Iterable[Course], watermark: int) -> None:
         """Begin with what was read from the store: courses that owe something are on record."""
@@ -215,3 +225,26 @@ async def restored_tally(store: Store, key: SubscriptionKey) -> Tally:
     """The counts of a subscription that the dispatcher does not know, as they were saved last."""
     document = await store.get_document(DOCUMENTS, *key)
     return Tally() if document is None else Tally.restored(document)
+
+
+def restored_course(tenant: str, document: JsonObject, state: JsonObject, now: str) -> Course | None:
+    """A stored subscription as it is taken up at start: what its document of kind `delivery` says is owed, is owed.
+
+    None where the subscription is not valid, as may be if a later version reads subscriptions more strictly: the others
+    must work all the same.
+    """
+    try:
+        subscription = compile_subscription(tenant, document)
+    except NgsiLdError as error:
+        _LOG.error("a stored subscription is not valid", extra={"id": document["id"], "detail": error.detail})
+        return None
+    lag = state.get("lag", {})
+    course = Course(subscription, Tally.restored(state), max(subscription.since, lag.get("through", 0)))
+    if subscription.status(now) != "active":
+        course.closed = True
+        return course
+    course.recall({position: entity for position, entity in lag.get("pending", ()) if position > subscription.since})
+    if lag.get("behind") is not None:
+        course.behind = max(lag["behind"], subscription.since + 1)
+        course.through = course.behind - 1
+    return course

@@ -1,8 +1,9 @@
 """What a subscriber can read about the delivery of a subscription: the output only members of 5.2.14.2."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from broker.delivery.gap import Gap, with_gap
 from broker.model.entity import JsonObject
 
 
@@ -10,7 +11,8 @@ from broker.model.entity import JsonObject
 class Tally:
     """Counts and instants of the attempts to notify. `reason` says why the last attempt failed, None after a success.
 
-    `dropped` counts notifications that were set aside and then lost, because there was no room for all of them.
+    `dropped` counts notifications that were set aside and then lost, because there was no room for all of them; `missed` are
+    the stretches of the log that were trimmed too early.
     """
 
     times_sent: int = 0
@@ -21,6 +23,7 @@ class Tally:
     status: Literal["ok", "failed"] | None = None
     reason: str | None = None
     dropped: int = 0
+    missed: list[Gap] = field(default_factory=list)
 
     def sent(self, now: str) -> None:
         """An attempt begins (5.8.6: timesSent and lastNotification count whatever comes of it)."""
@@ -40,6 +43,10 @@ class Tally:
         self.status = "failed"
         self.reason = reason
 
+    def miss(self, gap: Gap) -> None:
+        """A stretch of the log is gone before it was done with."""
+        self.missed = with_gap(self.missed, gap)
+
     def members(self) -> JsonObject:
         """The members that a retrieved subscription's `notification` shows; those that have no value yet are left out."""
         shown: JsonObject = {
@@ -54,7 +61,12 @@ class Tally:
 
     def stored(self) -> JsonObject:
         """All of it, for the store."""
-        return {**self.members(), "reason": self.reason, "dropped": self.dropped}
+        return {
+            **self.members(),
+            "reason": self.reason,
+            "dropped": self.dropped,
+            "missed": [gap.shown() for gap in self.missed],
+        }
 
     @classmethod
     def restored(cls, document: JsonObject) -> "Tally":
@@ -68,4 +80,5 @@ class Tally:
             status=document.get("status"),
             reason=document.get("reason"),
             dropped=document.get("dropped", 0),
+            missed=[Gap.restored(gap) for gap in document.get("missed", ())],
         )

@@ -2,12 +2,13 @@
 
 Changes stay for `keep_seconds`, but not more than `keep_changes` of them, so that streams and replays can go back. Beyond
 that they stay for as long as a live cursor has not passed them, up to a bound in time and number. When the bound is hit,
-the log is trimmed all the same and each cursor that was overtaken is named in the log of the broker.
+the log is trimmed all the same and each cursor that was overtaken is named in the log of the broker. Whoever wants to know
+is told of it before the changes go, so that a record of what is missed can be made first.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -34,8 +35,24 @@ class Bounds:
     bound_changes: int = 10_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A cursor under which the log is about to be trimmed: it misses the changes above `after` up to `through`, which were
+    made from `start` to `end` (canonical instants)."""
+
+    cursor: str
+    after: int
+    through: int
+    start: str | None
+    end: str | None
+
+
+async def _tell_nobody(_: Sequence[Overtaken]) -> None:
+    """Nobody wants to know."""
+
+
 class Retention:
-    """Trims a store's log every `interval` seconds, as long as `run` runs."""
+    """Trims a store's log every `interval` seconds, as long as `run` runs. `tell` hears of cursors that are overtaken."""
 
     def __init__(
         self,
@@ -44,11 +61,13 @@ class Retention:
         *,
         interval: float = 30.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[Sequence[Overtaken]], Awaitable[None]] = _tell_nobody,
     ) -> None:
         self._store = store
         self._bounds = bounds
         self._interval = interval
         self._clock = clock
+        self._tell = tell
 
     async def run(self) -> None:
         """Trim from time to time until cancelled; a store that is not available is tried again next time."""
@@ -69,18 +88,32 @@ class Retention:
         through = min(done_with, *cursors.values(), head) if cursors else min(done_with, head)
         forced = max(head - bounds.bound_changes, await self._last_before(bounds.bound_seconds, tail, head))
         if forced > through:
-            for name, cursor in cursors.items():
-                if max(cursor, tail) < forced:
-                    _LOG.error(
-                        "the log's bound is reached: a consumer will miss changes",
-                        extra={"cursor": name, "after": cursor, "through": forced},
-                    )
+            await self._overtake(cursors, tail, forced)
             through = forced
         while tail < through:
             tail = min(through, tail + STRIDE)
             await store.trim(tail)
         metrics.log_tail.set(tail)
         return tail
+
+    async def _overtake(self, cursors: Mapping[str, int], tail: int, forced: int) -> None:
+        """Say which cursors will miss what, because the log's bound is reached."""
+        afters = {name: max(cursor, tail) for name, cursor in cursors.items() if max(cursor, tail) < forced}
+        if not afters:
+            return
+        ends = {after: await self._made_at(after + 1) for after in {*afters.values(), forced - 1}}
+        for name in afters:
+            _LOG.error(
+                "the log's bound is reached: a consumer will miss changes",
+                extra={"cursor": name, "after": cursors[name], "through": forced},
+            )
+        end = ends[forced - 1]
+        await self._tell([Overtaken(name, after, forced, ends[after], end) for name, after in afters.items()])
+
+    async def _made_at(self, position: int) -> str | None:
+        """When the first change from a position on was made."""
+        found = await self._store.changes(position - 1, 1)
+        return found[0].at if found else None
 
     async def _last_before(self, seconds: float, tail: int, head: int) -> int:
         """The last sequence of a change made more than `seconds` ago, `tail` if there is none: found by halving."""

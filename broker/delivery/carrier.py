@@ -7,11 +7,12 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from broker import metrics
 from broker.delivery.course import Course
+from broker.delivery.delivered import LastDelivered
 from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
 from broker.delivery.gap import Gap
 from broker.delivery.matching import is_match, state_of_interest
@@ -99,6 +100,7 @@ class Carrier:
         self._report = report
         self._undelivered = undelivered
         self.recent = RecentChanges()
+        self.delivered = LastDelivered()
 
     async def carry(self, course: Course, positions: tuple[int, ...]) -> None:
         """Deliver the notification for these positions, and tell course and tally what came of it."""
@@ -112,13 +114,8 @@ class Carrier:
         except asyncio.CancelledError:
             course.released(positions)
             raise
-        except AttemptFailed as error:
-            failed = error
-        except NgsiLdError as error:  # the @context cannot be had, or the store cannot be read
-            failed = AttemptFailed(f"not composed: {error.detail}", kind="unavailable")
         except Exception as error:  # noqa: BLE001 - a fault in one notification must not end the deliveries of a receiver
-            _LOG.exception("a notification cannot be composed", extra={"subscription": course.subscription.id})
-            failed = AttemptFailed(f"not composed: {type(error).__name__}", by_message=True)
+            failed = _failed_with(error, course)
         if course.closed:
             return
         if failed is None:
@@ -137,11 +134,35 @@ class Carrier:
                 await self._set_aside(course, positions, failure)
         self._report(course, failed is None)
 
+    async def send_again(self, course: Course, changes: Sequence[Change], notification: str) -> Failure | None:
+        """Send a notification of these changes once more, now, whatever its course has to wait for; what went wrong, if it did.
+
+        One that was set aside is so no longer when it arrives.
+        """
+        failure: Failure | None = None
+        subscription = course.subscription
+        try:
+            entities = [changed_entity(subscription, change) for change in changes]
+            positions = tuple(change.sequence for change in changes)
+            message = await self._compose(subscription, entities, occasion_of(positions))
+            message.body["id"] = notification
+            await self._attempt(course, message, positions, entities)
+        except Exception as error:  # noqa: BLE001 - as above
+            failed = _failed_with(error, course)
+            failure = failed.at(self._now())
+            course.tally.failed(failure.at, failure.detail)
+        else:
+            for entity in entities:
+                course.refused.pop(entity["id"], None)
+            await self._take_back(subscription, notification)
+        self._report(course, failure is None)
+        return failure
+
     async def _set_aside(self, course: Course, positions: tuple[int, ...], failure: Failure) -> None:
         """Put a notification that was given up on record, and only then let the course go on without it."""
         try:
             subscription = course.subscription
-            found = [await self._change(position) for position in positions]
+            found = [await self.change_at(position) for position in positions]
             changes = [change for change in found if change is not None]
             if changes:
                 stop = course.stop_of(positions)
@@ -179,7 +200,7 @@ class Carrier:
         subscription = course.subscription
         entities: list[Entity] = []
         for position in positions:
-            change = await self._change(position)
+            change = await self.change_at(position)
             if change is None:
                 self._tell_lost(course, position)
             elif position > course.unsure or await is_match(
@@ -189,7 +210,7 @@ class Carrier:
         if not entities:
             return False
         message = await self._compose(subscription, entities, occasion_of(positions))
-        await self._attempt(course, message)
+        await self._attempt(course, message, positions, entities)
         await self._take_back(subscription, message.body["id"])
         return True
 
@@ -217,7 +238,7 @@ class Carrier:
             if window.entities:
                 after = window.entities[-1]["id"]
                 message = await self._compose(subscription, window.entities, f"{now} {after}")
-                await self._attempt(course, message)
+                await self._attempt(course, message, (), window.entities)
             if not window.more:
                 return
 
@@ -238,7 +259,9 @@ class Carrier:
             now=now,
         )
 
-    async def _attempt(self, course: Course, message: Message) -> None:
+    async def _attempt(
+        self, course: Course, message: Message, positions: tuple[int, ...], entities: Sequence[Entity]
+    ) -> None:
         """Send a message once. Raises AttemptFailed."""
         endpoint, started = course.subscription.endpoint, time.perf_counter()
         course.tally.sent(self._now())
@@ -266,9 +289,12 @@ class Carrier:
             raise AttemptFailed(str(error), unanswered=True, kind="mqtt") from error
         finally:
             metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
-        course.tally.succeeded(self._now())
+        now = self._now()
+        course.tally.succeeded(now)
+        ids = [entity["id"] for entity in entities]
+        self.delivered.note(course.subscription.key, message.body["id"], positions, ids, now)
 
-    async def _change(self, position: int) -> Change | None:
+    async def change_at(self, position: int) -> Change | None:
         """The change at a position of the log, None if it was trimmed away."""
         known = self.recent.get(position)
         if known is not None:
@@ -284,6 +310,16 @@ class Carrier:
         )
         course.tally.failed(self._now(), "the change was trimmed from the log before it could be delivered")
         course.tally.miss(Gap(position - 1, position, owed=1))
+
+
+def _failed_with(error: Exception, course: Course) -> AttemptFailed:
+    """What went wrong with an attempt, whatever it was."""
+    if isinstance(error, AttemptFailed):
+        return error
+    if isinstance(error, NgsiLdError):  # the @context cannot be had, or the store cannot be read
+        return AttemptFailed(f"not composed: {error.detail}", kind="unavailable")
+    _LOG.error("a notification cannot be composed", extra={"subscription": course.subscription.id}, exc_info=error)
+    return AttemptFailed(f"not composed: {type(error).__name__}", by_message=True)
 
 
 def occasion_of(positions: tuple[int, ...]) -> str:

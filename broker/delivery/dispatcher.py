@@ -32,6 +32,7 @@ from broker.delivery.lane import Lane, Traffic, most_deliveries
 from broker.delivery.ledger import DOCUMENTS, WATERMARK, Ledger, guard_name, restored_course, restored_tally
 from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
 from broker.delivery.mqtt import MqttPublisher
+from broker.delivery.redelivery import Redelivery
 from broker.delivery.replay import LOW, replay
 from broker.delivery.subscription import Subscription, SubscriptionKey, compile_subscription
 from broker.delivery.tally import Tally
@@ -85,6 +86,7 @@ class Dispatcher:
         self._now = now
         self.undelivered = UndeliveredStore(store, self._dropped)
         self.carrier = Carrier(store, contexts, http, mqtt, now, self._attempted, self.undelivered)
+        self.redelivery = Redelivery(store, self.carrier, self.undelivered)
         self._index = SubscriptionIndex()
         self._courses: dict[SubscriptionKey, Course] = {}
         self._lanes: dict[tuple[str, str, int], Lane] = {}
@@ -192,6 +194,7 @@ class Dispatcher:
             self._close(course)
         await self._ledger.erase(key, course)
         await self.undelivered.erase(key)
+        self.carrier.delivered.forget(key)
 
     async def tally(self, tenant: str, subscription_id: str) -> Tally:
         """The counts of a subscription's deliveries, as of this moment."""

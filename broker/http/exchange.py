@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext
 
 API_ROOT: Final = "/ngsi-ld/v1"
+OWN_ROOT: Final = "/tsunagu/v1"
+"""Where this broker's own resources are, which the standard does not know."""
 TENANT_HEADER: Final = "NGSILD-Tenant"
 SNAPSHOT_HEADER: Final = "NGSILD-Snapshot"
 MIXED_CONTEXTS: Final = "Link: a JSON-LD body brings its own @context, the header may not name another (6.3.5)"

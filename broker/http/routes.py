@@ -1,6 +1,7 @@
-"""The resources of table 6.2-1: which verb on which path is which handler, with the query parameters that it takes."""
+"""The resources of table 6.2-1, and this broker's own: which verb on which path is which handler, with the query parameters that
+it takes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
@@ -8,6 +9,7 @@ from urllib.parse import unquote
 from broker.errors import BadRequestData, ResourceNotFound
 from broker.http import (
     batches,
+    deliveries,
     discovery,
     entities,
     entity_maps,
@@ -20,7 +22,7 @@ from broker.http import (
     subscriptions,
     temporal,
 )
-from broker.http.exchange import API_ROOT, Exchange
+from broker.http.exchange import API_ROOT, OWN_ROOT, Exchange
 from broker.http.message import Response
 from broker.http.paging import PAGING_PARAMETERS, PLACE
 from broker.http.problem import MethodNotAllowed
@@ -275,57 +277,87 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 }
 """Endpoints by path template (below the API root) and verb."""
 
+OWN_ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "subscriptions/{subscriptionId}/deliveries": {
+        "GET": Endpoint("query_deliveries", deliveries.query, PAGING_PARAMETERS | {"state"}),
+    },
+    "subscriptions/{subscriptionId}/deliveries/replay": {
+        "POST": Endpoint("replay_deliveries", deliveries.replay, frozenset()),
+    },
+    "subscriptions/{subscriptionId}/deliveries/explain": {
+        "POST": Endpoint("explain_delivery", deliveries.explain, frozenset()),
+    },
+    "subscriptions/{subscriptionId}/deliveries/{notificationId}": {
+        "GET": Endpoint("retrieve_delivery", deliveries.retrieve, frozenset()),
+        "DELETE": Endpoint("discard_delivery", deliveries.discard, frozenset()),
+    },
+}
+"""The same below the root of this broker's own resources."""
+
 _ON_SNAPSHOTS: Final = frozenset(
     {"entities", "entityOperations", "entityMaps", "types", "attributes", "subscriptions", "temporal"}
 )
 SNAPSHOT_OPERATIONS: Final = frozenset(
     endpoint.name
-    for template, verbs in ENDPOINTS.items()
+    for template, verbs in (*ENDPOINTS.items(), *OWN_ENDPOINTS.items())
     if template.partition("/")[0] in _ON_SNAPSHOTS
     for endpoint in verbs.values()
 )
 """The operations that can be applied to a snapshot: those of the Core API and of the Temporal API (5.5.15, table 4.3.5-1), and
-those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it."""
+those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it. With subscriptions come the ledgers of their deliveries."""
 
 _GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
 """First segments of which the second one is fixed, too."""
 
 
 class Routes:
-    """Finds the endpoint of a request: by the fixed segments of its path, with variables where the table has them."""
+    """Finds the endpoint of a request: by the fixed segments of its path, with variables where the table has them.
+
+    Where two templates fit, the one that comes first in the table is meant.
+    """
 
     def __init__(self) -> None:
-        self._table: dict[tuple[str, int], tuple[tuple[str, ...], Mapping[str, Endpoint]]] = {}
-        for template, verbs in ENDPOINTS.items():
-            segments = tuple(template.split("/"))
-            key = "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
-            self._table[key, len(segments)] = (segments, verbs)
+        self._table: dict[tuple[str, str, int], list[tuple[tuple[str, ...], Mapping[str, Endpoint]]]] = {}
+        for root, endpoints in ((API_ROOT, ENDPOINTS), (OWN_ROOT, OWN_ENDPOINTS)):
+            for template, verbs in endpoints.items():
+                segments = tuple(template.split("/"))
+                self._table.setdefault((root, _key(segments), len(segments)), []).append((segments, verbs))
 
     def find(self, method: str, raw_path: str) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint and the path's variables, percent-decoded. Raises ResourceNotFound, MethodNotAllowed."""
-        if not raw_path.startswith(API_ROOT + "/"):
+        root = next((root for root in (API_ROOT, OWN_ROOT) if raw_path.startswith(root + "/")), None)
+        if root is None:
             raise ResourceNotFound(f"there is no resource {raw_path}; the API starts at {API_ROOT}/")
-        segments = raw_path[len(API_ROOT) + 1 :].rstrip("/").split("/")
-        key = "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
-        entry = self._table.get((key, len(segments)))
-        if entry is None or any(
-            name[0] != "{" and name != segment for name, segment in zip(entry[0], segments, strict=True)
-        ):
+        segments = raw_path[len(root) + 1 :].rstrip("/").split("/")
+        key = _key(segments)
+        candidates = self._table.get((root, key, len(segments)), ())
+        entry = next((entry for entry in candidates if _fits(entry[0], segments)), None)
+        if entry is None:
             raise ResourceNotFound(f"there is no resource {raw_path}")
         template, verbs = entry
         endpoint = verbs.get(method)
         if endpoint is None:
-            self._check_id(method, key, len(segments), raw_path)
+            self._check_id(method, root, key, len(segments), raw_path)
             raise MethodNotAllowed(method, raw_path, sorted(verbs))
         return endpoint, {
             name[1:-1]: _decoded(value) for name, value in zip(template, segments, strict=True) if name[0] == "{"
         }
 
-    def _check_id(self, method: str, key: str, length: int, raw_path: str) -> None:
+    def _check_id(self, method: str, root: str, key: str, length: int, raw_path: str) -> None:
         """`PATCH /entities/` means an entity whose id is missing, not the collection (5.6.17.4, 5.6.18.4)."""
-        one = self._table.get((key, length + 1))
-        if raw_path.endswith("/") and key == "entities" and length == 1 and one is not None and method in one[1]:
-            raise BadRequestData(f"{one[0][-1][1:-1]}: is missing in {raw_path}")
+        if not raw_path.endswith("/") or key != "entities" or length != 1:
+            return
+        for template, verbs in self._table.get((root, key, length + 1), ()):
+            if method in verbs:
+                raise BadRequestData(f"{template[-1][1:-1]}: is missing in {raw_path}")
+
+
+def _key(segments: Sequence[str]) -> str:
+    return "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
+
+
+def _fits(template: Sequence[str], segments: Sequence[str]) -> bool:
+    return all(name[0] == "{" or name == segment for name, segment in zip(template, segments, strict=True))
 
 
 def _decoded(segment: str) -> str:

@@ -56,7 +56,7 @@ async def update_subscription(
     now = broker.now()
     check_uri(subscription_id, "subscriptionId")
     async with broker.dispatcher.changing(tenant, subscription_id):
-        stored = await _stored(broker, tenant, subscription_id)
+        stored = await stored_subscription(broker, tenant, subscription_id)
         document = await _updated(broker, tenant, stored, given, context, now)
         await broker.store.put_document(KIND, tenant, subscription_id, document, documents=broker.documents())
         broker.dispatcher.put(tenant, document)
@@ -109,7 +109,7 @@ async def retrieve_subscription(
     broker: Broker, tenant: str, subscription_id: str, names: Names, *, sys_attrs: bool
 ) -> JsonObject:
     """5.8.3 Retrieve Subscription, with names compacted by `names`. Raises BadRequestData, ResourceNotFound."""
-    document = await _stored(broker, tenant, subscription_id)
+    document = await stored_subscription(broker, tenant, subscription_id)
     tally = await broker.dispatcher.tally(tenant, subscription_id)
     return render_subscription(document, tally, names, broker.now(), sys_attrs=sys_attrs)
 
@@ -158,7 +158,8 @@ async def notification_context(broker: Broker, tenant: str, document: JsonObject
     return str(url)
 
 
-async def _stored(broker: Broker, tenant: str, subscription_id: str) -> JsonObject:
+async def stored_subscription(broker: Broker, tenant: str, subscription_id: str) -> JsonObject:
+    """A subscription's stored document. Raises BadRequestData, ResourceNotFound."""
     check_uri(subscription_id, "subscriptionId")
     document = await broker.store.get_document(KIND, tenant, subscription_id)
     if document is None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from broker.app import open_broker, store_opened
 from broker.http.binding import Binding
-from broker.http.exchange import PageSizes
+from broker.http.exchange import API_ROOT, OWN_ROOT, PageSizes
 from broker.http.message import Request
-from broker.http.routes import ENDPOINTS
+from broker.http.routes import ENDPOINTS, OWN_ENDPOINTS
 from broker.settings import Settings
 from broker.store.sqlite.store import SqliteStore
 
@@ -257,9 +257,16 @@ def _finite(value):
     return not isinstance(value, float) or math.isfinite(value)
 
 
+RESOURCES = [
+    (root, template, verbs)
+    for root, endpoints in ((API_ROOT, ENDPOINTS), (OWN_ROOT, OWN_ENDPOINTS))
+    for template, verbs in sorted(endpoints.items())
+]
+
+
 @st.composite
 def requests(draw):
-    template, verbs = draw(st.sampled_from(sorted(ENDPOINTS.items())))
+    root, template, verbs = draw(st.sampled_from(RESOURCES))
     method = draw(st.sampled_from(sorted(verbs)))
     segments = []
     for segment in template.split("/"):
@@ -269,7 +276,7 @@ def requests(draw):
             segments.append(draw(st.one_of(names, odd_text)))
         else:
             segments.append(draw(ids))
-    path = "/ngsi-ld/v1/" + "/".join(segment.replace("/", "%2F") for segment in segments)
+    path = f"{root}/" + "/".join(segment.replace("/", "%2F") for segment in segments)
     allowed = sorted(verbs[method].parameters | {"bogus"})
     query = draw(st.lists(st.tuples(st.sampled_from(allowed), expressions), max_size=4, unique_by=lambda pair: pair[0]))
     if draw(st.booleans()) and "type" in allowed and not any(name == "type" for name, _ in query):

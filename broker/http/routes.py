@@ -304,7 +304,8 @@ SNAPSHOT_OPERATIONS: Final = frozenset(
     for endpoint in verbs.values()
 )
 """The operations that can be applied to a snapshot: those of the Core API and of the Temporal API (5.5.15, table 4.3.5-1), and
-those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it. With subscriptions come the ledgers of their deliveries."""
+those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it. With subscriptions come the ledgers of
+their deliveries."""
 
 _GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
 """First segments of which the second one is fixed, too."""

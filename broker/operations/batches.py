@@ -22,6 +22,10 @@ Decision: TypeAlias = Callable[[Entity | None], Change | None]
 Element: TypeAlias = tuple[dict[str, Any], Names] | NgsiLdError
 """One element of the input: its document and the names of its @context, or why there are none."""
 
+MOST_IN_ONE_COMMIT: Final = 1000
+"""Elements of a batch with an idempotency key: as many as the writer takes together by itself. A transaction of MongoDB
+does not bear any number."""
+
 NOTHING_SHORT: Final[Mapping[Decision, NgsiLdError]] = {}
 
 
@@ -120,6 +124,7 @@ async def merge(broker: Broker, tenant: str, elements: Sequence[tuple[Any, Eleme
 
 async def delete(broker: Broker, tenant: str, ids: Sequence[Any]) -> BatchResult:
     """5.6.10 Batch Entity Delete."""
+    _check_number(broker, ids)
     now = broker.now()
     result = BatchResult()
     requests: list[tuple[str, Decision]] = []
@@ -139,6 +144,7 @@ async def _run(
     before_write: Callable[[], Awaitable[None]] | None = None,
     shortfalls: Mapping[Decision, NgsiLdError] = NOTHING_SHORT,
 ) -> BatchResult:
+    _check_number(broker, elements)
     result = BatchResult()
     requests: list[tuple[str, Decision]] = []
     for raw, element in elements:
@@ -153,6 +159,15 @@ async def _run(
     if requests and before_write is not None:
         await before_write()
     return await _write(broker, tenant, result, requests, shortfalls)
+
+
+def _check_number(broker: Broker, elements: Sequence[Any]) -> None:
+    """Refuse a batch that must be one commit and is too large for that. Raises BadRequestData."""
+    if broker.receipt is not None and len(elements) > MOST_IN_ONE_COMMIT:
+        raise BadRequestData(
+            f"Idempotency-Key: a batch with a key is one commit, of at most {MOST_IN_ONE_COMMIT} elements; "
+            f"this one has {len(elements)}: divide it, and give each part a key"
+        )
 
 
 async def _write(

@@ -227,12 +227,19 @@ async def test_another_request_is_told_so_while_the_first_is_under_way(api):
     assert len(await changes(api)) == 1
 
 
-async def test_a_batch_of_many_commits_is_one_with_a_key(api):
-    batch = [gauge(number=number) for number in range(2500)]
+async def test_a_batch_with_a_key_is_one_commit_and_too_large_a_one_is_refused(api):
+    batch = [gauge(number=number) for number in range(1000)]
+    commits = []
+    api.broker.writer.on_commit.append(lambda made: commits.append(len(made)))
     first = await api.post("entityOperations/upsert?options=update", batch, Idempotency_Key="one")
-    assert (first.status, len(first.json)) == (201, 2500)
+    assert (first.status, len(first.json), commits) == (201, 1000, [1000])
     again = await api.post("entityOperations/upsert?options=update", batch, Idempotency_Key="one")
     assert told(again) == told(first)
+    for path, body in (("create", [*batch, gauge(number=1000)]), ("delete", [GAUGE] * 1001)):
+        refused = await api.post(f"entityOperations/{path}", body, Idempotency_Key=path)
+        assert refused.status == 400
+        assert "1000" in refused.json["detail"]
+    assert commits == [1000]
 
 
 async def test_two_brokers_on_a_store_carry_it_out_once(store):

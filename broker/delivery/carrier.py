@@ -179,7 +179,7 @@ class Carrier:
                     set_aside_at=failure.at,
                 )
                 await self._undelivered.keep(record, changes)
-                _LOG.warning(
+                _LOG.info(
                     "a notification is set aside",
                     extra={"subscription": subscription.id, "notification": record.notification_id},
                 )

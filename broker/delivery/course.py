@@ -41,13 +41,14 @@ MOST_REFUSED: Final = 1_000
 class Stop:
     """Why deliveries wait: failures in a row, the time before which none is tried, whether no one answered the last try.
 
-    For an entity's stop also: `beside_others`, how many of the failures others went through between; `seen`, how many had
-    gone through by the last one; and the first and the last failure of the notification that waits.
+    Also: `refusals`, how many of the failures were answers that refuse the message; `beside_others`, how many of them all
+    others went through between; `seen`, how many had gone through by the last one; and the first and the last failure.
     """
 
     failures: int = 0
     until: float = 0.0
     unanswered: bool = False
+    refusals: int = 0
     beside_others: int = 0
     seen: int = 0
     first: Failure | None = None
@@ -58,6 +59,7 @@ class Stop:
         if not self.failures or successes > self.seen:
             self.beside_others += 1
         self.failures += 1
+        self.refusals += patience_with(failure).alone is not None
         self.seen = successes
         self.first = self.first or failure
         self.last = failure
@@ -72,8 +74,9 @@ class Course:
     was not matched yet. `through`: every position up to it is accounted for. `unsure`: positions up to it were matched under
     an earlier version of the subscription, or before a restart, and are matched again before they are sent. `due`: the
     period of a periodic subscription is over. `newest`: entity id -> its last pending position, kept for throttled
-    subscriptions only. `heir`: the course that followed this closed one. `successes`: notifications that went through.
-    `refused`: entities of which a notification was set aside and none got through since, with the successes until then.
+    subscriptions only. `heir`: the course that followed this closed one. `gone`: the subscription was deleted. `successes`:
+    notifications that went through. `refused`: entities of which a notification was set aside and none got through since,
+    with the successes until then.
     """
 
     subscription: Subscription
@@ -86,6 +89,7 @@ class Course:
     unsure: int = 0
     due: bool = False
     closed: bool = False
+    gone: bool = False
     busy: bool = False
     last_sent: float | None = None
     heir: "Course | None" = None
@@ -300,7 +304,7 @@ class Course:
             self._step_back(own, now, unanswered)
         if self.subscription.interval is not None:
             self.due = True
-        if own is None and entities and patience.alone is not None and self.stop.failures >= patience.alone:
+        if own is None and entities and patience.alone is not None and self.stop.refusals >= patience.alone:
             self.flying.update(positions)
             return True
         return False
@@ -339,7 +343,7 @@ class Course:
         beside = patience.crowded if len(self.stops) >= CROWD else patience.beside_others
         if beside is not None and own.beside_others >= beside:
             return True
-        return patience.alone is not None and own.failures >= patience.alone
+        return patience.alone is not None and own.refusals >= patience.alone
 
     def reached(self, now: float) -> None:
         """Another delivery to the same receiver got through: one that could not be reached need not wait any longer."""

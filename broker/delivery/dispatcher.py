@@ -191,6 +191,7 @@ class Dispatcher:
         key = tenant, subscription_id
         course = self._courses.pop(key, None)
         if course is not None:
+            course.gone = True
             self._close(course)
         await self._ledger.erase(key, course)
         await self.undelivered.erase(key)
@@ -385,6 +386,8 @@ class Dispatcher:
 
     def _attempted(self, course: Course, reached: bool) -> None:
         """After each attempt: note it, let others try that had found nobody there, read on where there is room again."""
+        if course.gone:
+            return
         self._ledger.attempted(course)
         self._moved.set()
         lane = self._lane(course.subscription)

@@ -129,7 +129,7 @@ class Redelivery:
 
         async def catch_up(through: int | None) -> bool:
             """Send what was set aside up to a position; whether the run goes on."""
-            while aside and (through is None or aside[0].positions[0] <= through):
+            while not course.gone and aside and (through is None or aside[0].positions[0] <= through):
                 one = aside[0]
                 is_there = self._undelivered.find(subscription.key, one.notification_id) is not None
                 if is_there and (
@@ -146,7 +146,7 @@ class Redelivery:
                 if change.sequence > until or change.at > end:
                     await catch_up(None)
                     return
-                if not await catch_up(change.sequence):
+                if course.gone or not await catch_up(change.sequence):
                     return
                 if run.examined >= MOST_EXAMINED or self._is_over(run, deadline):
                     run.after = change.sequence - 1

@@ -240,6 +240,21 @@ async def test_two_replays_of_a_subscription_do_not_run_at_the_same_time(api: Ap
     assert (await api.post(where(api, "/replay"), window)).status == 200
 
 
+async def test_a_replay_ends_with_its_subscription(api: Api, receiver: Receiver) -> None:
+    for number in range(3):
+        await create(api, f"urn:ngsi-ld:Device:{number}")
+    receiver.hold.add("/")
+    await subscribe(api, f"{receiver.url}/")
+    run = asyncio.create_task(api.post(where(api, "/replay"), {"from": "2001-01-01T00:00:00Z"}))
+    await asyncio.sleep(0.3)
+    assert (await api.delete(f"subscriptions/{SUBSCRIPTION}")).status == 204
+    receiver.release.set()
+    await run
+    await asyncio.sleep(0.7)
+    assert len(receiver.received) == 1
+    assert await api.broker.store.list_documents("delivery") == []
+
+
 async def test_a_notification_that_was_set_aside_can_be_discarded(api: Api, refusing: Refusing) -> None:
     refusing.refused.add(BAD)
     await subscribe(api, f"{refusing.url}/")
@@ -363,7 +378,8 @@ async def test_a_subscription_that_falls_out_of_retention_says_what_it_missed(ap
         await create(api, f"urn:ngsi-ld:Device:{number}")
 
     async def is_guarded() -> bool:
-        return f"delivery//{SUBSCRIPTION}" in await api.broker.store.cursors()
+        pending, _ = api.broker.dispatcher.owed("", SUBSCRIPTION)
+        return pending == 4 and f"delivery//{SUBSCRIPTION}" in await api.broker.store.cursors()
 
     await eventually(is_guarded)
     ats = [change.at for change in await api.broker.store.changes(first, 3)]

@@ -71,6 +71,13 @@ def test_a_refused_message_is_given_up_later_where_there_is_nothing_to_compare_i
     assert Trial(answered(400), by_message=True, others=False).attempts() == 10
 
 
+def test_a_message_is_not_given_up_for_what_failed_before_anybody_answered() -> None:
+    trial = Trial(broken("timeout"), others=False)
+    assert trial.attempts() is None
+    trial.failure, trial.by_message = answered(400), True
+    assert trial.attempts() == 10
+
+
 def test_a_status_that_may_be_the_endpoints_is_given_up_only_while_others_go_through() -> None:
     assert Trial(answered(404)).attempts() == 5
     assert Trial(answered(404), others=False).attempts() is None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from broker.errors import StoreUnavailable
 from broker.http.message import Response, json_body
+from broker.http.problem import RETRY_AFTER_SECONDS
 from broker.store.protocol import Store
 
 
@@ -30,4 +31,7 @@ def health_door(
 
 
 def _status(status: int, payload: dict[str, object]) -> Response:
-    return Response(status, {"Content-Type": "application/json"}, json_body(payload))
+    response = Response(status, {"Content-Type": "application/json"}, json_body(payload))
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

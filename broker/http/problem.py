@@ -1,9 +1,10 @@
 """Errors as HTTP responses: ProblemDetails bodies (6.3.3) and the bare status codes that 6.3.4 asks for."""
 
-from broker.errors import Conflict, NgsiLdError, StoreUnavailable
+from broker.errors import Conflict, NgsiLdError
 from broker.http.message import Response, json_body
 
 RETRY_AFTER_SECONDS = 1
+"""After how long a client may come back to a broker that said 503."""
 
 
 class BareStatus(Exception):
@@ -67,6 +68,6 @@ def problem_response(error: NgsiLdError) -> Response:
     headers = {"Content-Type": "application/json"}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, StoreUnavailable | UnderWay):
+    if error.status == 503 or isinstance(error, UnderWay):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(error.status, headers, json_body(error.problem()))

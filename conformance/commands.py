@@ -60,6 +60,12 @@ def run(
     sequences: Annotated[
         int, typer.Option(metavar="NUMBER", min=1, help="Random sequences of each model-based test.")
     ] = 100,
+    same_sequences: Annotated[
+        bool,
+        typer.Option(
+            "--same-sequences", help="The same random sequences in each run, so that a failure means a change."
+        ),
+    ] = False,
     only: Annotated[
         str | None, typer.Option("-k", metavar="EXPRESSION", help="Only tests whose names match, as with pytest.")
     ] = None,
@@ -78,7 +84,8 @@ def run(
             typer.echo(f"tsunagu: {error}", err=True)
             raise typer.Exit(1) from None
         options = [] if only is None else ["-k", only]
-        code = run_suite(Plan(url, clause or (), without or (), callback_host, mqtt, sequences, reports, options))
+        plan = Plan(url, clause or (), without or (), callback_host, mqtt, sequences, same_sequences, reports, options)
+        code = run_suite(plan)
     raise typer.Exit(code if code in (0, 1) else 2)
 
 

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--callback-host", default="127.0.0.1", help="the address of this machine, as the broker sees it")
     group.addoption("--mqtt", default=None, help="an MQTT broker that both sides reach, mqtt://host:port")
     group.addoption("--sequences", type=int, default=100, help="random sequences of each model-based test")
+    group.addoption("--same-sequences", action="store_true", help="the same random sequences in each run")
     group.addoption("--json-report", type=Path, default=None)
     group.addoption("--html-report", type=Path, default=None)
 
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "conformance",
         deadline=None,
         max_examples=config.getoption("--sequences"),
+        derandomize=config.getoption("--same-sequences"),
         suppress_health_check=list(HealthCheck),
         database=None,
         print_blob=True,

@@ -24,6 +24,7 @@ class Plan:
     callback_host: str = "127.0.0.1"
     mqtt: str | None = None
     sequences: int = 100
+    same_sequences: bool = False
     reports: Sequence[tuple[str, Path]] = ()
     options: Sequence[str] = field(default=())
     """More words for pytest."""
@@ -41,6 +42,8 @@ def run_suite(plan: Plan) -> int:
         words += ["--without-clause", number]
     if plan.mqtt is not None:
         words += ["--mqtt", plan.mqtt]
+    if plan.same_sequences:
+        words.append("--same-sequences")
     for kind, path in plan.reports:
         words += [_REPORT_OPTION[kind], str(path.resolve())]
     return int(pytest.main([*_frame(), *words, *plan.options]))

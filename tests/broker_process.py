@@ -1,6 +1,7 @@
 """A broker as a process of its own, which can be killed and started again."""
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -18,11 +19,13 @@ class Process:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, session: aiohttp.ClientSession) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TSUNAGU_")}
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "broker.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
             *("--store", self.store, "--egress", "any"),
             stdout=asyncio.subprocess.DEVNULL,
             preexec_fn=die_with_parent,
+            env=clean,
         )
         for _ in range(400):
             assert self._process.returncode is None, "the broker ended by itself"

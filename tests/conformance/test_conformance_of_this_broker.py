@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from mongod import die_with_parent
 
-SEQUENCES = int(os.environ.get("TSUNAGU_SEQUENCES", "200"))
+SEQUENCES = int(os.environ.get("CONFORMANCE_SEQUENCES", "200"))
 """Random sequences of the model-based tests on each store; 2,000 in CI."""
 FEWEST_TESTS = 900
 MINUTES = 15

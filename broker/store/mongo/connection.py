@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import pymongo
 from bson.errors import BSONError
-from pymongo import ASCENDING, AsyncMongoClient, IndexModel, ReturnDocument
+from pymongo import ASCENDING, AsyncMongoClient, IndexModel, MongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -30,6 +30,7 @@ from pymongo.write_concern import WriteConcern
 from broker.errors import InternalError, NgsiLdError, StoreUnavailable
 from broker.store.cancellation import check_cancelled
 from broker.store.mongo.orphans import end_orphans
+from broker.store.mongo.reach import Call, Reach
 from broker.store.protocol import OutcomeUnknown
 
 Document: TypeAlias = dict[str, Any]
@@ -45,6 +46,8 @@ MOST_CONNECTIONS: Final = 50
 TRANSACTION_SECONDS: Final = 15.0
 """How long a commit is tried again while other processes' commits are in its way, or its result is not known."""
 LONGEST_PAUSE: Final = 0.1
+ABORT_SECONDS: Final = 0.5
+"""How long a transaction that failed may take to tell the server so; whoever waits for it is told first where it cannot."""
 PATIENCE_SECONDS: Final = 0.3
 """How long others may be in a transaction's way before it looks whether they are alive, and how often it looks again."""
 
@@ -155,6 +158,7 @@ class Connection:
         self._client: AsyncMongoClient[Document] | None = None
         self.in_doubt = False
         self._looked = 0.0
+        self._reach = Reach()
 
     @property
     def client(self) -> AsyncMongoClient[Document]:
@@ -183,12 +187,16 @@ class Connection:
             raise StoreUnavailable(f"the MongoDB URI is not valid: {error}") from error
         try:
             await self._prepare()
+            async with self.translated("opening the store"):
+                settings = _settings(self.uri, self.name) | {"maxPoolSize": 1}
+                await self._reach.start(MongoClient(self.uri, **settings))
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._reach.stop()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -248,13 +256,17 @@ class Connection:
         return int(moved[field])
 
     @asynccontextmanager
-    async def translated(self, doing: str) -> AsyncIterator[None]:
-        """Let no exception of the driver out: StoreUnavailable or InternalError instead. Nor let it swallow a cancellation."""
-        try:
-            yield
-        except (PyMongoError, BSONError) as error:
-            raise meaning(error, doing) from error
-        check_cancelled()
+    async def translated(self, doing: str) -> AsyncIterator[Call]:
+        """Let no exception of the driver out: StoreUnavailable or InternalError instead. Nor let it swallow a cancellation.
+
+        Ends soon, by StoreUnavailable, where the server is away.
+        """
+        async with self._reach.call(doing) as call:
+            try:
+                yield call
+            except (PyMongoError, BSONError) as error:
+                raise meaning(error, doing) from error
+            check_cancelled()
 
     async def transact(self, work: Callable[[Session], Awaitable[T]], doing: str) -> T:
         """Do `work` in one transaction, again from the start while other writers are in its way; durable when it returns.
@@ -264,7 +276,7 @@ class Connection:
         start = time.monotonic()
         deadline = start + TRANSACTION_SECONDS
         pause = 0.001
-        async with self.translated(doing), self.client.start_session() as session:
+        async with self.translated(doing) as call, self.client.start_session() as session:
             while True:
                 try:
                     await session.start_transaction(
@@ -273,15 +285,18 @@ class Connection:
                         read_preference=ReadPreference.PRIMARY,
                     )
                     result = await work(session)
+                    call.committing = True
                     await self._commit(session, deadline, doing)
                 except BaseException as error:
                     if session.in_transaction:
-                        await session.abort_transaction()
+                        with pymongo.timeout(ABORT_SECONDS):
+                            await session.abort_transaction()
                     if time.monotonic() > deadline or not _may_pass(error):
                         raise
                     answered = isinstance(error, OperationFailure)
                 else:
                     return result
+                call.committing = False
                 if answered and time.monotonic() > max(start, self._looked) + PATIENCE_SECONDS:
                     await self._end_orphans()
                 await asyncio.sleep(random.uniform(0, pause))
@@ -297,7 +312,7 @@ class Connection:
             except PyMongoError as error:
                 if _labelled(error, "TransientTransactionError"):
                     raise
-                if time.monotonic() > deadline:
+                if self._reach.away or time.monotonic() > deadline:
                     raise OutcomeUnknown(
                         f"MongoDB did not say in time whether it finished {doing}: {_text(error)}"
                     ) from error

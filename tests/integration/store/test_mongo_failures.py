@@ -27,6 +27,15 @@ def creation(entity_id):
     return Mutation(Change("", entity_id, "entityCreated", NOW, (), None, state), 0)
 
 
+async def until_it_answers(store):
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await store.head()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
 async def test_nobody_listens():
     store = MongoStore(f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=300")
     start = time.monotonic()
@@ -116,6 +125,7 @@ async def test_what_was_acknowledged_survives_a_kill_and_nothing_is_half_there(m
     await writing
     assert acknowledged
     mongod.start()
+    await until_it_answers(store)
     log = await store.changes(0, 100_000)
     assert [change.sequence for change in log] == list(range(1, len(log) + 1))
     assert [change.sequence for change in log][: len(acknowledged)] == acknowledged
@@ -139,8 +149,41 @@ async def test_a_frozen_server_is_reported_in_time_and_works_again_afterwards(mo
         await store.read([("", "urn:x:1")])
     assert time.monotonic() - start < 3
     mongod.thaw()
+    await until_it_answers(store)
     assert list(await store.read([("", "urn:x:1")])) == [("", "urn:x:1")]
     await store.close()
+
+
+async def test_a_frozen_server_is_given_up_by_all_calls_long_before_the_driver_would(mongod):
+    store = MongoStore(mongod.uri, query_seconds=60)
+    await store.open()
+    await store.commit([creation("urn:x:1")])
+    mongod.freeze()
+    await asyncio.to_thread(os.waitid, os.P_PID, mongod.process.pid, os.WSTOPPED | os.WNOWAIT)
+    start = time.monotonic()
+    calls = [
+        store.read([("", "urn:x:1")]),
+        store.query("", EntityQuery(), Page(1)),
+        store.commit([creation("urn:x:2")]),
+    ]
+    outcomes = await asyncio.gather(*calls, *(store.head() for _ in range(200)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+    assert time.monotonic() - start < 2.5
+    start = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="not tried"):
+        await store.head()
+    assert time.monotonic() - start < 0.1
+    mongod.thaw()
+    assert await until_it_answers(store) == 1
+    assert len(await store.commit([creation("urn:x:2")])) == 1
+    await store.close()
+
+
+async def test_a_slow_call_is_no_reason_to_give_up_a_server_that_answers(fail_point):
+    store, fail = fail_point
+    await store.commit([creation("urn:x:1")])
+    fail("find", blockConnection=True, blockTimeMS=3000)
+    assert list(await store.read([("", "urn:x:1")])) == [("", "urn:x:1")]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,8 @@ LONGEST_PAUSE: Final = 0.05
 """Seconds between such attempts: pauses grow up to it and are jittered."""
 DOUBT_SECONDS: Final = 30.0
 """How long a batch tries to find out whether a commit was written, once the store did not tell: time for a failover."""
+OVERDUE_SECONDS: Final = 1.5
+"""How long others wait for the batch under way before they are refused: it is the store that has a problem then."""
 LOG_STRIDE: Final = 1_000
 
 
@@ -107,6 +109,7 @@ class EntityWriter:
         self._writing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._closed = False
+        self._overdue = False
         self._seen: int | None = None
 
     async def write(
@@ -194,6 +197,8 @@ class EntityWriter:
         record: Record | None = None,
     ) -> list[asyncio.Future[Change | None]]:
         self._check_open()
+        if self._overdue:
+            raise _overdue()
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         loop = asyncio.get_running_loop()
@@ -212,13 +217,27 @@ class EntityWriter:
             raise StoreUnavailable("the broker is shutting down")
 
     async def _write_batches(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._writes:
             batch = self._under_way = self._take()
-            for request, outcome in zip(batch, await self._settle_all(batch), strict=True):
+            patience = loop.call_later(OVERDUE_SECONDS, self._refuse_waiting)
+            try:
+                outcomes = await self._settle_all(batch)
+            finally:
+                patience.cancel()
+                self._overdue = False
+            for request, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Exception):
                     _fail(request.done, outcome)
                 else:
                     _resolve(request.done, outcome)
+
+    def _refuse_waiting(self) -> None:
+        """The batch under way takes too long: nothing was done about what waits behind it, and that can be said now."""
+        self._overdue = True
+        for request in self._writes:
+            _fail(request.done, _overdue())
+        self._writes.clear()
 
     def _writes_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # the event loop ends: nobody may wait for ever
@@ -388,6 +407,12 @@ def _versioned(change: Change, version: int) -> Change:
     state = after.copy()
     state["version"] = version
     return replace(change, after=state)
+
+
+def _overdue() -> StoreUnavailable:
+    return StoreUnavailable(
+        "the store has not answered the writes before this one: nothing was written, try again later"
+    )
 
 
 def _resolve(done: asyncio.Future[T], outcome: T) -> None:

@@ -238,3 +238,31 @@ async def test_what_cannot_be_committed_takes_all_of_its_record_with_it_and_noth
     assert await store.changes(0, 10) == [alone]
     assert await store.list_documents("receipt") == []
     await store.close()
+
+
+async def test_writes_behind_a_commit_that_hangs_are_refused_soon_and_later_ones_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer_module, "OVERDUE_SECONDS", 0.05)
+    store, writer = await opened(FaultyStore())
+    commit, answered = store.commit, asyncio.Event()
+
+    async def hang(mutations: Sequence[Mutation]) -> list[Change]:
+        await answered.wait()
+        return await commit(mutations)
+
+    monkeypatch.setattr(store, "commit", hang)
+    under_way = asyncio.create_task(writer.write("", entity(1)["id"], create(1)))
+    await asyncio.sleep(0.01)
+    waiting = [asyncio.create_task(writer.write("", entity(number)["id"], create(number))) for number in (2, 3)]
+    async with asyncio.timeout(1):
+        for each in waiting:
+            with pytest.raises(StoreUnavailable, match="nothing was written"):
+                await each
+    with pytest.raises(StoreUnavailable, match="nothing was written"):
+        await writer.write("", entity(4)["id"], create(4))
+    answered.set()
+    assert isinstance(await under_way, Change)
+    assert isinstance(await writer.write("", entity(5)["id"], create(5)), Change)
+    assert [change.entity_id for change in await store.changes(0, 10)] == [entity(1)["id"], entity(5)["id"]]
+    await store.close()

@@ -23,6 +23,11 @@ MAX_LINE: Final = 65_536
 """Bytes of a request line or of one header: room for the longest `q`, and for the longest id percent-encoded."""
 
 
+READ_BYTES: Final = 16_384
+"""Bytes that are taken from a connection at a time. About three times as many may rest there until somebody reads them: the
+event loop's own 256 KiB, times thousands of connections that begin to send at the same moment, would be half a gigabyte."""
+
+
 class ConnectionServer(web.Server):
     """aiohttp's server, making connections of the kind below."""
 
@@ -33,12 +38,36 @@ class ConnectionServer(web.Server):
             "max_line_size": MAX_LINE,
             "max_field_size": MAX_LINE,
             "auto_decompress": False,
+            "read_bufsize": READ_BYTES,
         }
+        self._buffer = bytearray(READ_BYTES)
         super().__init__(handler, **self._options)
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> "SmallReads":  # type: ignore[override] # the event loop takes both
         """A connection for a client that has come."""
-        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+        return SmallReads(Connection(self, loop=asyncio.get_running_loop(), **self._options), self._buffer)
+
+
+class SmallReads(asyncio.BufferedProtocol):
+    """Between the event loop and a connection: takes the bytes in small portions, by a buffer that all connections share."""
+
+    def __init__(self, connection: web.RequestHandler, buffer: bytearray) -> None:
+        self._connection = connection
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self.connection_made = connection.connection_made  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+        self.eof_received = connection.eof_received  # type: ignore[method-assign]
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand on the bytes that have come."""
+        self._connection.data_received(bytes(self._view[:nbytes]))
 
 
 class Connection(web.RequestHandler):

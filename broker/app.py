@@ -30,11 +30,13 @@ from broker.errors import StoreUnavailable
 from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
 from broker.federation.registry import ContextRegistry
+from broker.http.admission import Admission, Limits
 from broker.http.binding import Binding
 from broker.http.exchange import PageSizes
 from broker.http.health import health_door
-from broker.http.server import HttpServer
+from broker.http.server import SHED, HttpServer
 from broker.logs import RequestLog, start_logging
+from broker.memory import Memory, container_limit
 from broker.model.instants import canonical
 from broker.operations.archive import SnapshotArchive, SnapshotLimits
 from broker.operations.broker import Broker
@@ -93,15 +95,18 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     store = make_store(settings.store_address)
+    memory = Memory(settings.memory_limit or container_limit())
+    admission = Admission(Limits(settings.max_requests_in_flight, settings.max_bytes_in_flight), memory)
     try:
         async with store_opened(store), open_broker(store, settings) as broker:
             server = HttpServer(
                 Binding(
                     broker, PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)
                 ),
-                health_door(broker.store, metrics.exposition),
+                health_door(broker.store, lambda: _exposition(admission, broker.writer, memory)),
                 _observer(settings),
                 max_body_bytes=settings.max_body_bytes,
+                admission=admission,
             )
             try:
                 port = await server.start(settings.host, settings.port)
@@ -112,10 +117,12 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(100_000, 50, 100)
+            watching = _watched(memory.run(), "watch over memory")
             on_ready(replace(settings, port=port).base_url)
             await stopping.wait()
             logger.info("stopping: finishing what is in flight")
             await server.stop()
+            watching.cancel()
     except StoreUnavailable as error:
         logger.error("the store cannot be opened: %s", error.detail)
         return 1
@@ -137,7 +144,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     """A broker on an open store, its consumers of the log at work, without HTTP server; all ended on leaving."""
     http = OutboundHttp(settings.egress_policy)
     mqtt = MqttPublisher(settings.egress_policy)
-    writer = EntityWriter(store, now)
+    writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     registry = ContextRegistry(store, contexts, http, mqtt, now)
@@ -197,6 +204,16 @@ def _observer(settings: Settings) -> Callable[[str, str, str, int, float], None]
 
     def observe(operation: str, method: str, target: str, status: int, seconds: float) -> None:
         metrics.requests.observe(operation, status, seconds)
-        log.record(method, target, status, seconds, operation)
+        if operation != SHED:  # a line for each would be work that is saved by refusing it
+            log.record(method, target, status, seconds, operation)
 
     return observe
+
+
+def _exposition(admission: Admission, writer: EntityWriter, memory: Memory) -> tuple[bytes, str]:
+    """The metrics, with those that are only looked at when somebody asks."""
+    metrics.requests_in_flight.set(admission.requests)
+    metrics.body_bytes_in_flight.set(admission.body_bytes)
+    metrics.writes_waiting.set(writer.waiting)
+    metrics.memory_limit.set(memory.limit)
+    return metrics.exposition()

@@ -122,6 +122,22 @@ PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 Info("tsunagu_build", "The running version.", registry=REGISTRY).info({"version": __version__})
 
+requests_shed: Final = Counter(
+    "tsunagu_requests_shed",
+    "Requests refused because there was too much to do: too many requests, bytes of bodies or waiting writes, or memory.",
+    ("reason",),
+    registry=REGISTRY,
+)
+requests_in_flight: Final = Gauge("tsunagu_requests_in_flight", "Requests that are worked on.", registry=REGISTRY)
+body_bytes_in_flight: Final = Gauge(
+    "tsunagu_body_bytes_in_flight", "Bytes of request bodies that are held.", registry=REGISTRY
+)
+writes_waiting: Final = Gauge(
+    "tsunagu_writes_waiting", "Entity writes that wait for the commit before theirs.", registry=REGISTRY
+)
+memory_limit: Final = Gauge(
+    "tsunagu_memory_limit_bytes", "Resident memory that the process may use, 0 without a limit.", registry=REGISTRY
+)
 commit_seconds: Final = Histogram(
     "tsunagu_commit_seconds",
     "Time of one group commit in the store.",

@@ -21,6 +21,8 @@ from broker.egress.policy import EgressPolicy
 ENVIRONMENT_PREFIX: Final = "TSUNAGU_"
 FILE_NAME: Final = "tsunagu.toml"
 DEFAULT_DATABASE: Final = "tsunagu"
+LEAST_MEMORY: Final = 128 * 1024 * 1024
+"""The least limit on memory: an idle broker has some 75 MiB."""
 
 OTHER_VARIABLES: Final = frozenset(
     {"TSUNAGU_CONFIG", "TSUNAGU_BROKER", "TSUNAGU_TENANT", "TSUNAGU_KILLS", "TSUNAGU_SHARED_DATA"}
@@ -131,6 +133,13 @@ def _whole(least: int, most: int) -> Callable[[object], int]:
     return parse
 
 
+def _memory(value: object) -> int:
+    limit = _whole(0, 1024**5)(value)
+    if 0 < limit < LEAST_MEMORY:
+        raise ValueError(f"is less than the broker needs: at least {LEAST_MEMORY}, or 0")
+    return limit
+
+
 def _seconds(least: float, most: float) -> Callable[[object], float]:
     def parse(value: object) -> float:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
@@ -176,6 +185,22 @@ class Settings:
     )
     max_snapshots: int = _setting(100, _whole(0, 10_000), "snapshots that a tenant may have at the same time")
     max_body_bytes: int = _setting(16 * 1024 * 1024, _whole(1024, 1024**3), "largest request body in bytes")
+    max_requests_in_flight: int = _setting(
+        1000, _whole(1, 1_000_000), "requests worked on at the same time; more are refused by 503"
+    )
+    max_bytes_in_flight: int = _setting(
+        64 * 1024 * 1024,
+        _whole(1024, 1024**4),
+        "bytes of request bodies held at the same time; more are refused by 503",
+    )
+    max_waiting_writes: int = _setting(
+        10_000, _whole(1, 10_000_000), "writes of entities that wait for their commit; more are refused by 503"
+    )
+    memory_limit: int = _setting(
+        0,
+        _memory,
+        "bytes of resident memory near which requests are refused by 503; 0 takes the limit of the container, if it has one",
+    )
     egress: str = _setting(
         "default", _egress, "addresses the broker may call for others: default, public, any, or CIDR blocks, hosts"
     )

@@ -10,10 +10,11 @@ from mongod import die_with_parent, free_port
 
 
 class Process:
-    """A `tsunagu serve` on one store and one port, which can be killed and started again."""
+    """A `tsunagu serve` on one store and one port, with further options, which can be killed and started again."""
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, *options: str) -> None:
         self.store = store
+        self.options = options
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
@@ -22,7 +23,7 @@ class Process:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TSUNAGU_")}
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "broker.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--store", self.store, "--egress", "any"),
+            *("--store", self.store, "--egress", "any", *self.options),
             stdout=asyncio.subprocess.DEVNULL,
             preexec_fn=die_with_parent,
             env=clean,
@@ -37,6 +38,11 @@ class Process:
                 pass
             await asyncio.sleep(0.05)
         raise AssertionError("the broker did not become ready within 20 s")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     async def end(self, number: signal.Signals) -> int:
         assert self._process is not None

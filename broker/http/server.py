@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from broker.errors import InvalidRequest, NgsiLdError
+from broker.http.admission import Admission, Overloaded, Place
 from broker.http.binding import Binding, echo_space
 from broker.http.connection import SERVER, Connection, ConnectionServer
 from broker.http.message import Request, Response
@@ -20,6 +21,11 @@ BODY_SECONDS: Final = 60.0
 MAX_QUERY_FIELDS: Final = 200
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
 
+UNREAD: Final = "unread"
+"""The operation, in metrics, of a request that could not be read."""
+SHED: Final = "shed"
+"""That of a request that was refused because there was too much to do."""
+
 Observer: TypeAlias = Callable[[str, str, str, int, float], None]
 """Told of each answer: operation, method, target, status, seconds."""
 
@@ -30,11 +36,20 @@ SideDoor: TypeAlias = Callable[[str], Awaitable[Response | None]]
 class HttpServer:
     """Listens, reads requests whole, and writes what the binding answers."""
 
-    def __init__(self, binding: Binding, side_door: SideDoor, observe: Observer, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        binding: Binding,
+        side_door: SideDoor,
+        observe: Observer,
+        *,
+        max_body_bytes: int,
+        admission: Admission | None = None,
+    ) -> None:
         self._binding = binding
         self._side_door = side_door
         self._observe = observe
         self._max_body_bytes = max_body_bytes
+        self._admission = Admission() if admission is None else admission
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -57,37 +72,48 @@ class HttpServer:
         started = perf_counter()
         if isinstance(incoming.protocol, Connection):
             incoming.protocol.opened()
-        try:
-            request = await self._read(incoming)
-        except BareStatus as bare:
-            response, operation = Response(bare.status), "unread"
-        except NgsiLdError as error:
-            response, operation = problem_response(error), "unread"
+        path = incoming.rel_url.raw_path
+        side_answer = await self._side_door(path) if incoming.method == "GET" else None
+        if side_answer is not None:
+            response, operation = side_answer, "side_door"
         else:
-            side_answer = await self._side_door(request.path) if request.method == "GET" else None
-            if side_answer is not None:
-                response, operation = side_answer, "side_door"
-            else:
-                response, operation = await self._binding.answer(request)
+            try:
+                with self._admission.request(incoming.method, path) as place:
+                    response, operation = await self._answer(incoming, place)
+            except Overloaded as error:
+                response, operation = problem_response(error), SHED
         self._observe(operation, incoming.method, incoming.path_qs, response.status, perf_counter() - started)
-        if operation == "unread":
+        if operation in (UNREAD, SHED):
             echo_space(response, {name.lower(): value for name, value in incoming.headers.items()})
         response.headers["Server"] = SERVER
         outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
-        if operation == "unread":
+        if operation == UNREAD or (operation == SHED and not incoming.content.is_eof()):
             # The rest of the body is still on its way: this connection cannot carry another request.
             outgoing.force_close()
         return outgoing
 
-    async def _read(self, incoming: web.BaseRequest) -> Request:
+    async def _answer(self, incoming: web.BaseRequest, place: Place) -> tuple[Response, str]:
+        """The response and the name of the operation. Raises Overloaded."""
+        try:
+            request = await self._read(incoming, place)
+        except Overloaded:
+            raise
+        except BareStatus as bare:
+            return Response(bare.status), UNREAD
+        except NgsiLdError as error:
+            return problem_response(error), UNREAD
+        place.work()
+        return await self._binding.answer(request)
+
+    async def _read(self, incoming: web.BaseRequest, place: Place) -> Request:
         headers = _headers(incoming)
         body = b""
         if incoming.method in WITH_BODY:
-            body = await self._read_body(incoming, headers)
+            body = await self._read_body(incoming, headers, place)
         target = incoming.rel_url
         return Request(incoming.method, target.raw_path, _query_fields(target.raw_query_string), headers, body)
 
-    async def _read_body(self, incoming: web.BaseRequest, headers: dict[str, str]) -> bytes:
+    async def _read_body(self, incoming: web.BaseRequest, headers: dict[str, str], place: Place) -> bytes:
         length = incoming.content_length
         if length is None:
             raise BareStatus(411)
@@ -97,18 +123,26 @@ class HttpServer:
             raise BareStatus(415)
         if length == 0:
             return b""
+        place.announce(length)
         if headers.get("expect", "").lower() == "100-continue":
             await incoming.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             incoming.writer.output_size = 0
+        parts: list[bytes] = []
+        missing = length
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                return await incoming.content.readexactly(length)
+                while missing:
+                    part = await incoming.content.read(missing)
+                    if not part:
+                        raise InvalidRequest(f"the body ended after {length - missing} of {length} bytes")
+                    place.take(len(part))
+                    parts.append(part)
+                    missing -= len(part)
         except TimeoutError:
             raise InvalidRequest(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
-        except asyncio.IncompleteReadError as error:
-            raise InvalidRequest(f"the body ended after {len(error.partial)} of {length} bytes") from None
         except ConnectionResetError:
             raise InvalidRequest("the client went away before its body had come") from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _headers(incoming: web.BaseRequest) -> dict[str, str]:

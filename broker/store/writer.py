@@ -154,6 +154,11 @@ class EntityWriter:
         entity = await done
         return _alive(entity, self._now)
 
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait for the batch under way."""
+        return len(self._writes)
+
     async def close(self) -> None:
         """Take no more, and finish what is queued."""
         self._closed = True
@@ -200,6 +205,7 @@ class EntityWriter:
         if self._overdue:
             raise _overdue()
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
+            metrics.requests_shed.labels("writes").inc()
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         loop = asyncio.get_running_loop()
         queued = [

@@ -167,6 +167,18 @@ consumer_lag: Final = Gauge(
     ("consumer",),
     registry=REGISTRY,
 )
+consumer_cursor: Final = Gauge(
+    "tsunagu_consumer_cursor",
+    "Sequence that the slowest cursor of a kind of consumer (history, delivery) has reached.",
+    ("consumer",),
+    registry=REGISTRY,
+)
+consumer_lag_seconds: Final = Gauge(
+    "tsunagu_consumer_lag_seconds",
+    "Age of the oldest change in the log that the slowest cursor of a kind of consumer has not passed, 0 where there is none.",
+    ("consumer",),
+    registry=REGISTRY,
+)
 notification_attempts: Final = Counter(
     "tsunagu_notification_attempts",
     "Attempts to deliver a notification, by endpoint host and outcome (delivered, failed).",

@@ -3,7 +3,8 @@
 Changes stay for `keep_seconds`, but not more than `keep_changes` of them, so that streams and replays can go back. Beyond
 that they stay for as long as a live cursor has not passed them, up to a bound in time and number. When the bound is hit,
 the log is trimmed all the same and each cursor that was overtaken is named in the log of the broker. Whoever wants to know
-is told of it before the changes go, so that a record of what is missed can be made first.
+is told of it before the changes go, so that a record of what is missed can be made first. How far the consumers are behind
+is looked at more often than the log is trimmed, and put into the metrics.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from typing import Final
 
 from broker import metrics
 from broker.errors import StoreUnavailable
-from broker.model.instants import canonical
+from broker.model.instants import canonical, parse_instant
 from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
 
 STRIDE: Final = 5_000
 """Changes trimmed at a time, so that no write waits long for it."""
+LOOK_SECONDS: Final = 10.0
+"""How often the lag of the consumers is looked at."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,7 +55,10 @@ async def _tell_nobody(_: Sequence[Overtaken]) -> None:
 
 
 class Retention:
-    """Trims a store's log every `interval` seconds, as long as `run` runs. `tell` hears of cursors that are overtaken."""
+    """Trims a store's log every `interval` seconds, and shows the lag of its consumers, as long as `run` runs.
+
+    `tell` hears of cursors that are overtaken.
+    """
 
     def __init__(
         self,
@@ -71,19 +77,41 @@ class Retention:
 
     async def run(self) -> None:
         """Trim from time to time until cancelled; a store that is not available is tried again next time."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
             try:
-                await self.trim()
+                if loop.time() >= due:
+                    due = loop.time() + self._interval
+                    await self.trim()
+                await self.show()
             except StoreUnavailable as error:
-                _LOG.warning("the log cannot be trimmed now", extra={"detail": error.detail})
+                _LOG.warning("the log cannot be looked at or trimmed now", extra={"detail": error.detail})
             check_cancelled()
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(min(LOOK_SECONDS, self._interval))
+
+    async def show(self) -> None:
+        """Put the log's ends, and for each kind of consumer its slowest cursor, into the metrics. Raises StoreUnavailable."""
+        store = self._store
+        # The cursors first: what is committed meanwhile is lag of this moment, and none is ever ahead of the head.
+        cursors, head = await store.cursors(), await store.head()
+        metrics.log_head.set(head)
+        slowest: dict[str, int] = {}
+        for name, cursor in cursors.items():
+            kind = name.partition("/")[0]
+            slowest[kind] = min(cursor, slowest.get(kind, cursor))
+        for kind, cursor in slowest.items():
+            label = "history" if kind == "temporal" else kind
+            oldest = await store.changes(cursor, 1) if cursor < head else []
+            age = (self._clock() - parse_instant(oldest[0].at)).total_seconds() if oldest else 0.0
+            metrics.consumer_cursor.labels(label).set(cursor)
+            metrics.consumer_lag.labels(label).set(max(0, head - cursor))
+            metrics.consumer_lag_seconds.labels(label).set(max(0.0, age))
 
     async def trim(self) -> int:
         """Trim once; the log's tail after it. Raises StoreUnavailable."""
         store, bounds = self._store, self._bounds
         head, tail, cursors = await store.head(), await store.tail(), await store.cursors()
-        _show(head, tail, cursors)
         done_with = max(head - bounds.keep_changes, await self._last_before(bounds.keep_seconds, tail, head))
         through = min(done_with, *cursors.values(), head) if cursors else min(done_with, head)
         forced = max(head - bounds.bound_changes, await self._last_before(bounds.bound_seconds, tail, head))
@@ -127,15 +155,3 @@ class Retention:
             else:
                 high = middle
         return low
-
-
-def _show(head: int, tail: int, cursors: Mapping[str, int]) -> None:
-    """Put the log's ends and the slowest cursor of each kind of consumer into the metrics."""
-    metrics.log_head.set(head)
-    metrics.log_tail.set(tail)
-    slowest: dict[str, int] = {}
-    for name, cursor in cursors.items():
-        kind = name.partition("/")[0]
-        slowest[kind] = min(cursor, slowest.get(kind, cursor))
-    for kind, cursor in slowest.items():
-        metrics.consumer_lag.labels("history" if kind == "temporal" else kind).set(max(0, head - cursor))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from store_samples import creation, entity
 
+from broker import metrics
 from broker.model.instants import canonical
 from broker.store.protocol import Mutation, Store
 from broker.store.retention import Bounds, Retention
@@ -62,3 +63,22 @@ async def test_a_bound_that_is_hit_trims_and_names_who_misses_what(
 async def test_an_empty_log_is_left_alone(store: Store) -> None:
     assert await trim(store, Bounds(0, 0)) == []
     assert await store.tail() == 0
+
+
+async def test_the_metrics_show_how_far_the_slowest_of_each_kind_of_consumer_is_behind(store: Store) -> None:
+    sequences = await fill(store, 20)
+    await store.save_cursors(
+        {"temporal": sequences[-1], "delivery/quick": sequences[-2], "delivery/slow": sequences[3]}
+    )
+    await Retention(store, clock=lambda: NOW).show()
+
+    def shown(name: str, consumer: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value(name, {"consumer": consumer})
+
+    assert metrics.REGISTRY.get_sample_value("tsunagu_change_log_head") == sequences[-1]
+    assert shown("tsunagu_consumer_cursor", "history") == sequences[-1]
+    assert shown("tsunagu_consumer_cursor", "delivery") == sequences[3]
+    assert shown("tsunagu_consumer_lag_changes", "history") == 0
+    assert shown("tsunagu_consumer_lag_changes", "delivery") == 16
+    assert shown("tsunagu_consumer_lag_seconds", "history") == 0
+    assert shown("tsunagu_consumer_lag_seconds", "delivery") == 16 * 3600

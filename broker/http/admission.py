@@ -9,10 +9,8 @@ refused first. A deletion is no such write. Health and metrics never come here.
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from broker import metrics
 from broker.errors import NgsiLdError
@@ -57,17 +55,10 @@ class Admission:
         self._memory = Memory(0) if memory is None else memory
         self._logged = -LOG_SECONDS
 
-    @contextmanager
-    def request(self, method: str, path: str) -> Iterator["Place"]:
-        """The place of a request that has come; what it holds is let go at the end. Raises Overloaded."""
+    def request(self, method: str, path: str) -> "Place":
+        """The place of a request that has come, to be entered by `with`. Raises Overloaded."""
         self._check(method, path)
-        place = Place(self)
-        try:
-            yield place
-        finally:
-            self.requests -= place.working
-            self.body_bytes -= place.body_bytes
-            self.reserved -= place.reserved
+        return Place(self)
 
     def _check(self, method: str, path: str) -> None:
         if self.requests >= self._limits.requests:
@@ -118,12 +109,21 @@ class Admission:
 
 @dataclass(slots=True)
 class Place:
-    """What one request holds."""
+    """What one request holds, until it is left."""
 
     admission: Admission
     body_bytes: int = 0
     reserved: int = 0
     working: int = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        admission = self.admission
+        admission.requests -= self.working
+        admission.body_bytes -= self.body_bytes
+        admission.reserved -= self.reserved
 
     def announce(self, size: int) -> None:
         """The body will have so many bytes. Raises Overloaded."""

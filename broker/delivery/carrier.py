@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from broker import metrics
+from broker.delivery.composing import compose
 from broker.delivery.course import Course
 from broker.delivery.delivered import LastDelivered
 from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
 from broker.delivery.gap import Gap
 from broker.delivery.matching import is_match, state_of_interest
 from broker.delivery.mqtt import MqttError, MqttPublisher
-from broker.delivery.payload import Message, changed_entity, make_message, notification_id
+from broker.delivery.payload import Message, changed_entity, notification_id
 from broker.delivery.subscription import Subscription
 from broker.delivery.undelivered import Undelivered, UndeliveredStore
 from broker.egress.http import EgressError, OutboundHttp
@@ -25,7 +26,7 @@ from broker.errors import NgsiLdError, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.query.ast import EntityQuery
-from broker.store.linked import linked_entities, resolve_linked
+from broker.store.linked import resolve_linked
 from broker.store.protocol import Page, Store
 
 if TYPE_CHECKING:
@@ -243,21 +244,7 @@ class Carrier:
                 return
 
     async def _compose(self, subscription: Subscription, entities: list[Entity], occasion: str) -> Message:
-        now = self._now()
-        context = await self._contexts.resolve(subscription.context)
-        linked: dict[str, Entity] = {}
-        if subscription.view.join is not None:
-            linked = await linked_entities(self._store, subscription.tenant, entities, subscription.view, now)
-        return make_message(
-            subscription,
-            entities,
-            linked,
-            context.names,
-            context.payload,
-            subscription.context,
-            occasion=occasion,
-            now=now,
-        )
+        return await compose(self._store, self._contexts, subscription, entities, occasion=occasion, now=self._now())
 
     async def _attempt(
         self, course: Course, message: Message, positions: tuple[int, ...], entities: Sequence[Entity]

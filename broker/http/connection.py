@@ -73,6 +73,9 @@ class SmallReads(asyncio.BufferedProtocol):
 class Connection(web.RequestHandler):
     """A connection that is given up if no request comes, and that answers what is no HTTP request like any other error."""
 
+    flowing: asyncio.Task[None] | None = None
+    """What writes a body without end to this client, for as long as there is one."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give a client that has come some time for its first request."""
         super().connection_made(transport)
@@ -81,6 +84,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget a client that has gone."""
         self.opened()
+        if self.flowing is not None:
+            self.flowing.cancel()
         super().connection_lost(exc)
 
     def opened(self) -> None:

@@ -1,8 +1,8 @@
 """A request and a response as plain data, so that handlers know no web framework (design §9)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -22,13 +22,35 @@ class Request:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+Send: TypeAlias = Callable[[bytes], Awaitable[None]]
+"""Gives the client a piece of a flow, and returns when there is room for the next one. Raises FlowEnded where it takes none."""
+
+
+class FlowEnded(Exception):
+    """The broker ends a flow; the text is the reason that the client is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A body without end: `write` sends piece after piece until it is cancelled or raises FlowEnded, `farewell` makes the last
+    piece out of the reason for an end, and `close`, which is always called, gives back what the flow has taken.
+
+    Each piece is a message of its own where the client asked for a WebSocket.
+    """
+
+    write: Callable[[Send], Awaitable[None]]
+    farewell: Callable[[str], bytes]
+    close: Callable[[], None]
+
+
 @dataclass(slots=True)
 class Response:
-    """One HTTP response; `headers` in the spelling in which they go out."""
+    """One HTTP response; `headers` in the spelling in which they go out. Status 101 with a flow is a WebSocket."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    flow: Flow | None = None
 
 
 def json_body(payload: Any) -> bytes:

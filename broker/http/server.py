@@ -1,22 +1,43 @@
 """The network side of the HTTP binding: aiohttp's low-level server in front of `Binding` (design §9)."""
 
 import asyncio
+import logging
+import socket
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from broker.errors import InvalidRequest, NgsiLdError
 from broker.http.admission import Admission, Overloaded, Place
 from broker.http.binding import Binding, echo_space
 from broker.http.connection import SERVER, Connection, ConnectionServer
-from broker.http.message import Request, Response
+from broker.http.message import Flow, FlowEnded, Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
 
 BODY_SECONDS: Final = 60.0
 """How long a client may take to send a body."""
+
+STALL_SECONDS: Final = 30.0
+"""How long the client of a flow may leave unread what is on its way to it."""
+
+FAREWELL_SECONDS: Final = 1.0
+"""How long the end of a flow may take where its client reads. What is left after that is up to the operating system."""
+
+LINGER_SECONDS: Final = 30.0
+"""How long what was written may still go out to a client that did not read, after its flow has ended."""
+
+UNREACHABLE_MILLISECONDS: Final = 60_000
+"""After how long the operating system gives up the client of a flow that confirms nothing any more."""
+
+MAX_MESSAGE: Final = 4_096
+"""Bytes of a WebSocket message from a client: none is expected."""
+
+GOING_AWAY: Final = 1001
+TRY_AGAIN_LATER: Final = 1013
+"""Close codes of WebSockets: the broker stops, or it gives up this client."""
 
 MAX_QUERY_FIELDS: Final = 200
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
@@ -25,6 +46,8 @@ UNREAD: Final = "unread"
 """The operation, in metrics, of a request that could not be read."""
 SHED: Final = "shed"
 """That of a request that was refused because there was too much to do."""
+
+logger: Final = logging.getLogger(__name__)
 
 Observer: TypeAlias = Callable[[str, str, str, int, float], None]
 """Told of each answer: operation, method, target, status, seconds."""
@@ -51,6 +74,8 @@ class HttpServer:
         self._max_body_bytes = max_body_bytes
         self._admission = Admission() if admission is None else admission
         self._runner: web.ServerRunner | None = None
+        self._flowing: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that was opened (for port 0, a free one). Raises OSError where that cannot be."""
@@ -63,7 +88,10 @@ class HttpServer:
         return int(address[1])
 
     async def stop(self) -> None:
-        """Stop listening, let what is in flight finish, close the connections."""
+        """End the flows, stop listening, let what is in flight finish, close the connections."""
+        self._stopping = True
+        for flowing in list(self._flowing):
+            flowing.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -86,6 +114,11 @@ class HttpServer:
         if operation in (UNREAD, SHED):
             echo_space(response, {name.lower(): value for name, value in incoming.headers.items()})
         response.headers["Server"] = SERVER
+        if response.flow is not None:
+            try:
+                return await self._let_flow(incoming, response, response.flow)
+            finally:
+                response.flow.close()
         outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
         if operation == UNREAD or (operation == SHED and not incoming.content.is_eof()):
             # The rest of the body is still on its way: this connection cannot carry another request.
@@ -104,6 +137,39 @@ class HttpServer:
             return problem_response(error), UNREAD
         place.work()
         return await self._binding.answer(request)
+
+    async def _let_flow(self, incoming: web.BaseRequest, response: Response, flow: Flow) -> web.StreamResponse:
+        """Answer with a flow, until its client goes, or takes nothing any more, or the server stops."""
+        outgoing: web.StreamResponse
+        if response.status == 101:
+            outgoing = web.WebSocketResponse(timeout=FAREWELL_SECONDS, compress=False, max_msg_size=MAX_MESSAGE)
+            outgoing.headers.update(response.headers)
+        else:
+            outgoing = web.StreamResponse(status=response.status, headers=response.headers)
+            outgoing.force_close()
+        await outgoing.prepare(incoming)
+        _watch_peer(incoming.transport)
+        flowing = asyncio.create_task(_write(flow, outgoing))
+        listening = asyncio.create_task(_listen(outgoing, flowing))
+        if isinstance(incoming.protocol, Connection):
+            incoming.protocol.flowing = flowing
+        self._flowing.add(flowing)
+        if self._stopping or incoming.transport is None:
+            flowing.cancel()
+        try:
+            await asyncio.wait({flowing})
+        finally:
+            self._flowing.discard(flowing)
+            flowing.cancel()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        reason = "the broker stops" if flowing.cancelled() else _reason(flowing.exception())
+        if incoming.transport is not None:
+            await _say_farewell(
+                outgoing, flow.farewell(reason), GOING_AWAY if self._stopping else TRY_AGAIN_LATER, reason
+            )
+            _close_soon(incoming.transport)
+        return outgoing
 
     async def _read(self, incoming: web.BaseRequest, place: Place) -> Request:
         headers = _headers(incoming)
@@ -143,6 +209,75 @@ class HttpServer:
         except ConnectionResetError:
             raise InvalidRequest("the client went away before its body had come") from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _write(flow: Flow, outgoing: web.StreamResponse) -> None:
+    """Write a flow piece by piece. Raises FlowEnded, and OSError where the client has gone."""
+
+    async def send(piece: bytes) -> None:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await _send(outgoing, piece)
+        except TimeoutError:
+            raise FlowEnded(f"the client has not read for {STALL_SECONDS:g} s") from None
+
+    await flow.write(send)
+
+
+async def _send(outgoing: web.StreamResponse, piece: bytes) -> None:
+    if isinstance(outgoing, web.WebSocketResponse):
+        await outgoing.send_frame(piece, WSMsgType.TEXT)
+    else:
+        await outgoing.write(piece)
+
+
+async def _listen(outgoing: web.StreamResponse, flowing: asyncio.Task[None]) -> None:
+    """Let the client of a WebSocket close it, and leave unread what else it says."""
+    if isinstance(outgoing, web.WebSocketResponse):
+        async for _ in outgoing:
+            pass
+        flowing.cancel()
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, FlowEnded):
+        return str(error)
+    if error is not None and not isinstance(error, OSError):
+        logger.error("a flow failed", exc_info=error)
+    return "the broker failed; its log says why"
+
+
+async def _say_farewell(outgoing: web.StreamResponse, piece: bytes, code: int, reason: str) -> None:
+    """Tell the client why its flow ends, as far as it reads. What was written goes out as long as the connection is there."""
+    saying = asyncio.create_task(_end(outgoing, piece, code, reason))
+    await asyncio.wait({saying}, timeout=FAREWELL_SECONDS)
+    saying.cancel()
+    await asyncio.gather(saying, return_exceptions=True)  # it failed where the client has gone, or does not read
+
+
+async def _end(outgoing: web.StreamResponse, piece: bytes, code: int, reason: str) -> None:
+    if not isinstance(outgoing, web.WebSocketResponse):
+        await outgoing.write(piece)
+        await outgoing.write_eof()
+    elif not outgoing.closed:
+        try:
+            await outgoing.send_frame(piece, WSMsgType.TEXT)
+        finally:
+            await outgoing.close(code=code, message=reason.encode(), drain=False)
+
+
+def _close_soon(transport: asyncio.Transport | None) -> None:
+    """Close a connection after what was written has gone out, or after a while, whatever the client does."""
+    if transport is not None:
+        transport.close()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+
+def _watch_peer(transport: asyncio.Transport | None) -> None:
+    """Have the operating system notice that a client was cut off, which never says so."""
+    connected = None if transport is None else transport.get_extra_info("socket")
+    if connected is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREACHABLE_MILLISECONDS)
 
 
 def _headers(incoming: web.BaseRequest) -> dict[str, str]:

@@ -53,6 +53,13 @@ class StoreUnavailable(InternalError):
     status = 503
 
 
+class TooManyStreams(InternalError):
+    """There are as many streams as this broker may have: try again later."""
+
+    title = "Too many streams"
+    status = 503
+
+
 class InvalidRequest(NgsiLdError):
     """The request is syntactically invalid or includes wrong content."""
 

@@ -215,6 +215,10 @@ changes_missed: Final = Counter(
 delivery_lag_seconds: Final = Gauge(
     "tsunagu_delivery_lag_seconds", "Age of the oldest change that a notification is still owed of.", registry=REGISTRY
 )
+streams: Final = Gauge("tsunagu_streams", "Clients that follow the change log.", registry=REGISTRY)
+stream_events: Final = Counter(
+    "tsunagu_stream_events", "Events told on streams, by kind (notification, gap, fault).", ("kind",), registry=REGISTRY
+)
 _hosts: Final = BoundedLabels()
 
 

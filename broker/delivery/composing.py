@@ -1,4 +1,4 @@
-"""Composes notifications (5.3.1, 5.8.6): from states of entities to a message, with the @context and the linked entities it needs."""
+"""Composes notifications (5.3.1, 5.8.6): from states of entities to a message, with its @context and the linked entities."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

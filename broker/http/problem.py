@@ -27,6 +27,17 @@ class MethodNotAllowed(NgsiLdError):
         self.allowed = allowed
 
 
+class OriginNotAllowed(NgsiLdError):
+    """A page of this origin may not open a WebSocket to this broker (RFC 6455, 10.2)."""
+
+    name = "InvalidRequest"
+    title = "Origin not allowed"
+    status = 403
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"Origin: {origin} is not one that the setting stream_origins allows")
+
+
 class NotAcceptable(NgsiLdError):
     """None of the media types that the client accepts can be served (6.3.4); the body lists what can."""
 

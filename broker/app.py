@@ -25,6 +25,7 @@ from broker.contexts.library import ContextLibrary
 from broker.contexts.trimming import ContextTrimming
 from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
+from broker.delivery.streams import StreamLimits, Streams
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
 from broker.federation.entity_maps import EntityMaps
@@ -34,6 +35,7 @@ from broker.http.admission import Admission, Limits
 from broker.http.binding import Binding
 from broker.http.exchange import PageSizes
 from broker.http.health import health_door
+from broker.http.origins import Origins
 from broker.http.server import SHED, HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.memory import Memory, container_limit
@@ -100,9 +102,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
     try:
         async with store_opened(store), open_broker(store, settings) as broker:
             server = HttpServer(
-                Binding(
-                    broker, PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)
-                ),
+                make_binding(broker, settings),
                 health_door(broker.store, lambda: _exposition(admission, broker.writer, memory)),
                 _observer(settings),
                 max_body_bytes=settings.max_body_bytes,
@@ -127,6 +127,12 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
         logger.error("the store cannot be opened: %s", error.detail)
         return 1
     return 0
+
+
+def make_binding(broker: Broker, settings: Settings) -> Binding:
+    """The HTTP binding of a broker, with what the settings say of it."""
+    sizes = PageSizes(settings.default_page_size, settings.max_page_size, settings.temporal_page_size)
+    return Binding(broker, sizes, Origins(settings.allowed_origins, settings.base_url))
 
 
 @asynccontextmanager
@@ -170,6 +176,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     broker = Broker(
         store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
     )
+    broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, limits)
     try:
@@ -177,6 +184,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         yield broker
     finally:
         await broker.archive.stop()
+        await broker.streams.stop()
         for task in tasks:
             task.cancel()
         await writer.close()

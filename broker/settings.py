@@ -112,6 +112,19 @@ def _egress(value: object) -> str:
     return text
 
 
+def _origins(value: object) -> str:
+    text = _text(value)
+    for origin in _listed(text):
+        parts = urlsplit(origin)
+        if origin != "*" and (parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}"):
+            raise ValueError("is not a list of origins such as https://map.city.example, separated by commas, or *")
+    return text
+
+
+def _listed(text: str) -> list[str]:
+    return [each for part in text.split(",") if (each := part.strip().lower())]
+
+
 def _one_of(*choices: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         text = _text(value).lower()
@@ -184,6 +197,11 @@ class Settings:
         30 * 86_400.0, _seconds(1, 10 * 365 * 86_400), "seconds that a snapshot lasts at most"
     )
     max_snapshots: int = _setting(100, _whole(0, 10_000), "snapshots that a tenant may have at the same time")
+    max_streams: int = _setting(2_000, _whole(0, 1_000_000), "clients that may follow the change log at the same time")
+    max_tenant_streams: int = _setting(1_000, _whole(0, 1_000_000), "how many of them may follow one tenant")
+    stream_origins: str = _setting(
+        "", _origins, "origins of web pages that may read streams (CORS), such as https://map.city.example; or *"
+    )
     max_body_bytes: int = _setting(16 * 1024 * 1024, _whole(1024, 1024**3), "largest request body in bytes")
     max_requests_in_flight: int = _setting(
         1000, _whole(1, 1_000_000), "requests worked on at the same time; more are refused by 503"
@@ -222,6 +240,11 @@ class Settings:
     def egress_policy(self) -> EgressPolicy:
         """Which addresses the broker may call."""
         return EgressPolicy.parse(self.egress)
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins of `stream_origins`."""
+        return frozenset(_listed(self.stream_origins))
 
     @property
     def base_url(self) -> str:

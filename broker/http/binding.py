@@ -13,6 +13,7 @@ from broker.http.conditions import refuse_conditions
 from broker.http.exchange import SNAPSHOT_HEADER, TENANT_HEADER, Exchange, PageSizes, check_tenant_name
 from broker.http.idempotency import METHODS, Idempotency
 from broker.http.message import Request, Response
+from broker.http.origins import Origins
 from broker.http.parameters import Parameters
 from broker.http.problem import BareStatus, problem_response
 from broker.http.routes import SNAPSHOT_OPERATIONS, Endpoint, Routes
@@ -25,20 +26,23 @@ logger: Final = logging.getLogger(__name__)
 class Binding:
     """Answers requests for a broker."""
 
-    def __init__(self, broker: Broker, page_sizes: PageSizes) -> None:
+    def __init__(self, broker: Broker, page_sizes: PageSizes, origins: Origins = Origins()) -> None:
         self._broker = broker
         self._page_sizes = page_sizes
+        self._origins = origins
         self._routes = Routes()
         self._idempotency = Idempotency(broker.receipts, broker.now)
 
     async def answer(self, request: Request) -> tuple[Response, str]:
         """The response, and the name of the operation for metrics ("unknown" where there is none)."""
-        operation = "unknown"
+        operation, headers = "unknown", {}
         try:
             tenant = request.headers.get("ngsild-tenant")
             check_tenant_name(tenant)
             endpoint, request.variables = self._routes.find(request.method, request.path)
             operation = endpoint.name
+            if endpoint.cross_origin:
+                headers = self._origins.headers(request.headers.get("origin"))
             response = await self._run(endpoint, request)
         except BareStatus as bare:
             response = Response(bare.status)
@@ -50,13 +54,14 @@ class Binding:
             logger.exception("%s %s failed", request.method, request.path)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))
         echo_space(response, request.headers)
+        response.headers.update(headers)
         return response, operation
 
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
         parameters = Parameters(request.query, endpoint.parameters)
         if not endpoint.conditional and request.method != "GET":
             refuse_conditions(request.headers)
-        exchange = Exchange(self._broker, request, parameters, self._page_sizes)
+        exchange = Exchange(self._broker, request, parameters, self._page_sizes, self._origins)
         snapshot_id = request.headers.get("ngsild-snapshot")
         if endpoint.needs_tenant or snapshot_id is not None:
             await self._broker.tenants.require(exchange.tenant)

@@ -20,6 +20,7 @@ from broker.http.negotiation import (
     preferred_version,
     prefers_plain_body,
 )
+from broker.http.origins import Origins
 from broker.http.parameters import Parameters
 from broker.model.preconditions import Precondition
 from broker.model.versions import Version, earlier, nearest
@@ -57,10 +58,18 @@ class Exchange:
     about (broker.model.dataspace).
     """
 
-    __slots__ = ("broker", "page_sizes", "parameters", "request", "tenant")
+    __slots__ = ("broker", "origins", "page_sizes", "parameters", "request", "tenant")
 
-    def __init__(self, broker: Broker, request: Request, parameters: Parameters, page_sizes: PageSizes) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        request: Request,
+        parameters: Parameters,
+        page_sizes: PageSizes,
+        origins: Origins = Origins(),
+    ) -> None:
         self.broker = broker
+        self.origins = origins
         self.request = request
         self.parameters = parameters
         self.page_sizes = page_sizes

@@ -19,6 +19,7 @@ from broker.http import (
     registration_subscriptions,
     registrations,
     snapshots,
+    streams,
     subscriptions,
     temporal,
 )
@@ -33,8 +34,8 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its name (as in metrics), handler, declared parameters, whether its tenant has to exist
-    already (5.5.10), whether it keeps conditions on the entity's tag, and what effect it has: one commit of entities or of a
-    document, another one, none."""
+    already (5.5.10), whether it keeps conditions on the entity's tag, what effect it has (one commit of entities or of a
+    document, another one, none), and whether pages of the other origins that are allowed may read its answers."""
 
     name: str
     handler: Handler
@@ -42,6 +43,7 @@ class Endpoint:
     needs_tenant: bool = True
     conditional: bool = False
     effect: Literal["one commit", "other", "none"] = "other"
+    cross_origin: bool = False
 
 
 _LOCAL: Final = frozenset({"local"})
@@ -290,6 +292,12 @@ OWN_ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "subscriptions/{subscriptionId}/deliveries/{notificationId}": {
         "GET": Endpoint("retrieve_delivery", deliveries.retrieve, frozenset()),
         "DELETE": Endpoint("discard_delivery", deliveries.discard, frozenset()),
+    },
+    "stream": {
+        "GET": Endpoint("follow_stream", streams.follow, streams.PARAMETERS, needs_tenant=False, cross_origin=True),
+        "OPTIONS": Endpoint(
+            "preflight_stream", streams.preflight, streams.PARAMETERS, needs_tenant=False, cross_origin=True
+        ),
     },
 }
 """The same below the root of this broker's own resources."""

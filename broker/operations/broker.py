@@ -10,6 +10,7 @@ from broker.store.protocol import Document, Store
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
     from broker.delivery.dispatcher import Dispatcher
+    from broker.delivery.streams import Streams
     from broker.federation.entity_maps import EntityMaps
     from broker.federation.identity import SourceIdentity
     from broker.federation.registry import ContextRegistry
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Broker:
     """`now` gives the canonical instant of the moment (broker.model.instants). `archive` works with all the others, so that it is
-    put in its place after them. `receipt` is that of the one request that this broker is for, where it has an idempotency key.
+    put in its place after them. `streams` only where there are clients to follow them. `receipt` is that of the one request that
+    this broker is for, where it has an idempotency key.
     """
 
     store: Store
@@ -38,6 +40,7 @@ class Broker:
     receipts: "Receipts"
     receipt: "Receipt | None" = None
     archive: "SnapshotArchive" = field(init=False)
+    streams: "Streams" = field(init=False)
 
     def record(self, result: "Callable[[Sequence[Outcome]], Any]") -> "Record | None":
         """What the writer is to put on record of a write: `result` makes the operation's result of the write's outcomes."""

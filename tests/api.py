@@ -8,9 +8,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from broker.app import open_broker
-from broker.http.binding import Binding
-from broker.http.exchange import PageSizes
+from broker.app import make_binding, open_broker
 from broker.http.health import health_door
 from broker.http.server import HttpServer
 from broker.operations.broker import Broker
@@ -78,7 +76,7 @@ async def running_api(store: Store, **settings: Any) -> AsyncIterator[Api]:
     options = Settings(port=0, egress="any", **settings)
     async with open_broker(store, options) as broker:
         server = HttpServer(
-            Binding(broker, PageSizes(options.default_page_size, options.max_page_size, options.temporal_page_size)),
+            make_binding(broker, options),
             health_door(store, lambda: (b"", "text/plain")),
             lambda *_: None,
             max_body_bytes=options.max_body_bytes,

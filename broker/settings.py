@@ -31,6 +31,7 @@ OTHER_VARIABLES: Final = frozenset(
 
 _TEST_VARIABLES: Final = ("TSUNAGU_TEST_", "TSUNAGU_BENCH_")
 _SERVICE_LINK: Final = re.compile(r"TSUNAGU(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
+_ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -115,8 +116,7 @@ def _egress(value: object) -> str:
 def _origins(value: object) -> str:
     text = _text(value)
     for origin in _listed(text):
-        parts = urlsplit(origin)
-        if origin != "*" and (parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}"):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError("is not a list of origins such as https://map.city.example, separated by commas, or *")
     return text
 

@@ -34,12 +34,23 @@ class EventSource:
     last_id: str = ""
     beats: int = 0
     _lines: list[str] = field(default_factory=list)
+    _buffer: bytes = b""
+
+    async def _line(self) -> str:
+        """The next line, empty at the end. Nothing is lost where a caller gives up waiting."""
+        while b"\n" not in self._buffer:
+            piece = await self.response.content.readany()
+            if not piece:
+                return ""
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode() + "\n"
 
     async def next(self, seconds: float = 5.0) -> Told | None:
         """The next event, None at the end of the stream."""
         async with asyncio.timeout(seconds):
             while True:
-                line = (await self.response.content.readuntil(b"\n")).decode()
+                line = await self._line()
                 if not line:
                     return None
                 if line != "\n":
@@ -87,7 +98,7 @@ class EventSource:
         """Wait for the position at which the stream begins."""
         async with asyncio.timeout(5):
             while not self.last_id:
-                line = (await self.response.content.readuntil(b"\n")).decode()
+                line = await self._line()
                 if line.startswith("id: "):
                     self.last_id = line.removeprefix("id: ").strip()
 

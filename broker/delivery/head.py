@@ -19,6 +19,8 @@ from broker.store.protocol import Store
 
 BATCH: Final = 256
 """Changes that are read from the log at a time."""
+PORTION: Final = 8
+"""How many of them are offered before others get their turn: each may concern every stream."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes is looked at again."""
 PAUSE: Final = 1.0
@@ -131,9 +133,11 @@ class Head:
         if changes[0].sequence > self.at + 1 and await self._store.tail() > self.at:
             for follower in [each for followers in self._followers.values() for each in followers]:
                 follower.fall_behind()
-        for change in changes:
+        for number, change in enumerate(changes, 1):
             self._offer(change)
             self.at = change.sequence
+            if number % PORTION == 0:
+                await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     def _offer(self, change: Change) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -277,7 +278,8 @@ def _watch_peer(transport: asyncio.Transport | None) -> None:
     """Have the operating system notice that a client was cut off, which never says so."""
     connected = None if transport is None else transport.get_extra_info("socket")
     if connected is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREACHABLE_MILLISECONDS)
+        with suppress(OSError):  # it has gone already
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREACHABLE_MILLISECONDS)
 
 
 def _headers(incoming: web.BaseRequest) -> dict[str, str]:

@@ -235,9 +235,11 @@ async def _send(outgoing: web.StreamResponse, piece: bytes) -> None:
 async def _listen(outgoing: web.StreamResponse, flowing: asyncio.Task[None]) -> None:
     """Let the client of a WebSocket close it, and leave unread what else it says."""
     if isinstance(outgoing, web.WebSocketResponse):
-        async for _ in outgoing:
-            pass
-        flowing.cancel()
+        try:
+            async for _ in outgoing:
+                pass
+        finally:
+            flowing.cancel()
 
 
 def _reason(error: BaseException | None) -> str:

@@ -444,6 +444,15 @@ async def test_a_websocket_that_just_vanishes_gives_its_place_back(api):
     await connection.close()
 
 
+async def test_a_websocket_whose_client_sends_much_is_closed(api):
+    async with api.session.ws_connect(socket_url(api)) as connection:
+        await heard(connection, 1)
+        await connection.send_str("x" * 100_000)
+        message = await connection.receive(5)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
+    await vanish(api)
+
+
 async def test_a_broker_that_stops_closes_a_websocket_with_a_code_and_a_reason(store):
     async with aiohttp.ClientSession() as session:
         running = running_api(store)

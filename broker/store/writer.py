@@ -54,7 +54,7 @@ LONGEST_PAUSE: Final = 0.05
 """Seconds between such attempts: pauses grow up to it and are jittered."""
 DOUBT_SECONDS: Final = 30.0
 """How long a batch tries to find out whether a commit was written, once the store did not tell: time for a failover."""
-OVERDUE_SECONDS: Final = 1.5
+OVERDUE_SECONDS: Final = 5.0
 """How long others wait for the batch under way before they are refused: it is the store that has a problem then."""
 LOG_STRIDE: Final = 1_000
 

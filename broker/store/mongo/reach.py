@@ -28,9 +28,9 @@ Client: TypeAlias = MongoClient[dict[str, Any]]
 
 WATCH_SECONDS: Final = 0.2
 """How often the watcher looks for calls that take long."""
-LONG_SECONDS: Final = 0.4
+LONG_SECONDS: Final = 1.0
 """How long a call may take before its server's pulse is felt."""
-PULSE_SECONDS: Final = 0.4
+PULSE_SECONDS: Final = 1.5
 """How long one pulse may take."""
 PULSES: Final = 2
 """How many pulses in a row have to fail: one may be the fault of a connection that was lost."""

@@ -247,9 +247,9 @@ async def test_writes_behind_a_commit_that_hangs_are_refused_soon_and_later_ones
     store, writer = await opened(FaultyStore())
     commit, answered = store.commit, asyncio.Event()
 
-    async def hang(mutations: Sequence[Mutation]) -> list[Change]:
+    async def hang(mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
         await answered.wait()
-        return await commit(mutations)
+        return await commit(mutations, documents)
 
     monkeypatch.setattr(store, "commit", hang)
     under_way = asyncio.create_task(writer.write("", entity(1)["id"], create(1)))

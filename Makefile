@@ -43,9 +43,9 @@ test: install-test ## the whole test suite, on SQLite and on a real MongoDB
 test-fast: install-test ## the pure floors only, in seconds
 	$(BIN)/python -m pytest tests/unit
 
-.PHONY: test-fault
-test-fault: install-test ## the long fault tests: 50 kills on each store
-	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/fault
+.PHONY: faults
+faults: install-test ## the long fault tests: 50 kills on each store
+	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/faults
 
 .PHONY: conformance
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)

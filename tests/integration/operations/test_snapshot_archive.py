@@ -1,6 +1,6 @@
 """What a kill leaves of snapshots is taken up at the next start, and what is deleted is erased completely (5.16.1, 5.16.5).
 
-A kill is played by what it leaves on record; tests/fault/test_snapshot_kill.py kills real processes.
+A kill is played by what it leaves on record; tests/faults/test_snapshot_kill.py kills real processes.
 """
 
 import asyncio

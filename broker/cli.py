@@ -60,6 +60,7 @@ _Host = Annotated[str | None, _option("host", "ADDRESS")]
 _Port = Annotated[str | None, _option("port", "NUMBER")]
 _Store = Annotated[str | None, _option("store", "STORE")]
 _Egress = Annotated[str | None, _option("egress", "POLICY")]
+_Tls = Annotated[str | None, _option("tls", "HOSTS")]
 _Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
 
@@ -97,6 +98,7 @@ def serve(
     max_waiting_writes: Annotated[str | None, _option("max_waiting_writes", "NUMBER")] = None,
     memory_limit: Annotated[str | None, _option("memory_limit", "BYTES")] = None,
     egress: _Egress = None,
+    tls: _Tls = None,
     log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     slow_request: Annotated[str | None, _option("slow_request", "SECONDS")] = None,
@@ -125,6 +127,7 @@ def serve(
         max_waiting_writes=max_waiting_writes,
         memory_limit=memory_limit,
         egress=egress,
+        tls=tls,
         log_format=log_format,
         log_level=log_level,
         slow_request=slow_request,
@@ -209,11 +212,12 @@ def doctor(
     port: _Port = None,
     store: _Store = None,
     egress: _Egress = None,
+    tls: _Tls = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
     """Look at everything a broker needs, and say how to mend what is wrong. Exit code 1 if something is."""
-    settings = _settings(config, host=host, port=port, store=store, egress=egress)
+    settings = _settings(config, host=host, port=port, store=store, egress=egress, tls=tls)
     import asyncio
 
     from broker.doctor import examine

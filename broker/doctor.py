@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from broker.egress.tls import check_files
 from broker.errors import NgsiLdError
 from broker.settings import Settings, StoreAddress
 from broker.store.protocol import Finding, Store
@@ -47,6 +48,7 @@ async def examine(settings: Settings, make_store: Callable[[StoreAddress], Store
     findings += await asyncio.to_thread(check_clock)
     findings += await asyncio.to_thread(check_port, settings.host, settings.port)
     findings += check_reach(settings)
+    findings += await asyncio.to_thread(check_tls, settings)
     address = settings.store_address
     if address.kind == "sqlite" and address.path != ":memory:":
         directory = await asyncio.to_thread(check_directory, Path(address.path))
@@ -245,3 +247,18 @@ def check_reach(settings: Settings) -> list[Finding]:
         Finding("reach", True, f"calls itself {name}"),
         Finding("egress", True, f"may call: {settings.egress}"),
     ]
+
+
+def check_tls(settings: Settings) -> list[Finding]:
+    """Whether the files that are set for TLS connections to other hosts can be used."""
+    findings = []
+    for host in settings.tls_hosts:
+        fault = check_files(host)
+        if fault is None:
+            shows = "shows a certificate" if host.certificate else "shows no certificate"
+            trusts = f"trusts {host.ca}" if host.ca else "trusts the system's authorities"
+            findings.append(Finding("tls", True, f"{host.name}: {trusts}, {shows}"))
+        else:
+            remedy = "let this user read PEM files, with a key that belongs to the certificate and has no pass phrase"
+            findings.append(Finding("tls", False, f"{host.name}: {fault}", remedy))
+    return findings

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from broker.egress.policy import EgressPolicy
+from broker.egress.tls import HostTls, parse_tls
 
 ENVIRONMENT_PREFIX: Final = "TSUNAGU_"
 FILE_NAME: Final = "tsunagu.toml"
@@ -110,6 +111,12 @@ def _alias(value: object) -> str:
 def _egress(value: object) -> str:
     text = _text(value)
     EgressPolicy.parse(text)
+    return text
+
+
+def _tls(value: object) -> str:
+    text = _text(value)
+    parse_tls(text)
     return text
 
 
@@ -222,6 +229,9 @@ class Settings:
     egress: str = _setting(
         "default", _egress, "addresses the broker may call for others: default, public, any, or CIDR blocks, hosts"
     )
+    tls: str = _setting(
+        "", _tls, "TLS files for hosts the broker calls: HOST[:PORT] ca=FILE certificate=FILE key=FILE; ..."
+    )
     log_format: str = _setting("text", _one_of("text", "json"), "text or json")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error")
     slow_request: float = _setting(1.0, _seconds(0.001, 3600), "seconds from which on a request is logged as slow")
@@ -240,6 +250,11 @@ class Settings:
     def egress_policy(self) -> EgressPolicy:
         """Which addresses the broker may call."""
         return EgressPolicy.parse(self.egress)
+
+    @property
+    def tls_hosts(self) -> tuple[HostTls, ...]:
+        """The hosts of `tls`, each with its files."""
+        return parse_tls(self.tls)
 
     @property
     def allowed_origins(self) -> frozenset[str]:

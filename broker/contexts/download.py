@@ -10,7 +10,8 @@ import orjson
 
 from broker.contexts.freshness import lifetime
 from broker.contexts.record import StoredContext
-from broker.egress.http import EgressError, Fetched, OutboundHttp
+from broker.egress.error import EgressError
+from broker.egress.http import Fetched, OutboundHttp
 from broker.errors import BadRequestData, LdContextNotAvailable
 from broker.jsonld.compilation import document_context, referenced_urls
 from broker.model.entity import JsonObject

@@ -8,10 +8,11 @@ import asyncio
 import io
 import logging
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,11 +20,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from broker.egress.error import EgressError
 from broker.egress.policy import EgressPolicy
+from broker.egress.tls import TlsContexts, fault_of
 
 logger = logging.getLogger(__name__)
-
-Reason: TypeAlias = Literal["refused", "dns", "timeout", "tls", "forbidden", "too large", "protocol"]
 
 MAX_REDIRECTS: Final = 5
 CONNECTIONS_PER_ENDPOINT: Final = 16
@@ -33,27 +34,9 @@ DNS_CACHE_SECONDS: Final = 30
 ANSWER_LIMIT: Final = 64 * 1024
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_AFTER_HANDSHAKE: Final = "(after the TLS handshake; the server may want another client certificate)"
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 """A URL that is percent-encoded already (RFC 3986), and so goes out as it was given."""
-
-
-class EgressError(Exception):
-    """A request that came to nothing. `reason` is the sort of failure, the message names the URL and what happened.
-
-    refused    no connection: refused, reset, unreachable, or closed without an answer
-    dns        the host name does not resolve
-    timeout    no complete answer in time
-    tls        the TLS handshake or the certificate failed
-    forbidden  the egress policy does not allow the address
-    too large  the answer's body exceeds the limit
-    protocol   not an http(s) URL, not an HTTP answer, too many redirects, or a body that cannot be decoded
-    """
-
-    def __init__(self, reason: Reason, url: str, message: str) -> None:
-        super().__init__(f"{url}: {message}")
-        self.reason: Reason = reason
-        self.url = url
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +81,13 @@ class _PolicyResolver(AbstractResolver):
 class OutboundHttp:
     """Fetches and posts. To be created and closed inside the running event loop."""
 
-    def __init__(self, policy: EgressPolicy, *, user_agent: str = "tsunagu") -> None:
-        """Pools at most CONNECTIONS_PER_ENDPOINT connections to each host and port."""
+    def __init__(self, policy: EgressPolicy, tls: TlsContexts | None = None, *, user_agent: str = "tsunagu") -> None:
+        """Pools at most CONNECTIONS_PER_ENDPOINT connections to each host and port.
+
+        `tls` knows the certificates for https; without it the system's authorities are trusted.
+        """
         self._policy = policy
+        self._tls = tls or TlsContexts()
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_mark_reused)
         headers = {"User-Agent": user_agent}
@@ -133,26 +120,39 @@ class OutboundHttp:
         Raises EgressError.
         """
         target = self._checked(url)
+        secure = self._secured(target)
         try:
             deadline = asyncio.get_running_loop().time() + timeout
             context = SimpleNamespace(reused=False)
             try:
-                return await _post(self._session, target, body, headers, context, deadline)
+                return await _post(self._session, target, body, headers, context, deadline, secure)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 if not context.reused or not _nothing_received(error):
                     raise
-                return await _post(self._fresh, target, body, headers, context, deadline)
+                return await _post(self._fresh, target, body, headers, context, deadline, secure)
         except TimeoutError as error:
             raise EgressError("timeout", url, f"no answer within {timeout:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure(url, error) from error
+            failure = _failure(url, error)
+            if (
+                secure is not True
+                and failure.reason == "refused"
+                and not isinstance(error, aiohttp.ClientConnectorError)
+            ):
+                # With TLS 1.3 a server looks at the client's certificate when the client believes to be connected already.
+                raise EgressError("refused", url, f"{failure.message} {_AFTER_HANDSHAKE}") from error
+            raise failure from error
 
     async def _follow(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
         target = self._checked(url)
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 async with self._session.get(
-                    target, headers=headers, allow_redirects=False, trace_request_ctx=SimpleNamespace(reused=False)
+                    target,
+                    headers=headers,
+                    allow_redirects=False,
+                    trace_request_ctx=SimpleNamespace(reused=False),
+                    ssl=self._secured(target),
                 ) as response:
                     location = response.headers.get("Location")
                     if response.status not in _REDIRECTS or not location:
@@ -169,6 +169,10 @@ class OutboundHttp:
                 headers = {name: value for name, value in headers.items() if name.lower() not in _PRIVATE_HEADERS}
             target = onward
         raise EgressError("protocol", url, f"more than {MAX_REDIRECTS} redirects")
+
+    def _secured(self, target: URL) -> ssl.SSLContext | bool:
+        """How a connection to a URL is secured. True is aiohttp's way to say that nothing special is wanted."""
+        return self._tls.for_host(target.host or "", target.port) if target.scheme == "https" else True
 
     def _checked(self, url: str, base: URL | None = None) -> URL:
         """The URL, if it is one for HTTP and an address written into it is allowed."""
@@ -233,11 +237,17 @@ async def _post(
     headers: Mapping[str, str],
     context: SimpleNamespace,
     deadline: float,
+    secure: ssl.SSLContext | bool,
 ) -> Answer:
     async with asyncio.timeout_at(deadline):
         # A file object: aiohttp sends its size as Content-Length, and large ones in pieces.
         response = await session.post(
-            url, data=io.BytesIO(body), headers=_as_spelled(headers), allow_redirects=False, trace_request_ctx=context
+            url,
+            data=io.BytesIO(body),
+            headers=_as_spelled(headers),
+            allow_redirects=False,
+            trace_request_ctx=context,
+            ssl=secure,
         )
     async with response:
         content: bytes | None = None
@@ -282,10 +292,22 @@ def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
+def _tls_fault(error: Exception) -> str | None:
+    """What a fault of TLS says, None for any other: aiohttp's own exceptions, and what an alert after the handshake becomes."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return fault_of(error.certificate_error)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return fault_of(error.os_error)
+    for inner in (error, error.__cause__):
+        if isinstance(inner, ssl.SSLError):
+            return fault_of(inner)
+    return None
+
+
 def _failure(url: str, error: Exception) -> EgressError:
     """The EgressError that says what aiohttp's exception means."""
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        return EgressError("tls", url, f"TLS failed: {error}")
+    if (fault := _tls_fault(error)) is not None:
+        return EgressError("tls", url, f"TLS failed: {fault}")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return EgressError("dns", url, f"the host does not resolve: {error.os_error.strerror or error.os_error}")
     if isinstance(error, aiohttp.ServerDisconnectedError):

@@ -54,6 +54,7 @@ GIVEN = {
     "port": ("8080", 8080),
     "store": ("sqlite::memory:", "sqlite::memory:"),
     "public_url": ("https://city.example/", "https://city.example"),
+    "tls": ("sink.example ca=/ca.pem", "sink.example ca=/ca.pem"),
     "alias": ("kakogawa", "kakogawa"),
     "default_page_size": ("50", 50),
     "max_page_size": ("500", 500),

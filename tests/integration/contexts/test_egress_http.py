@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from broker.egress.http import CONNECTIONS_PER_ENDPOINT, MAX_REDIRECTS, EgressError, OutboundHttp
+from broker.egress.error import EgressError
+from broker.egress.http import CONNECTIONS_PER_ENDPOINT, MAX_REDIRECTS, OutboundHttp
 from broker.egress.policy import EgressPolicy
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

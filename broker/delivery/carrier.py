@@ -1,27 +1,26 @@
-"""One attempt to deliver: changes read back from the log, a notification composed, and sent (5.8.6, 6.3.8, 7.2).
+"""What is owed is carried to its receiver: changes read back from the log, a notification composed, and sent (5.8.6).
 
 A notification that its course gives up is set aside: it is on record in the store before its positions count as done.
 """
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from broker import metrics
+from broker.delivery.attempt import AttemptFailed, send
 from broker.delivery.composing import compose
 from broker.delivery.course import Course
 from broker.delivery.delivered import LastDelivered
-from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
+from broker.delivery.failure import Failure
 from broker.delivery.gap import Gap
 from broker.delivery.matching import is_match, state_of_interest
-from broker.delivery.mqtt import MqttError, MqttPublisher
+from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.payload import Message, changed_entity, notification_id
 from broker.delivery.subscription import Subscription
 from broker.delivery.undelivered import Undelivered, UndeliveredStore
-from broker.egress.http import EgressError, OutboundHttp
+from broker.egress.http import OutboundHttp
 from broker.errors import NgsiLdError, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
@@ -38,29 +37,6 @@ PERIOD_PAGE: Final = 1_000
 """Entities in one periodic notification; a period with more of them is told of in several."""
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-class AttemptFailed(Exception):
-    """The receiver did not take a notification. The text is the reason; for the two marks see `Course.failed`."""
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        by_message: bool = False,
-        unanswered: bool = False,
-        kind: Kind = "not composed",
-        status: int | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.by_message = by_message
-        self.unanswered = unanswered
-        self.kind: Kind = kind
-        self.status = status
-
-    def at(self, now: str) -> Failure:
-        """The failure, as something that happened at an instant."""
-        return Failure(now, self.kind, str(self), self.status)
 
 
 class RecentChanges:
@@ -249,33 +225,9 @@ class Carrier:
     async def _attempt(
         self, course: Course, message: Message, positions: tuple[int, ...], entities: Sequence[Entity]
     ) -> None:
-        """Send a message once. Raises AttemptFailed."""
-        endpoint, started = course.subscription.endpoint, time.perf_counter()
+        """Send a message once, and note what came of it. Raises AttemptFailed."""
         course.tally.sent(self._now())
-        delivered = False
-        try:
-            if endpoint.mqtt is not None:
-                await self._mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
-            else:
-                answer = await self._http.post(
-                    endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout
-                )
-                if not 200 <= answer.status < 300:
-                    raise AttemptFailed(
-                        f"status {answer.status}",
-                        by_message=answer.status in OF_THE_MESSAGE,
-                        kind="status",
-                        status=answer.status,
-                    )
-            delivered = True
-        except EgressError as error:
-            raise AttemptFailed(
-                f"{error.reason}: {error.message}", unanswered=error.reason != "forbidden", kind=error.reason
-            ) from error
-        except MqttError as error:
-            raise AttemptFailed(str(error), unanswered=True, kind="mqtt") from error
-        finally:
-            metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
+        await send(self._http, self._mqtt, course.subscription.endpoint, message)
         now = self._now()
         course.tally.succeeded(now)
         ids = [entity["id"] for entity in entities]

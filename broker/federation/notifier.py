@@ -18,22 +18,19 @@ Decisions where the standard leaves room:
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from broker import metrics
 from broker.delivery.alarms import Alarms
-from broker.delivery.carrier import AttemptFailed
+from broker.delivery.attempt import AttemptFailed, send
 from broker.delivery.course import pause_after
 from broker.delivery.dispatcher import SHORTEST_PERIOD
 from broker.delivery.endpoint import Endpoint
-from broker.delivery.mqtt import MqttError, MqttPublisher
-from broker.delivery.payload import Message
+from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.subscription import SubscriptionKey
 from broker.delivery.tally import Tally
-from broker.egress.http import EgressError, OutboundHttp
+from broker.egress.http import OutboundHttp
 from broker.errors import NgsiLdError, StoreUnavailable
 from broker.federation.notice import Notice, make_message
 from broker.federation.registration import Registration, compile_registration
@@ -300,35 +297,20 @@ class RegistrationNotifier:
     async def _send(self, subscriber: Subscriber, notice: Notice) -> None:
         """Compose a notification and send it once. Raises AttemptFailed."""
         subscription = subscriber.subscription
-        endpoint, now, started = subscription.endpoint, self._now(), time.perf_counter()
+        now = self._now()
         subscriber.tally.sent(now)
-        delivered = False
         try:
             context = await self._contexts.resolve(subscription.subscription.context)
-            await self._post(endpoint, make_message(subscription, notice, context.names, context.payload, now))
-            delivered = True
-        except EgressError as error:
-            raise AttemptFailed(f"{error.reason}: {error.message}") from error
-        except MqttError as error:
-            raise AttemptFailed(str(error)) from error
-        except NgsiLdError as error:  # the @context cannot be had
-            raise AttemptFailed(f"not composed: {error.detail}") from error
+            message = make_message(subscription, notice, context.names, context.payload, now)
+            await send(self._http, self._mqtt, subscription.endpoint, message)
         except AttemptFailed:
             raise
+        except NgsiLdError as error:  # the @context cannot be had
+            raise AttemptFailed(f"not composed: {error.detail}") from error
         except Exception as error:
             # A fault in one notification must not end those of the subscription.
             _LOG.exception("a notification cannot be composed", extra={"subscription": subscription.subscription.id})
             raise AttemptFailed(f"not composed: {type(error).__name__}") from error
-        finally:
-            metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
-
-    async def _post(self, endpoint: Endpoint, message: Message) -> None:
-        if endpoint.mqtt is not None:
-            await self._mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
-            return
-        answer = await self._http.post(endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout)
-        if not 200 <= answer.status < 300:
-            raise AttemptFailed(f"status {answer.status}")
 
     def _settle(self, subscriber: Subscriber, notice: Notice) -> None:
         """A notification arrived: note what was told, and look whether that is still how things are."""

@@ -15,13 +15,12 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
-from broker import metrics
-from broker.delivery.carrier import AttemptFailed
+from broker.delivery.attempt import AttemptFailed, send
 from broker.delivery.course import pause_after
 from broker.delivery.endpoint import Endpoint, parse_endpoint
-from broker.delivery.mqtt import MqttError, MqttPublisher
+from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.payload import Message
-from broker.egress.http import EgressError, OutboundHttp
+from broker.egress.http import OutboundHttp
 from broker.errors import BadRequestData, StoreUnavailable
 from broker.jsonld.core import CORE_URL
 from broker.model.entity import JsonObject
@@ -192,23 +191,7 @@ class SnapshotNotifier:
         notification_id = f"urn:ngsi-ld:SnapshotNotification:{uuid.uuid5(_IDS, occasion)}"
         body = notification_body(document, notification_id, self._now())
         message = Message(body, endpoint.accept, _LINK, tenant, endpoint.receiver_info)
-        started, delivered = time.perf_counter(), False
-        try:
-            if endpoint.mqtt is not None:
-                await self._mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
-            else:
-                answer = await self._http.post(
-                    endpoint.uri, message.http_body(), message.http_headers(), endpoint.timeout
-                )
-                if not 200 <= answer.status < 300:
-                    raise AttemptFailed(f"status {answer.status}")
-            delivered = True
-        except EgressError as error:
-            raise AttemptFailed(f"{error.reason}: {error.message}") from error
-        except MqttError as error:
-            raise AttemptFailed(str(error)) from error
-        finally:
-            metrics.notified(endpoint.lane[1], delivered, time.perf_counter() - started)
+        await send(self._http, self._mqtt, endpoint, message)
 
 
 def _is_owed(document: JsonObject) -> bool:

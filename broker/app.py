@@ -27,6 +27,7 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.streams import StreamLimits, Streams
 from broker.egress.http import OutboundHttp
+from broker.egress.tls import TlsContexts, check_files
 from broker.errors import StoreUnavailable
 from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
@@ -96,6 +97,10 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    for host in settings.tls_hosts:
+        if (fault := check_files(host)) is not None:
+            logger.error("the TLS files of %s cannot be used: %s", host.name, fault)
+            return 1
     store = make_store(settings.store_address)
     memory = Memory(settings.memory_limit or container_limit())
     admission = Admission(Limits(settings.max_requests_in_flight, settings.max_bytes_in_flight), memory)
@@ -148,8 +153,9 @@ async def store_opened(store: Store) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]:
     """A broker on an open store, its consumers of the log at work, without HTTP server; all ended on leaving."""
-    http = OutboundHttp(settings.egress_policy)
-    mqtt = MqttPublisher(settings.egress_policy)
+    tls = TlsContexts(settings.tls_hosts)
+    http = OutboundHttp(settings.egress_policy, tls)
+    mqtt = MqttPublisher(settings.egress_policy, tls)
     writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from certificates import Authority, Certificates, OpensslMissing
 from mongod import die_with_parent, free_port
 
 START_SECONDS = 20.0
@@ -30,49 +32,35 @@ class Credentials:
     password: str
 
 
-@dataclass(frozen=True)
-class Certificates:
-    """PEM files of an authority of one's own and of the server localhost / 127.0.0.1 that it vouches for."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-
 def find_mosquitto() -> str | None:
     """The path of mosquitto (Debian keeps it in /usr/sbin, which is not on every PATH)."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Create an authority and a server certificate for localhost with the openssl command. Raises MqttBrokerMissing."""
-    if shutil.which("openssl") is None:
-        raise MqttBrokerMissing("the openssl command, which makes the certificates, is not installed")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
-    openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=Test authority", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl("req", *key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
-    signer = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "server.ext")
-    openssl("x509", "-req", "-in", "server.csr", *signer, "-out", "server.pem")
-    return Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-
-
 class MqttBroker:
-    """One MQTT broker process on 127.0.0.1, which can be stopped and started again on the same port.
+    """One MQTT broker process on 127.0.0.1, which can be stopped, killed, frozen and started again on the same port.
 
-    Messages of quality 1 and 2 and sessions live in memory only: a stopped broker forgets them.
+    Messages of quality 1 and 2 and sessions live in memory only: a stopped broker forgets them, unless it is `persistent`.
+    With `certificates` it is on TLS; with `asks_for_certificates` it lets only clients in that show one of the same authority.
+    These two need mosquitto.
     """
 
-    def __init__(self, folder: Path, *, credentials: Credentials | None = None, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        credentials: Credentials | None = None,
+        certificates: Certificates | None = None,
+        asks_for_certificates: bool = False,
+        persistent: bool = False,
+    ) -> None:
         self.folder = folder
         self.host = "127.0.0.1"
         self.port = free_port()
         self.credentials = credentials
-        self.certificates = make_certificates(folder) if tls else None
+        self.certificates = certificates
+        self.asks_for_certificates = asks_for_certificates
+        self.persistent = persistent
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,6 +79,8 @@ class MqttBroker:
         mosquitto = find_mosquitto()
         if mosquitto is not None:
             command = [mosquitto, "-c", str(self._mosquitto_configuration())]
+        elif self.persistent or self.asks_for_certificates:
+            raise MqttBrokerMissing("mosquitto is not installed")
         elif importlib.util.find_spec("amqtt") is not None:
             command = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(self._amqtt_configuration())]
         else:
@@ -121,8 +111,33 @@ class MqttBroker:
             self.process.wait()
         self.process = None
 
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Let it hold its connections and answer nothing (SIGSTOP)."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self.folder / "broker.log").read_text(errors="replace")
+
     def _mosquitto_configuration(self) -> Path:
-        lines = [f"listener {self.port} {self.host}", "persistence false", "max_queued_messages 100000"]
+        lines = [f"listener {self.port} {self.host}", "max_queued_messages 100000"]
+        lines += (
+            ["persistence true", f"persistence_location {self.folder}/"] if self.persistent else ["persistence false"]
+        )
         if self.credentials is None:
             lines.append("allow_anonymous true")
         else:
@@ -134,7 +149,9 @@ class MqttBroker:
         if self.certificates is not None:
             lines += [f"certfile {self.certificates.certificate}", f"keyfile {self.certificates.key}"]
             self.certificates.key.chmod(0o644)
-        self.folder.chmod(0o755)  # started by root, mosquitto reads its files as the user mosquitto
+        if self.asks_for_certificates and self.certificates is not None:
+            lines += [f"cafile {self.certificates.authority}", "require_certificate true"]
+        self.folder.chmod(0o777)  # started by root, mosquitto reads and writes its files as the user mosquitto
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text("\n".join(lines) + "\n")
         return configuration
@@ -162,11 +179,30 @@ class MqttBroker:
 
 
 @contextmanager
-def running_mqtt_broker(*, credentials: Credentials | None = None, tls: bool = False) -> Iterator[MqttBroker]:
-    """An MQTT broker of one's own for as long as the block runs. Raises MqttBrokerMissing."""
+def running_mqtt_broker(
+    *,
+    credentials: Credentials | None = None,
+    tls: bool = False,
+    asks_for_certificates: bool = False,
+    persistent: bool = False,
+) -> Iterator[MqttBroker]:
+    """An MQTT broker of one's own for as long as the block runs. Raises MqttBrokerMissing.
+
+    With `tls` an authority made for it vouches for localhost and 127.0.0.1.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tsunagu-mqtt-"))
     try:
-        broker = MqttBroker(folder, credentials=credentials, tls=tls)
+        try:
+            certificates = Authority(folder).issue("server") if tls else None
+        except OpensslMissing as missing:
+            raise MqttBrokerMissing(str(missing)) from missing
+        broker = MqttBroker(
+            folder,
+            credentials=credentials,
+            certificates=certificates,
+            asks_for_certificates=asks_for_certificates,
+            persistent=persistent,
+        )
         broker.start()
         try:
             yield broker

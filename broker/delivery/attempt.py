@@ -8,7 +8,8 @@ import time
 from broker import metrics
 from broker.delivery.endpoint import Endpoint
 from broker.delivery.failure import OF_THE_MESSAGE, Failure, Kind
-from broker.delivery.mqtt import MqttError, MqttPublisher
+from broker.delivery.mqtt import MqttPublisher
+from broker.delivery.mqtt_link import MqttError
 from broker.delivery.payload import Message
 from broker.egress.error import EgressError
 from broker.egress.http import OutboundHttp
@@ -46,7 +47,7 @@ async def send(http: OutboundHttp, mqtt: MqttPublisher, endpoint: Endpoint, mess
     started, delivered = time.perf_counter(), False
     try:
         if endpoint.mqtt is not None:
-            await mqtt.publish(endpoint.mqtt, message.mqtt_payload(), endpoint.timeout)
+            await mqtt.publish(endpoint.mqtt, message.mqtt_payload(), message.body["id"], endpoint.timeout)
         else:
             await _post(http, endpoint, message)
         delivered = True

@@ -23,9 +23,9 @@ Kind: TypeAlias = Literal[
     "not composed",
     "unavailable",
 ]
-"""`status`: the receiver answered, with a status other than 2xx. `mqtt`: an MQTT broker did not take the message. `not
+"""`status`: the receiver answered, with a status other than 2xx. `mqtt`: an MQTT broker refused the client or the message. `not
 composed`: a fault in this one, nothing was sent. `unavailable`: the @context or the store cannot be had now, nothing was sent.
-The others are what went wrong with the connection (broker.egress.http.EgressError)."""
+The others are what went wrong with the connection, over HTTP and MQTT alike (broker.egress.error.EgressError)."""
 
 OF_THE_MESSAGE: Final = frozenset({400, 409, 413, 422, 500})
 """Statuses that say something about the message, not about the endpoint: other entities need not wait."""

@@ -1,7 +1,6 @@
 """A broker without HTTP for tests of delivery, and HTTP receivers that answer, refuse or hang as they are told."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.egress.policy import EgressPolicy
+from broker.egress.tls import TlsContexts, parse_tls
 from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
 from broker.federation.registry import ContextRegistry
@@ -175,12 +175,13 @@ OpenDesk = Callable[..., Awaitable[Desk]]
 
 
 @asynccontextmanager
-async def opened_desk(folder: Path, *, egress: str = "any", tls: ssl.SSLContext | None = None) -> AsyncIterator[Desk]:
-    """A desk on a SQLite store in `folder`, its dispatcher at work; stopped in order on leaving."""
+async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> AsyncIterator[Desk]:
+    """A desk on a SQLite store in `folder`, its dispatcher at work; `tls` is as in the setting. Stopped in order on leaving."""
     store = SqliteStore(str(folder))
     await store.open()
     policy = EgressPolicy.parse(egress)
-    http, mqtt = OutboundHttp(policy), MqttPublisher(policy, tls=tls)
+    certificates = TlsContexts(parse_tls(tls))
+    http, mqtt = OutboundHttp(policy, certificates), MqttPublisher(policy, certificates)
     contexts = ContextLibrary(store, http, now, "http://127.0.0.1:9")
     await contexts.open()
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)

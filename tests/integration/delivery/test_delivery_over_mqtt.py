@@ -120,7 +120,9 @@ async def test_7_2_mqtts_is_tls_with_a_checked_certificate(
     open_desk: OpenDesk, mqtt_broker_with_tls: MqttBroker
 ) -> None:
     broker = mqtt_broker_with_tls
-    trusting, strict = await open_desk("trusting", tls=_trusting(broker)), await open_desk("strict")
+    assert broker.certificates is not None
+    authority = f"{broker.host}:{broker.port} ca={broker.certificates.authority}"
+    trusting, strict = await open_desk("trusting", tls=authority), await open_desk("strict")
     async with Listener(broker, "safe") as listener:
         for desk in (trusting, strict):
             await desk.subscribe(f"{broker.uri}/safe")

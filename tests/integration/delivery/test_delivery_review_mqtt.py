@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from delivery_desk import Desk, eventually
 
-from broker.delivery import mqtt
+from broker.delivery import mqtt_session
 
 LEVEL = {"type": "Property", "value": 1}
 
@@ -65,7 +65,7 @@ async def test_7_2_a_broker_that_let_nobody_in_is_used_as_soon_as_it_does(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first connection is closed without an answer; an attempt later the client gets in and the message arrives."""
-    monkeypatch.setattr(mqtt, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(mqtt_session, "CONNECT_SECONDS", 0.5)
     connections = 0
     published = asyncio.Event()
 

@@ -180,6 +180,15 @@ def test_a_taken_port_is_told_and_ends_with_exit_code_1(serve: Callable[..., Ser
     assert "Traceback" not in errors
 
 
+def test_tls_files_that_cannot_be_used_are_told_and_end_it_with_exit_code_1(serve: Callable[..., Serving]) -> None:
+    serving = serve("--tls", "sink.example ca=/nowhere.pem")
+    _, errors = serving.process.communicate(timeout=30)
+    assert serving.process.returncode == 1
+    assert "sink.example" in errors
+    assert "/nowhere.pem" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_store_that_cannot_be_opened_is_told_and_ends_with_exit_code_1(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 
 from broker import doctor
 from broker.settings import Settings, StoreAddress
@@ -55,6 +56,14 @@ async def test_everything_is_in_order_with_an_open_directory_and_a_free_port(tmp
     findings = await doctor.examine(Settings(store=f"sqlite:{tmp_path}", port=0), make_store)
     assert [finding for finding in findings if not finding.ok] == []
     assert {"python", "clock", "directory", "port", "reach", "egress"} < {finding.subject for finding in findings}
+
+
+async def test_tls_files_that_cannot_be_used_are_found(tmp_path: Path) -> None:
+    tls = f"sink.example ca={tmp_path}/nowhere.pem; mqtt.example:8883 ca={Authority(tmp_path).certificate}"
+    bad, good = of(await doctor.examine(Settings(store="sqlite::memory:", port=0, tls=tls), make_store), "tls")
+    assert (bad.ok, good.ok) == (False, True)
+    assert f"{tmp_path}/nowhere.pem" in bad.message
+    assert good.message.startswith("mqtt.example:8883: trusts")
 
 
 async def test_a_directory_that_does_not_exist_yet_is_not_made(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ STORE_SECONDS: Final = 15.0
 LEAST_FREE_BYTES: Final = 1024**3
 SLOW_SYNC_SECONDS: Final = 0.2
 _GIB: Final = 1024**3
-_PARTS: Final = ("aiohttp", "uvloop", "orjson", "pyld", "pymongo", "aiomqtt", "shapely", "re2", "icu4py")
+_PARTS: Final = ("aiohttp", "uvloop", "orjson", "pyld", "pymongo", "shapely", "re2", "icu4py")
 _DISTRIBUTIONS: Final = {"re2": "google-re2", "pyld": "PyLD"}
 _CLOCK_UNSYNCHRONISED: Final = 5
 

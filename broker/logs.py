@@ -127,7 +127,7 @@ def start_logging(
     before = list(root.handlers), root.level
     root.handlers = [_BoundedQueueHandler(waiting)]
     root.setLevel(level.upper())
-    for chatty in ("asyncio", "aiohttp", "pymongo", "aiomqtt"):
+    for chatty in ("asyncio", "aiohttp", "pymongo"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     writer.start()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
-from broker.store.mongo import commit, entities, erasure, evolutions, examination, history
+from broker.store.mongo import commit, entities, erasure, evolutions, examination, history, instances
 from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
@@ -127,7 +127,7 @@ class MongoStore:
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
-        return await history.read(self._connection, tenant, entity_id)
+        return await instances.read(self._connection, tenant, entity_id)
 
     async def add_history(self, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
         """Add a client's entries to one evolution, durably; whether it was there before."""
@@ -164,17 +164,17 @@ class MongoStore:
 
     async def present(self, tenant: str, query: HistoryQuery) -> set[str]:
         """The entities of a query's spans of which any entry matches. Raises TooComplexQuery."""
-        return await history.present(self._connection, tenant, query, self._query_seconds)
+        return await instances.present(self._connection, tenant, query, self._query_seconds)
 
     async def instances(self, tenant: str, query: HistoryQuery, limit: int) -> list[HistoryEntry]:
         """The first `limit` entries of a query, in its order. Raises TooComplexQuery."""
-        return await history.first(self._connection, tenant, query, limit, self._query_seconds)
+        return await instances.first(self._connection, tenant, query, limit, self._query_seconds)
 
     async def scan_history(
         self, tenant: str, query: HistoryQuery, visit: Callable[[Sequence[HistoryEntry]], bool]
     ) -> None:
         """Show all entries of a query to `visit` until it has seen enough. Raises TooComplexQuery."""
-        await history.scan(self._connection, tenant, query, visit, self._query_seconds)
+        await instances.scan(self._connection, tenant, query, visit, self._query_seconds)
 
     # whole spaces
 

@@ -16,7 +16,7 @@ from broker.model.parsing import parse_entity, parse_fragment
 from broker.model.patches import append_attributes, merge_entity, replace_entity, update_attributes
 from broker.operations.broker import Broker
 from broker.operations.entities import change_of, creation, deletion, existing
-from broker.store.writer import Outcome
+from broker.store.plan import Outcome
 
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 Element: TypeAlias = tuple[dict[str, Any], Names] | NgsiLdError

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from broker.federation.registry import ContextRegistry
     from broker.operations.archive import SnapshotArchive
     from broker.operations.receipts import Receipt, Receipts
-    from broker.store.writer import EntityWriter, Outcome, Record
+    from broker.store.plan import Outcome, Record
+    from broker.store.writer import EntityWriter
     from broker.temporal.recorder import Recorder
 
 

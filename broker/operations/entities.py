@@ -36,7 +36,7 @@ from broker.operations.broker import Broker
 from broker.operations.temporal import record_deleted_attribute
 from broker.query.ast import TypeSelection
 from broker.query.evaluate import matches_types
-from broker.store.writer import Outcome
+from broker.store.plan import Outcome
 
 Patch: TypeAlias = Callable[[Entity], Patched]
 

@@ -18,9 +18,9 @@ from broker.errors import NgsiLdError
 from broker.model.change import Change
 from broker.model.entity import JsonObject
 from broker.model.instants import canonical, parse_instant
+from broker.store.plan import Outcome
 from broker.store.protocol import Document, Store
 from broker.store.sweeping import sweep_regularly
-from broker.store.writer import Outcome
 
 KIND: Final = "receipt"
 KEPT: Final = timedelta(hours=24)

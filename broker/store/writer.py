@@ -9,41 +9,22 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
 from broker import metrics
 from broker.errors import Conflict, NgsiLdError, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
-from broker.model.expiry import expiry
 from broker.model.instants import is_past
+from broker.store.plan import Decision, Outcome, Plan, Record, Request, decide_all, middle_of
 from broker.store.protocol import (
-    Document,
     DocumentExists,
     EntityKey,
-    Mutation,
     OutcomeUnknown,
     Store,
     VersionConflict,
 )
-
-Decision: TypeAlias = Callable[[Entity | None], Change | None]
-"""Given an entity's state (None: there is none), the change to commit, or None for nothing to do.
-
-The state is without what has expired (4.22): unless the decision raises, the expiry is committed before it, as a change of
-its own. Pure: it may be asked again with a newer state. It may raise an NgsiLdError, which reaches its caller only. The writer
-sets the `version` of the state that it returns.
-"""
-
-Outcome: TypeAlias = Change | Exception | None
-
-Record: TypeAlias = Callable[[Sequence[Outcome]], Document | None]
-"""Given the outcomes that a call's requests are about to have, the document that goes into their commit, None for none.
-
-It is asked again whenever the decisions are. The requests of such a call are committed together or not at all.
-"""
 
 T = TypeVar("T")
 _Reads: TypeAlias = dict[EntityKey, list[asyncio.Future[Entity | None]]]
@@ -57,34 +38,6 @@ DOUBT_SECONDS: Final = 30.0
 OVERDUE_SECONDS: Final = 5.0
 """How long others wait for the batch under way before they are refused: it is the store that has a problem then."""
 LOG_STRIDE: Final = 1_000
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    """`record` is the same object for all requests of one call, which nothing may part."""
-
-    key: EntityKey
-    decide: Decision
-    done: asyncio.Future[Change | None]
-    see_expired: bool = False
-    record: Record | None = None
-
-    def belongs_to(self, other: "_Request") -> bool:
-        """Whether both must be committed together."""
-        return self.record is not None and self.record is other.record
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What a batch comes to on the states read: an outcome for each request, the mutations of those that change, documents.
-
-    `places` says of which request each mutation is; None of those that only remove what has expired.
-    """
-
-    outcomes: list[Outcome]
-    mutations: list[Mutation]
-    places: list[int | None]
-    documents: list[Document]
 
 
 class EntityWriter:
@@ -102,8 +55,8 @@ class EntityWriter:
         self._now = now
         self._max_batch = max_batch
         self._max_waiting = max_waiting
-        self._writes: deque[_Request] = deque()
-        self._under_way: list[_Request] = []
+        self._writes: deque[Request] = deque()
+        self._under_way: list[Request] = []
         self._reads: _Reads = {}
         self._read_under_way: _Reads = {}
         self._writing: asyncio.Task[None] | None = None
@@ -209,7 +162,7 @@ class EntityWriter:
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         loop = asyncio.get_running_loop()
         queued = [
-            _Request((tenant, entity_id), decide, loop.create_future(), see_expired, record)
+            Request((tenant, entity_id), decide, loop.create_future(), see_expired, record)
             for entity_id, decide in requests
         ]
         self._writes.extend(queued)
@@ -251,27 +204,27 @@ class EntityWriter:
                 request.done.cancel()
             self._writes.clear()
 
-    def _take(self) -> list[_Request]:
-        batch: list[_Request] = []
+    def _take(self) -> list[Request]:
+        batch: list[Request] = []
         while self._writes and (len(batch) < self._max_batch or self._writes[0].belongs_to(batch[-1])):
             request = self._writes.popleft()
             if not request.done.done():  # else its caller has gone before anything was done about it
                 batch.append(request)
         return batch
 
-    async def _settle_all(self, batch: list[_Request]) -> list[Outcome]:
+    async def _settle_all(self, batch: list[Request]) -> list[Outcome]:
         """An outcome for each request of a batch. One that cannot be committed with others does not spoil theirs."""
         try:
             return await self._settle(batch)
         except StoreUnavailable as error:
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers
-            middle = _middle(batch)
+            middle = middle_of(batch)
             if middle is None:
                 return [error] * len(batch)
             return [*await self._settle_all(batch[:middle]), *await self._settle_all(batch[middle:])]
 
-    async def _settle(self, batch: list[_Request]) -> list[Outcome]:
+    async def _settle(self, batch: list[Request]) -> list[Outcome]:
         """Decide and commit a batch; once more, on newer states, where another process was there first."""
         if self._seen is None:
             self._seen = await self._store.head()
@@ -279,7 +232,7 @@ class EntityWriter:
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.002 * 2**attempt)))
-            plan = _decide(batch, await self._store.read(keys), self._now())
+            plan = decide_all(batch, await self._store.read(keys), self._now())
             if not plan.mutations:
                 return plan.outcomes
             try:
@@ -290,7 +243,7 @@ class EntityWriter:
                 return await self._settle_doubt(batch, keys, [plan])
         raise Conflict("other writers kept changing the same entities, nothing was written: try again")
 
-    async def _settle_doubt(self, batch: list[_Request], keys: list[EntityKey], plans: list[_Plan]) -> list[Outcome]:
+    async def _settle_doubt(self, batch: list[Request], keys: list[EntityKey], plans: list[Plan]) -> list[Outcome]:
         """Go on after commits of which it is not known whether they were written: only their changes in the log tell.
 
         Where the log has none of them, the batch is tried again. That is safe, because it expects the versions that
@@ -304,7 +257,7 @@ class EntityWriter:
                 states = await self._store.read(keys)  # first, so that what it shows of our own commits is in the log
                 if (outcomes := await self._find(plans)) is not None:
                     return outcomes
-                plan = _decide(batch, states, self._now())
+                plan = decide_all(batch, states, self._now())
                 if not plan.mutations:
                     return plan.outcomes
                 plans.append(plan)
@@ -318,7 +271,7 @@ class EntityWriter:
                 pause = min(1.0, pause * 2)
         raise OutcomeUnknown("the connection to the store was lost: it is not known whether this was written")
 
-    async def _find(self, plans: list[_Plan]) -> list[Outcome] | None:
+    async def _find(self, plans: list[Plan]) -> list[Outcome] | None:
         """The outcome of that plan whose changes are in the log; a commit is atomic, so all of them are or none."""
         assert self._seen is not None
         after = self._seen
@@ -336,13 +289,13 @@ class EntityWriter:
                 return self._committed(plan, written)
         return None
 
-    async def _commit(self, plan: _Plan) -> list[Outcome]:
+    async def _commit(self, plan: Plan) -> list[Outcome]:
         started = time.perf_counter()
         changes = await self._store.commit(plan.mutations, plan.documents)
         metrics.committed(len(changes), time.perf_counter() - started)
         return self._committed(plan, changes)
 
-    def _committed(self, plan: _Plan, changes: list[Change]) -> list[Outcome]:
+    def _committed(self, plan: Plan, changes: list[Change]) -> list[Outcome]:
         self._seen = changes[-1].sequence
         loop = asyncio.get_running_loop()
         for listener in self.on_commit:
@@ -353,66 +306,11 @@ class EntityWriter:
         return plan.outcomes
 
 
-def _decide(batch: list[_Request], states: dict[EntityKey, Entity], now: str) -> _Plan:
-    """Apply the decisions in order, each on the state that the ones before it leave."""
-    plan = _Plan([], [], [], [])
-    current: dict[EntityKey, Entity | None] = dict(states)
-    for place, request in enumerate(batch):
-        stored = current.get(request.key)
-        expired = None if stored is None or request.see_expired else expiry(request.key[0], stored, now)
-        try:
-            change = request.decide(stored if expired is None else expired.after)
-        except Exception as error:  # noqa: BLE001 - it belongs to this request's caller
-            plan.outcomes.append(error)
-            continue
-        plan.outcomes.append(change)
-        for step, step_place in ((expired, None), (change, place)):
-            if step is not None:
-                version = 0 if stored is None else stored["version"]
-                step = _versioned(step, version + 1)
-                plan.mutations.append(Mutation(step, version))
-                plan.places.append(step_place)
-                stored = current[request.key] = step.after
-    for start, end in _recorded(batch):
-        record = batch[start].record
-        assert record is not None
-        if (document := record(plan.outcomes[start:end])) is not None:
-            plan.documents.append(document)
-    return plan
-
-
-def _recorded(batch: list[_Request]) -> Iterator[tuple[int, int]]:
-    """Where the requests of each call with a record are in a batch: from, up to."""
-    start = 0
-    for place in range(1, len(batch) + 1):
-        if place == len(batch) or not batch[place].belongs_to(batch[start]):
-            if batch[start].record is not None:
-                yield start, place
-            start = place
-
-
-def _middle(batch: list[_Request]) -> int | None:
-    """Where to part a batch, as near to its middle as may be; None where it may not be parted."""
-    half = len(batch) // 2
-    places = [place for place in range(1, len(batch)) if not batch[place].belongs_to(batch[place - 1])]
-    return min(places, key=lambda place: abs(place - half), default=None)
-
-
 def _alive(entity: Entity | None, now: Callable[[], str]) -> Entity | None:
     """An entity, or None if it has expired (4.22)."""
     if entity is None or "expiresAt" not in entity:
         return entity
     return None if is_past(entity["expiresAt"], now()) else entity
-
-
-def _versioned(change: Change, version: int) -> Change:
-    """A change whose state after it has this version."""
-    after = change.after
-    if after is None or after.get("version") == version:
-        return change
-    state = after.copy()
-    state["version"] = version
-    return replace(change, after=state)
 
 
 def _overdue() -> StoreUnavailable:

@@ -9,8 +9,9 @@ from store_samples import BASE, LEVEL, T1, creation, deletion, entity, instance,
 from broker.errors import AlreadyExists, Conflict, NgsiLdError, ResourceNotFound, StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity
+from broker.store.plan import Decision, Outcome, Record
 from broker.store.protocol import Document, DocumentExists, Mutation, Store
-from broker.store.writer import Decision, EntityWriter, Outcome, Record
+from broker.store.writer import EntityWriter
 
 ID = "urn:ngsi-ld:Thing:1"
 RAIN = BASE + "rain"

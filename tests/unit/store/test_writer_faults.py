@@ -11,9 +11,10 @@ from broker.errors import AlreadyExists, BadRequestData, Conflict, NgsiLdError, 
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store import writer as writer_module
+from broker.store.plan import Decision
 from broker.store.protocol import Document, EntityKey, Mutation, OutcomeUnknown, VersionConflict
 from broker.store.sqlite.store import SqliteStore
-from broker.store.writer import Decision, EntityWriter
+from broker.store.writer import EntityWriter
 
 ID = "urn:ngsi-ld:Thing:1"
 

@@ -17,14 +17,12 @@ from broker.model.naming import check_uri
 from broker.operations import temporal
 from broker.operations.evolutions import (
     TemporalPage,
-    TemporalRequest,
-    compile_retrieval,
-    compile_temporal_query,
     query_evolutions,
     query_with_map,
     retrieve_evolution,
 )
 from broker.operations.queries import check_every_type, check_query
+from broker.operations.temporal_request import TemporalRequest, compile_retrieval, compile_temporal_query
 
 if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext

@@ -1,19 +1,18 @@
-"""Consumption of temporal evolutions (5.7.3, 5.7.4): a request is compiled once, then run against the history."""
+"""Consumption of temporal evolutions (5.7.3, 5.7.4): requests, once they are compiled, are run against the history."""
 
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Final
 
-from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound, TooComplexQuery
+from broker.errors import InvalidRequest, ResourceNotFound, TooComplexQuery
 from broker.federation.entity_map import filters_digest, window_digest
 from broker.federation.map_pages import Checked, Inquiry
 from broker.model.entity import JsonObject, Names
 from broker.model.evolution import SCOPE
 from broker.model.instants import parse_instant
-from broker.model.terms import SYSTEM_TIMES
 from broker.model.versions import Version
 from broker.operations.broker import Broker
 from broker.operations.entity_maps import (
@@ -25,18 +24,14 @@ from broker.operations.entity_maps import (
     is_selected,
     mapped_page,
 )
-from broker.operations.queries import check_linked_depth, compile_query, compile_view
 from broker.operations.temporal import evolution_of, history_caught_up
-from broker.query.ast import EntityQuery
-from broker.query.q import parse_q
-from broker.query.temporal import TemporalQuery, parse_temporal_query
+from broker.operations.temporal_request import SYSTEM_MEMBERS, TemporalRequest
 from broker.store.chronicle import time_in
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
-from broker.temporal.aggregation import Aggregator, Periods, Room, parse_aggregation
+from broker.temporal.aggregation import Aggregator, Periods, Room
 from broker.temporal.pages import instance_pages
 from broker.temporal.paging import at_instant, content_range, cut
 from broker.temporal.representation import (
-    TemporalFormat,
     TemporalView,
     represent_aggregated,
     represent_evolution,
@@ -51,25 +46,6 @@ QUERY_SECONDS: Final = 20.0
 MOST_ATTRIBUTES: Final = 100_000
 """Attributes of all entities on a page."""
 MOST_AT_ONE_INSTANT: Final = 100_000
-
-_SYSTEM_MEMBERS: Final = frozenset({*SYSTEM_TIMES, "expiresAt"})
-_TEMPORAL_MEMBERS: Final = frozenset(
-    {"timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "aggrMethods", "aggrPeriodDuration"}
-)
-_AGGREGATION_MEMBERS: Final = frozenset({"aggrMethods", "aggrPeriodDuration"})
-
-
-@dataclass(frozen=True, slots=True)
-class TemporalRequest:
-    """What is asked for. `attributes` and `without` narrow what is shown, None and empty for everything."""
-
-    query: EntityQuery
-    temporal: TemporalQuery
-    view: TemporalView
-    attributes: frozenset[str] | None
-    without: frozenset[str]
-    datasets: frozenset[str | None] | None
-    descending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,105 +70,6 @@ class Selected:
     scopes: list[HistoryEntry]
 
 
-def compile_retrieval(
-    query: JsonObject, names: Names, representation: str | None, *, sys_attrs: bool, version: Version | None = None
-) -> TemporalRequest:
-    """The request of 5.7.3, from the members of a Query (5.2.23) that apply to it; `version` is an earlier one of NGSI-LD to
-    conform to (4.3.6.8). Raises BadRequestData."""
-    return _compile(query, names, EntityQuery(), representation, sys_attrs=sys_attrs, version=version)
-
-
-def compile_temporal_query(
-    query: JsonObject,
-    names: Names,
-    now: str,
-    representation: str | None,
-    *,
-    sys_attrs: bool,
-    local: bool,
-    version: Version | None = None,
-) -> TemporalRequest:
-    """The request of 5.7.4 from a Query (5.2.23), `version` as in compile_retrieval. Raises BadRequestData."""
-    view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
-    picked = frozenset() if view.projection is None else view.projection.picked
-    # System attributes narrow nothing (5.7.4.4 b), and no instance is one of them.
-    attrs = [name for name in query.get("attrs", []) if name not in _SYSTEM_MEMBERS]
-    narrowing = {member: value for member, value in query.items() if member != "attrs"} | (
-        {"attrs": attrs} if attrs else {}
-    )
-    compiled = compile_query(narrowing, names, now, local=local, picked=picked)
-    check_linked_depth(compiled, view)
-    if (filter_ := query.get("csf")) is not None:
-        parse_q(filter_, names)
-    descending = False
-    if compiled.ordering is not None:
-        for term in compiled.ordering.terms:
-            if term.path.names != ("id",) or term.path.trailing is not None:
-                raise BadRequestData("orderBy: temporal evolutions can only be ordered by id (5.7.4.4)")
-        descending = compiled.ordering.terms[0].descending
-    compiled = replace(compiled, ordering=None)
-    request = _compile(query, names, compiled, representation, sys_attrs=sys_attrs, version=version)
-    if request.temporal.relation is None:
-        raise BadRequestData(
-            "timerel, timeAt: are missing; a query of temporal evolutions has a temporal query (5.7.4.4)"
-        )
-    return replace(request, descending=descending)
-
-
-def _compile(
-    query: JsonObject,
-    names: Names,
-    compiled: EntityQuery,
-    representation: str | None,
-    *,
-    sys_attrs: bool,
-    version: Version | None,
-) -> TemporalRequest:
-    view = compile_view(query, names, representation="normalized", sys_attrs=sys_attrs)
-    given = _members(query, "temporalQ", _TEMPORAL_MEMBERS)
-    aggregating = given | _members(query, "aggrParams", _AGGREGATION_MEMBERS)
-    temporal = parse_temporal_query(
-        given.get("timerel"),
-        given.get("timeAt"),
-        given.get("endTimeAt"),
-        given.get("timeproperty"),
-        given.get("lastN"),
-    )
-    aggregation = None
-    if representation == "aggregatedValues" or not _AGGREGATION_MEMBERS.isdisjoint(aggregating):
-        aggregation = parse_aggregation(aggregating.get("aggrMethods"), aggregating.get("aggrPeriodDuration"))
-    projection = view.projection
-    shown = TemporalView(
-        format=cast(TemporalFormat, representation or "normalized"),
-        sys_attrs=sys_attrs,
-        lang=view.lang,
-        projection=projection,
-        time=temporal.time,
-        aggregation=aggregation if representation == "aggregatedValues" else None,
-        version=version,
-    )
-    attributes = None
-    if projection is not None and projection.pick is not None:
-        attributes = projection.pick.attributes | ({SCOPE} if shown.keeps(SCOPE) else set())
-    hidden = frozenset() if projection is None or projection.omit is None else projection.omit.attributes
-    datasets = query.get("datasetId")
-    return TemporalRequest(
-        query=compiled,
-        temporal=temporal,
-        view=shown,
-        attributes=attributes,
-        without=hidden if shown.keeps(SCOPE) else hidden | {SCOPE},
-        datasets=None if datasets is None else frozenset(None if each == "@none" else each for each in datasets),
-    )
-
-
-def _members(query: JsonObject, member: str, allowed: frozenset[str]) -> JsonObject:
-    given: JsonObject = query.get(member, {})
-    if unknown := given.keys() - allowed:
-        raise BadRequestData(f"{member}: {', '.join(sorted(unknown))} is not a member of it (5.2.21, 5.2.44)")
-    return given
-
-
 async def retrieve_evolution(
     broker: Broker, tenant: str, entity_id: str, request: TemporalRequest, names: Names, page_size: int
 ) -> TemporalPage:
@@ -213,7 +90,7 @@ async def retrieve_evolution(
                 f"{entity_id} has no such instances in the time asked for (5.7.3)", instance=entity_id
             )
     page = await _shown(broker, tenant, request, selected, names, page_size)
-    if page.documents[0].keys() <= _SYSTEM_MEMBERS:
+    if page.documents[0].keys() <= SYSTEM_MEMBERS:
         raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.3)", instance=entity_id)
     return page
 
@@ -300,7 +177,7 @@ async def evolution_question(
 
 
 def _not_empty(documents: Sequence[JsonObject]) -> list[JsonObject]:
-    return [document for document in documents if document.keys() - _SYSTEM_MEMBERS]
+    return [document for document in documents if document.keys() - SYSTEM_MEMBERS]
 
 
 async def matching_instances(

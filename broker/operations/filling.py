@@ -29,9 +29,10 @@ from broker.model.representation import View, flatten
 from broker.model.snapshot import result_details, status_of
 from broker.model.terms import NONE_DATASET
 from broker.operations.broker import Broker
-from broker.operations.evolutions import TemporalRequest, matching_instances
+from broker.operations.evolutions import matching_instances
 from broker.operations.snapshot_queries import SnapshotQuery, entity_queries, temporal_queries
 from broker.operations.temporal import history_caught_up
+from broker.operations.temporal_request import TemporalRequest
 from broker.query.ast import EntityQuery
 from broker.store.linked import linked_entities, resolve_linked
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Page, Span

@@ -12,8 +12,8 @@ from broker.errors import BadRequestData
 from broker.model.entity import JsonObject, Names
 from broker.model.representation import View
 from broker.model.snapshot import QUERIES
-from broker.operations.evolutions import TemporalRequest, compile_temporal_query
 from broker.operations.queries import check_linked_depth, check_query, compile_query, compile_view
+from broker.operations.temporal_request import TemporalRequest, compile_temporal_query
 from broker.query.ast import EntityQuery
 
 TEMPORAL = "snapshotTemporalQueries"

@@ -4,9 +4,10 @@ The meaning of a query is `broker.query.evaluate`; a store may compile it but mu
 `broker.errors.StoreUnavailable`; no other exception of a driver leaves a store.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
@@ -16,6 +17,11 @@ from broker.query.temporal import TimeProperty
 
 EntityKey: TypeAlias = tuple[str, str]
 """(tenant, entity id). The default tenant is the empty string."""
+
+DocumentKey: TypeAlias = tuple[str, str, str]
+"""(kind, tenant, id) of a document."""
+
+NO_CURSORS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,26 @@ class OutcomeUnknown(StoreUnavailable):
 
     Who gets this looks for the commit's changes in the log before trying again.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one holder to do something alone, until the store's own clock says that it has run out.
+
+    `epoch` grows with each change of holder: a lease that was lost and won again is another one.
+    """
+
+    name: str
+    holder: str
+    epoch: int
+
+
+class DocumentEvent(NamedTuple):
+    """A document was written or deleted by any process. What it is now, the store tells."""
+
+    kind: str
+    tenant: str
+    id: str
 
 
 class HistoryEntry(NamedTuple):
@@ -361,4 +387,55 @@ class Store(Protocol):
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
+        ...
+
+    async def replace_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        found: JsonObject,
+        body: JsonObject,
+        *,
+        documents: Sequence[Document] = (),
+    ) -> bool:
+        """Store a document durably if its body is still `found`; whether it was. `documents` are as in `put_document`."""
+        ...
+
+    def follow_documents(self, kinds: Collection[str]) -> AsyncGenerator[DocumentEvent | None]:
+        """What any process writes to documents of these kinds, from now on and without end. Raises nothing.
+
+        None says that anything may have changed: it comes first, as soon as nothing can be missed any more, and whenever it
+        is not known what was missed. Events of one document may be fewer than its changes, never fewer than one.
+        """
+        ...
+
+    # processes that share a store
+
+    async def take_leases(self, names: Collection[str], holder: str, seconds: float) -> dict[str, Lease]:
+        """Take those of these leases that are free, have run out, or are the holder's already, for so many seconds from now.
+
+        Those that the holder has now. An error may mean that some were taken all the same.
+        """
+        ...
+
+    async def release_leases(self, leases: Collection[Lease]) -> None:
+        """Give leases up at once, as far as they are still held so."""
+        ...
+
+    async def enlist(self, member: str, seconds: float) -> frozenset[str]:
+        """Put on record that a process lives for so many seconds more (0: it ends now); all that live."""
+        ...
+
+    async def save_under(
+        self,
+        lease: Lease,
+        *,
+        puts: Sequence[Document] = (),
+        deletes: Collection[DocumentKey] = (),
+        cursors: Mapping[str, int] = NO_CURSORS,
+        drop_cursors: Collection[str] = (),
+    ) -> bool:
+        """Write and delete documents and cursors in one durable commit, unless another holder has had the lease; whether it
+        was done. Here `puts` replace what is there. Raises OutcomeUnknown."""
         ...

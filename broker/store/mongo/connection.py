@@ -82,6 +82,8 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("kind", ASCENDING), ("tenant", ASCENDING), ("number", ASCENDING)], name="tenant"),
     ],
     "cursors": [],
+    "leases": [],
+    "members": [],
     "meta": [],
 }  # fmt: skip
 

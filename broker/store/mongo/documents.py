@@ -1,16 +1,16 @@
 """Documents: subscriptions, @contexts, registrations and what else the broker keeps beside entities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from bson.binary import Binary
-from pymongo import ASCENDING
+from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from broker.model.entity import JsonObject
 from broker.store.mongo.connection import Connection, Session, is_duplicate
 from broker.store.mongo.encoding import SEPARATOR, check_size, decode_body, encode_body
-from broker.store.protocol import Document, DocumentExists
+from broker.store.protocol import Document, DocumentExists, DocumentKey
 
 COUNTER: Final = "documents"
 """The `_id` of the document in `meta` that numbers documents in order of creation."""
@@ -18,6 +18,12 @@ COUNTER: Final = "documents"
 
 def _key(kind: str, tenant: str, document_id: str) -> str:
     return kind + SEPARATOR + tenant + SEPARATOR + document_id
+
+
+def parse(key: str) -> DocumentKey:
+    """Kind, tenant and id of a document with this `_id`."""
+    kind, tenant, document_id = key.split(SEPARATOR, 2)
+    return kind, tenant, document_id
 
 
 def new(kind: str, tenant: str, document_id: str, body: JsonObject) -> dict[str, Any]:
@@ -92,6 +98,50 @@ async def put_with(
         return True
 
     return await connection.transact(work, "storing a document")
+
+
+async def replace(
+    connection: Connection, key: DocumentKey, found: JsonObject, body: JsonObject, others: Sequence[Document]
+) -> bool:
+    """Replace a body that is still `found`, in one transaction with other new documents; whether it was.
+
+    Raises DocumentExists, OutcomeUnknown.
+    """
+    encoded = encode_body(body)
+    check_size(key[2], {"body": encoded})
+    made = [new(each.kind, each.tenant, each.id, each.body) for each in others]
+    documents = connection.collection("documents")
+    where = {"_id": _key(*key)}
+
+    async def work(session: Session) -> bool:
+        current = await documents.find_one(where, {"body": 1}, session=session)
+        if current is None or decode_body(current["body"]) != found:
+            return False
+        await documents.update_one(where, {"$set": {"body": Binary(encoded)}}, session=session)
+        if made:
+            await add(connection, made, session)
+        return True
+
+    return await connection.transact(work, "replacing a document")
+
+
+async def write(
+    connection: Connection, puts: Sequence[Document], deletes: Collection[DocumentKey], session: Session
+) -> None:
+    """Store and delete documents in the transaction of a session; what is there is replaced. Raises what the driver raises."""
+    documents = connection.collection("documents")
+    if puts:
+        made = {each["_id"]: each for each in (new(put.kind, put.tenant, put.id, put.body) for put in puts)}
+        present = {
+            found["_id"] async for found in documents.find({"_id": {"$in": list(made)}}, {"_id": 1}, session=session)
+        }
+        if present:
+            updates = [UpdateOne({"_id": key}, {"$set": {"body": made[key]["body"]}}) for key in present]
+            await documents.bulk_write(updates, ordered=False, session=session)
+        if fresh := [each for key, each in made.items() if key not in present]:
+            await add(connection, fresh, session)
+    if deletes:
+        await documents.delete_many({"_id": {"$in": [_key(*key) for key in deletes]}}, session=session)
 
 
 async def get(connection: Connection, kind: str, tenant: str, document_id: str) -> JsonObject | None:

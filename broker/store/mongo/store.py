@@ -1,23 +1,37 @@
 """MongoStore: the production store, the whole Store protocol on one MongoDB database."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
-from broker.store.mongo import commit, entities, erasure, evolutions, examination, history, instances
+from broker.store.mongo import (
+    commit,
+    entities,
+    erasure,
+    evolutions,
+    examination,
+    following,
+    history,
+    instances,
+    leases,
+)
 from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.log import Log
 from broker.store.protocol import (
+    NO_CURSORS,
     Document,
+    DocumentEvent,
+    DocumentKey,
     EntityKey,
     Evolution,
     Finding,
     HistoryEntry,
     HistoryQuery,
+    Lease,
     Mutation,
     Page,
     TypeCensus,
@@ -218,3 +232,46 @@ class MongoStore:
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
         return await document_rows.listing(self._connection, kind, tenant)
+
+    async def replace_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        found: JsonObject,
+        body: JsonObject,
+        *,
+        documents: Sequence[Document] = (),
+    ) -> bool:
+        """Store a document, with others, if its body is still `found`; whether it was. Raises DocumentExists."""
+        return await document_rows.replace(self._connection, (kind, tenant, document_id), found, body, documents)
+
+    def follow_documents(self, kinds: Collection[str]) -> AsyncGenerator[DocumentEvent | None]:
+        """What any process writes to documents of these kinds; None where anything may have changed, and at first."""
+        return following.follow(self._connection, kinds)
+
+    # processes that share a store
+
+    async def take_leases(self, names: Collection[str], holder: str, seconds: float) -> dict[str, Lease]:
+        """Take or renew those of these leases that can be had; those that the holder has now."""
+        return await leases.take(self._connection, names, holder, seconds)
+
+    async def release_leases(self, leases_held: Collection[Lease]) -> None:
+        """Give leases up, as far as they are still held so."""
+        await leases.release(self._connection, leases_held)
+
+    async def enlist(self, member: str, seconds: float) -> frozenset[str]:
+        """A process lives for so many seconds more; all that live."""
+        return await leases.enlist(self._connection, member, seconds)
+
+    async def save_under(
+        self,
+        lease: Lease,
+        *,
+        puts: Sequence[Document] = (),
+        deletes: Collection[DocumentKey] = (),
+        cursors: Mapping[str, int] = NO_CURSORS,
+        drop_cursors: Collection[str] = (),
+    ) -> bool:
+        """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
+        return await leases.save_under(self._connection, lease, puts, deletes, cursors, drop_cursors)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,12 +12,16 @@ from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
 from broker.store.protocol import (
+    NO_CURSORS,
     Document,
+    DocumentEvent,
+    DocumentKey,
     EntityKey,
     Evolution,
     Finding,
     HistoryEntry,
     HistoryQuery,
+    Lease,
     Mutation,
     Page,
     TypeCensus,
@@ -38,6 +42,7 @@ from broker.store.sqlite import documents as document_rows
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
 from broker.store.sqlite.learning import Demand, Effort
+from broker.store.sqlite.leases import Leases
 
 PRUNE_EVERY: Final = 100_000
 """Changes after which a trim also drops what no entity uses any more from the catalogue."""
@@ -58,6 +63,7 @@ class SqliteStore:
         self._news = asyncio.Event()
         self._demand = Demand()
         self._building: set[asyncio.Task[None]] = set()
+        self._leases = Leases()
 
     async def open(self) -> None:
         """Take the directory, create or check the database, find the log's ends."""
@@ -391,3 +397,74 @@ class SqliteStore:
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
         return await self._database.read(lambda c: document_rows.listing(c, kind, tenant), "listing documents")
+
+    async def replace_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        found: JsonObject,
+        body: JsonObject,
+        *,
+        documents: Sequence[Document] = (),
+    ) -> bool:
+        """Store a document, with others, if its body is still `found`; whether it was. Raises DocumentExists."""
+
+        def replace(connection: sqlite3.Connection) -> bool:
+            if document_rows.get(connection, kind, tenant, document_id) != found:
+                return False
+            document_rows.put(connection, kind, tenant, document_id, body, create=False)
+            document_rows.add(connection, documents)
+            return True
+
+        return await self._database.write_together(replace, "replacing a document")
+
+    async def follow_documents(self, kinds: Collection[str]) -> AsyncGenerator[DocumentEvent | None]:
+        """Nothing but the None at first: no other process has this database open."""
+        yield None
+        await asyncio.Event().wait()
+
+    # processes that share a store: here there is one, but what it is made of may still compete
+
+    async def take_leases(self, names: Collection[str], holder: str, seconds: float) -> dict[str, Lease]:
+        """Take or renew those of these leases that can be had; those that the holder has now."""
+        self._database.check_open()
+        taken, changed = self._leases.take(names, holder, seconds)
+        if changed:  # what a former holder is saving in this moment is saved when its successor begins
+            await self._database.write_together(lambda _: None, "taking leases")
+        return taken
+
+    async def release_leases(self, leases: Collection[Lease]) -> None:
+        """Give leases up, as far as they are still held so."""
+        self._leases.release(leases)
+
+    async def enlist(self, member: str, seconds: float) -> frozenset[str]:
+        """A process lives for so many seconds more; all that live."""
+        self._database.check_open()
+        return self._leases.enlist(member, seconds)
+
+    async def save_under(
+        self,
+        lease: Lease,
+        *,
+        puts: Sequence[Document] = (),
+        deletes: Collection[DocumentKey] = (),
+        cursors: Mapping[str, int] = NO_CURSORS,
+        drop_cursors: Collection[str] = (),
+    ) -> bool:
+        """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
+        values = dict(cursors)
+
+        def save(connection: sqlite3.Connection) -> bool:
+            if not self._leases.holds(lease):
+                return False
+            for each in puts:
+                document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=False)
+            for key in deletes:
+                document_rows.delete(connection, *key)
+            log.save_cursors(connection, values)
+            for name in drop_cursors:
+                log.drop_cursor(connection, name)
+            return True
+
+        return await self._database.write_together(save, "saving under a lease")

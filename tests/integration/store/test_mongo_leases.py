@@ -1,0 +1,264 @@
+"""Leases and followed documents on a MongoDB that dies, steps down or forgets, and beside processes that die in a save."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from mongod import die_with_parent
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect
+
+import broker
+from broker.errors import StoreUnavailable
+from broker.store.mongo import following as following_module
+from broker.store.mongo import leases as lease_rows
+from broker.store.mongo.store import MongoStore
+from broker.store.protocol import Document, DocumentEvent
+
+pytestmark = pytest.mark.mongo
+
+PROGRAM = """
+import asyncio, sys
+from broker.store.mongo import leases
+from broker.store.mongo.store import MongoStore
+from broker.store.protocol import Document
+
+hold = leases.hold
+
+async def hold_and_pause(connection, lease, session):
+    held = await hold(connection, lease, session)
+    print("inside", flush=True)
+    await asyncio.sleep(60)
+    return held
+
+async def main():
+    store = MongoStore(*sys.argv[1:])
+    await store.open()
+    lease = (await store.take_leases(["work"], "child", 0.5))["work"]
+    leases.hold = hold_and_pause
+    await store.save_under(lease, puts=[Document("state", "city", "x", {"n": 1})])
+
+asyncio.run(main())
+"""
+"""A process in the middle of a save under a lease."""
+
+
+def document(number):
+    return Document("state", "city", "x", {"n": number})
+
+
+async def until_done(attempt):
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await attempt()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def until_heard(following, event):
+    """Everything heard up to this event or, as good, a call to look at everything again."""
+    async with asyncio.timeout(30):
+        while True:
+            if await anext(following) in (event, None):
+                return
+
+
+async def test_a_takeover_does_not_wait_for_a_process_that_was_killed_in_the_middle_of_a_save(
+    mongo_store, mongodb_uri, empty_mongo_database
+):
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, mongodb_uri, empty_mongo_database),
+        cwd=Path(broker.__file__).parents[1],
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
+    )
+    assert await child.stdout.readline() == b"inside\n"
+    child.kill()
+    await child.wait()
+    start = time.monotonic()
+    while not await mongo_store.take_leases(["work"], "b", 30):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - start < 3
+    assert await mongo_store.list_documents("state") == []
+
+
+async def test_a_change_of_holder_in_the_middle_of_a_save_refuses_the_save(mongo_store, monkeypatch):
+    """The lease is lost behind the beginning of the save's transaction, which therefore still sees it."""
+    lease = (await mongo_store.take_leases(["work"], "a", 0.05))["work"]
+    await asyncio.sleep(0.1)
+    hold, stolen = lease_rows.hold, []
+
+    async def hold_late(connection, lease, session):
+        await connection.collection("cursors").find_one({"_id": "a snapshot begins"}, session=session)
+        if not stolen:
+            stolen.append(await mongo_store.take_leases(["work"], "b", 30))
+        return await hold(connection, lease, session)
+
+    monkeypatch.setattr(lease_rows, "hold", hold_late)
+    assert not await mongo_store.save_under(lease, puts=[document(1)])
+    assert stolen[0]["work"].holder == "b"
+    assert await mongo_store.list_documents("state") == []
+
+
+async def test_members_that_ended_without_a_word_are_forgotten(mongo_store, mongo_client, monkeypatch):
+    monkeypatch.setattr(lease_rows, "FORGET_SECONDS", 0.2)
+    await mongo_store.enlist("a", 0.05)
+    members = mongo_client[mongo_store._connection.name].members
+    async with asyncio.timeout(10):
+        while members.count_documents({}) != 1 or members.find_one({"_id": "a"}):
+            await mongo_store.enlist("b", 30)
+            await asyncio.sleep(0.05)
+
+
+async def test_what_others_write_is_heard_of(mongo_store):
+    writer = MongoStore(mongo_store._connection.uri, mongo_store._connection.name)
+    await writer.open()
+    try:
+        await writer.put_document("state", "city", "before", {"n": 0})
+        following = mongo_store.follow_documents(["state", "registration"])
+        assert await asyncio.wait_for(anext(following), 10) is None
+        await writer.put_document("state", "city", "x", {"n": 1})
+        await writer.put_document("states", "city", "x", {"n": 1})
+        await writer.put_document("stat", "city", "x", {"n": 1})
+        await writer.put_document("registration", "", "urn:a b:é", {"n": 1}, create=True)
+        await writer.put_document("state", "city", "x", {"n": 2})
+        await writer.change_document("state", "city", "x", lambda body: {"n": body["n"] + 1})
+        lease = (await writer.take_leases(["work"], "a", 30))["work"]
+        await writer.save_under(
+            lease, puts=[Document("state", "city", "y", {"n": 1})], deletes=[("state", "city", "before")]
+        )
+        await mongo_store.delete_document("state", "city", "x")
+        async with asyncio.timeout(10):
+            heard = [await anext(following) for _ in range(7)]
+        assert heard[:4] == [
+            DocumentEvent("state", "city", "x"),
+            DocumentEvent("registration", "", "urn:a b:é"),
+            DocumentEvent("state", "city", "x"),
+            DocumentEvent("state", "city", "x"),
+        ]
+        assert set(heard[4:6]) == {DocumentEvent("state", "city", "y"), DocumentEvent("state", "city", "before")}
+        assert heard[6] == DocumentEvent("state", "city", "x")
+        await following.aclose()
+    finally:
+        await writer.close()
+
+
+async def test_following_goes_on_behind_a_killed_server_and_a_step_down(mongod):
+    """What was written while nobody could be followed is heard of afterwards."""
+    follower, writer = MongoStore(mongod.uri), MongoStore(mongod.uri)
+    await follower.open()
+    await writer.open()
+    following = follower.follow_documents(["state"])
+    assert await asyncio.wait_for(anext(following), 10) is None
+    await writer.put_document("state", "", "1", {})
+    await until_heard(following, DocumentEvent("state", "", "1"))
+    mongod.kill()
+    hearing = asyncio.create_task(until_heard(following, DocumentEvent("state", "", "2")))
+    await asyncio.sleep(0.3)
+    mongod.start()
+    await until_done(lambda: writer.put_document("state", "", "2", {}))
+    await hearing
+    hearing = asyncio.create_task(until_heard(following, DocumentEvent("state", "", "3")))
+    with MongoClient(mongod.uri, directConnection=True) as client:
+        client.admin.command({"replSetStepDown": 1, "force": True})
+    await until_done(lambda: writer.put_document("state", "", "3", {}))
+    await hearing
+    lease = await until_done(lambda: writer.take_leases(["work"], "a", 30))
+    assert lease["work"].holder == "a"
+    await following.aclose()
+    await follower.close()
+    await writer.close()
+
+
+async def test_a_lease_survives_a_step_down_in_the_middle_of_renewing_and_saving(mongod):
+    store = MongoStore(mongod.uri)
+    await store.open()
+    (lease,) = (await store.take_leases(["work"], "a", 60)).values()
+    saved = 0
+
+    async def save():
+        nonlocal saved
+        for number in range(1, 10_000):
+            if await until_done(lambda number=number: store.save_under(lease, puts=[document(number)])):
+                saved = number
+
+    async def renew():
+        while True:
+            held = await until_done(lambda: store.take_leases(["work"], "a", 60))
+            assert held == {"work": lease}
+            await asyncio.sleep(0.02)
+
+    tasks = [asyncio.create_task(save()), asyncio.create_task(renew())]
+    await asyncio.sleep(0.3)
+    with MongoClient(mongod.uri, directConnection=True) as client:
+        client.admin.command({"replSetStepDown": 1, "force": True})
+    before = saved
+    async with asyncio.timeout(30):
+        while saved <= before + 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (await store.get_document("state", "city", "x"))["n"] >= saved
+    await store.close()
+
+
+async def test_whoever_follows_is_told_when_the_collection_was_dropped(mongodb_uri, mongo_client, mongo_database):
+    store = MongoStore(mongodb_uri, mongo_database)
+    await store.open()
+    following = store.follow_documents(["state"])
+    assert await asyncio.wait_for(anext(following), 10) is None
+    mongo_client[mongo_database].documents.drop()
+    assert await asyncio.wait_for(anext(following), 10) is None
+    await store.put_document("state", "", "1", {})
+    assert await asyncio.wait_for(anext(following), 10) == DocumentEvent("state", "", "1")
+    await following.aclose()
+    await store.close()
+
+
+class CutOff:
+    """A stream that loses its connection, and whose place is older than anything that the server still knows."""
+
+    alive = True
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.resume_token = None
+
+    async def try_next(self):
+        if self.resume_token is not None:
+            raise AutoReconnect("cut off")
+        event = await self.stream.try_next()
+        if event is not None:
+            data = self.stream.resume_token["_data"]
+            self.resume_token = {"_data": data[:2] + "0000000100000001" + data[18:]}
+        return event
+
+
+async def test_whoever_follows_is_told_when_its_place_is_too_old_for_the_server(mongo_store, monkeypatch, caplog):
+    opened, places = following_module._opened, []
+
+    @asynccontextmanager
+    async def opened_and_cut_off(connection, kinds, place):
+        places.append(place)
+        async with opened(connection, kinds, place) as stream:
+            yield CutOff(stream) if len(places) == 1 else stream
+
+    monkeypatch.setattr(following_module, "_opened", opened_and_cut_off)
+    following = mongo_store.follow_documents(["state"])
+    assert await asyncio.wait_for(anext(following), 10) is None
+    await mongo_store.put_document("state", "", "1", {})
+    assert await asyncio.wait_for(anext(following), 10) == DocumentEvent("state", "", "1")
+    assert await asyncio.wait_for(anext(following), 10) is None
+    assert places[1]["_data"].startswith("820000000100000001")
+    assert places[2:] == [None]
+    assert "is lost" in caplog.text
+    await mongo_store.put_document("state", "", "2", {})
+    assert await asyncio.wait_for(anext(following), 10) == DocumentEvent("state", "", "2")
+    await following.aclose()

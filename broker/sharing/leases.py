@@ -1,0 +1,160 @@
+"""The leases of this process: asked for and renewed every second, and counted as lost before another process can have them.
+
+The store says by its own clock who has a lease. How long that answer holds, the process measures from before it asked, and
+less than the store gives it: so it stops doing what the lease is for before anybody else begins, also where it hears nothing
+from the store, or where it was itself frozen. What it has sent off by then may still arrive late; against that there is
+`Store.save_under`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from broker.errors import NgsiLdError
+from broker.sharing.clock import elapsed
+from broker.store.cancellation import check_cancelled
+from broker.store.protocol import Lease, Store
+
+LEASE_SECONDS: Final = 3.0
+RENEWAL_SECONDS: Final = 1.0
+"""How often leases are renewed, and looked whether those of others have become free."""
+MARGIN_SECONDS: Final = 0.4
+"""How much earlier than the store a process counts a lease as lost."""
+RETRY_SECONDS: Final = 0.25
+"""How soon the store is asked again that could not answer."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+Heard = Callable[[Lease], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """A lease that is wanted, and, where it is held, which one it is."""
+
+    taken: Heard
+    lost: Heard
+    lease: Lease | None = None
+
+
+class Leases:
+    """See the module. `holder` is the name of this process, which no other one has or had. `clock` gives seconds."""
+
+    def __init__(self, store: Store, holder: str, *, clock: Callable[[], float] = elapsed) -> None:
+        self.holder = holder
+        self._store = store
+        self._clock = clock
+        self._wishes: dict[str, _Wish] = {}
+        self._until = 0.0
+        self._turn = asyncio.Lock()
+        self._hurry = asyncio.Event()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        """Ask for the leases that are wanted, and go on doing so. What is free is taken when this returns."""
+        await self._ask()
+        self._task = asyncio.create_task(self._ask_regularly(), name="leases")
+
+    async def stop(self) -> None:
+        """Give everything up, so that others can go on at once. Nobody hears of that: who works under a lease has ended."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for wish in self._wishes.values():
+            wish.lost = _nobody
+        try:
+            await self.give_up(list(self._wishes))
+        except NgsiLdError as error:
+            _LOG.warning("leases run out by themselves", extra={"detail": error.detail})
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    # --- what is wanted
+
+    def want(self, name: str, taken: Heard, lost: Heard) -> None:
+        """Ask for a lease from now on. `taken` is told when it is held, `lost` when it is not any more; both must be quick."""
+        self._wishes[name] = _Wish(taken, lost)
+        self._hurry.set()
+
+    async def give_up(self, names: Collection[str]) -> None:
+        """Want these leases no longer, and let others have them. Raises StoreUnavailable: then they run out by themselves."""
+        async with self._turn:  # not while a renewal is under way, which would take them again
+            wishes = [self._wishes.pop(name) for name in names if name in self._wishes]
+            held = [wish.lease for wish in wishes if wish.lease is not None]
+            for wish in wishes:
+                self._lose(wish)
+            await self._store.release_leases(held)
+
+    def held(self, name: str) -> Lease | None:
+        """A lease that certainly is this process's in this moment."""
+        wish = self._wishes.get(name)
+        return wish.lease if wish is not None and self._clock() < self._until else None
+
+    # --- renewal
+
+    async def _ask_regularly(self) -> None:
+        pause = RENEWAL_SECONDS
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            begun = self._clock()
+            answered = await self._ask()
+            check_cancelled()
+            pause = max(0.0, begun + RENEWAL_SECONDS - self._clock()) if answered else RETRY_SECONDS
+
+    async def _ask(self) -> bool:
+        """Take and renew what can be had; whether the store answered."""
+        async with self._turn:
+            self._hurry.clear()
+            begun = self._clock()
+            try:
+                async with asyncio.timeout(LEASE_SECONDS):
+                    taken = await self._store.take_leases(list(self._wishes), self.holder, LEASE_SECONDS)
+            except (NgsiLdError, TimeoutError) as error:
+                _LOG.info("leases cannot be renewed now", extra={"detail": getattr(error, "detail", "no answer")})
+                self._look_at_clock()
+                return False
+            self._look_at_clock()
+            self._until = begun + LEASE_SECONDS - MARGIN_SECONDS
+            if self._clock() >= self._until:  # an answer that comes too late is worth nothing
+                return False
+            for name, wish in list(self._wishes.items()):
+                lease = taken.get(name)
+                if lease == wish.lease:
+                    continue
+                self._lose(wish)
+                if lease is not None:
+                    wish.lease = lease
+                    wish.taken(lease)
+            self._look_at_clock()
+            return True
+
+    def _look_at_clock(self) -> None:
+        """Count everything as lost when it is time; else look again then."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        held = [wish for wish in self._wishes.values() if wish.lease is not None]
+        left = self._until - self._clock()
+        if held and left > 0:
+            self._expiry = asyncio.get_running_loop().call_later(left, self._look_at_clock)
+        elif held:
+            _LOG.warning("leases were not renewed in time: what they are for ends here")
+            for wish in held:
+                self._lose(wish)
+
+    def _lose(self, wish: _Wish) -> None:
+        lease, wish.lease = wish.lease, None
+        if lease is not None:
+            wish.lost(lease)
+
+
+def _nobody(_: Lease) -> None:
+    """Nobody has to hear of it."""

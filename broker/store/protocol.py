@@ -259,6 +259,10 @@ class Store(Protocol):
         """Every consumer's durable cursor: the sequence up to which it has finished its work."""
         ...
 
+    async def cursor(self, name: str) -> int | None:
+        """One of them, None where there is none."""
+        ...
+
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
         """Set these cursors, durably."""
         ...
@@ -270,12 +274,18 @@ class Store(Protocol):
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
-    ) -> None:
+        self,
+        entries: Sequence[HistoryEntry],
+        cursor: tuple[str, int] | None,
+        evolutions: Sequence[Evolution] = (),
+        *,
+        under: Lease | None = None,
+    ) -> bool:
         """Add entries and set the recorder's cursor in the same commit; an entry that is there already is replaced by itself.
 
         Evolutions are taken from the entries; `evolutions` says what these cannot: the last one of an entity counts. Without a
-        cursor, the entries are copies of others and not what the recorder made of the log.
+        cursor, the entries are copies of others and not what the recorder made of the log. False, and nothing is written, where
+        another holder has had the lease `under` which this is done.
         """
         ...
 
@@ -381,8 +391,19 @@ class Store(Protocol):
         """
         ...
 
-    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
-        """Whether there was one to delete."""
+    async def delete_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        *,
+        found: JsonObject | None = None,
+        puts: Sequence[Document] = (),
+    ) -> bool:
+        """Delete a document, durably; with `found`, only if that is its body still. Whether there was one to delete.
+
+        If so, `puts` are written in the same commit, and replace what is there. Raises OutcomeUnknown.
+        """
         ...
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:

@@ -175,11 +175,30 @@ async def change(
     return None
 
 
-async def delete(connection: Connection, kind: str, tenant: str, document_id: str) -> bool:
+async def delete(connection: Connection, key: DocumentKey) -> bool:
     """Whether there was one to delete."""
     async with connection.translated("deleting a document"):
-        result = await connection.collection("documents").delete_one({"_id": _key(kind, tenant, document_id)})
+        result = await connection.collection("documents").delete_one({"_id": _key(*key)})
         return result.deleted_count > 0
+
+
+async def delete_with(
+    connection: Connection, key: DocumentKey, found: JsonObject | None, puts: Sequence[Document]
+) -> bool:
+    """Delete a document, where given only one with the body `found`, and store others in the same transaction; whether it was
+    there. Raises OutcomeUnknown."""
+    documents = connection.collection("documents")
+    where = {"_id": _key(*key)}
+
+    async def work(session: Session) -> bool:
+        current = await documents.find_one(where, {"body": 1}, session=session)
+        if current is None or (found is not None and decode_body(current["body"]) != found):
+            return False
+        await documents.delete_one(where, session=session)
+        await write(connection, puts, (), session)
+        return True
+
+    return await connection.transact(work, "deleting a document")
 
 
 async def listing(connection: Connection, kind: str, tenant: str | None) -> list[tuple[str, str, JsonObject]]:

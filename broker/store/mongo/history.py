@@ -20,8 +20,9 @@ from broker.store.mongo.connection import Collection, Connection, Document, Sess
 from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, check_size, encode_body
 from broker.store.mongo.evolutions import Series
 from broker.store.mongo.instances import entry_of, prefix_of, series_range
+from broker.store.mongo.leases import hold
 from broker.store.mongo.log import cursor_update
-from broker.store.protocol import Evolution, HistoryEntry
+from broker.store.protocol import Evolution, HistoryEntry, Lease
 
 Change: TypeAlias = Callable[[HistoryEntry], HistoryEntry | None]
 
@@ -60,8 +61,10 @@ async def append(
     entries: Sequence[HistoryEntry],
     cursor: tuple[str, int] | None,
     news: Sequence[Evolution],
-) -> None:
-    """Add entries, bring evolutions up to date and set the recorder's cursor, if there is one, in one transaction."""
+    under: Lease | None,
+) -> bool:
+    """Add entries, bring evolutions up to date and set the recorder's cursor, if there is one, in one transaction; False, and
+    nothing of that, where the lease is lost."""
     documents = list({document["_id"]: document for document in map(_document, entries)}.values())
     history = connection.collection("history")
 
@@ -70,7 +73,9 @@ async def append(
         if cursor is not None:
             await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
 
-    async def add(session: Session) -> None:
+    async def add(session: Session) -> bool:
+        if under is not None and not await hold(connection, under, session):
+            return False
         if documents:
             try:
                 await history.insert_many(documents, ordered=False, session=session)
@@ -79,17 +84,21 @@ async def append(
                     raise _Recorded from error
                 raise
         await finish(session)
+        return True
 
-    async def replace(session: Session) -> None:
+    async def replace(session: Session) -> bool:
+        if under is not None and not await hold(connection, under, session):
+            return False
         writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         await history.bulk_write(writes, ordered=False, session=session)
         await finish(session)
+        return True
 
     try:
-        await connection.transact(add, "writing history")
+        return await connection.transact(add, "writing history")
     except _Recorded:
         # A replay after a crash: rare, and upserts cost four times an insert, so they are not what is tried first.
-        await connection.transact(replace, "writing history")
+        return await connection.transact(replace, "writing history")
 
 
 class _Recorded(Exception):

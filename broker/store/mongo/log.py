@@ -12,8 +12,10 @@ from broker.store.mongo.commit import HEAD
 from broker.store.mongo.connection import Connection, Document
 from broker.store.mongo.encoding import decode_body
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.025
 """How often a process that waits looks for other processes' changes: 0.4 ms of CPU a look. Its own it hears of at once."""
+ALONE_SECONDS: Final = 0.1
+"""How often it looks where no other process is known to live: one may be there that has not been heard of yet."""
 TRIM_STRIDE: Final = 10_000
 TRIMMED: Final = "trimmed"
 """The `_id` of the document in `meta` that holds the log's tail."""
@@ -39,7 +41,12 @@ class Log:
         self._connection = connection
         self._known = 0
         self._looked = 0.0
+        self._pause = ALONE_SECONDS
         self._news = asyncio.Event()
+
+    def have_company(self, others: bool) -> None:
+        """Whether other processes live, whose changes are to be looked for often."""
+        self._pause = POLL_SECONDS if others else ALONE_SECONDS
 
     def announce(self, head: int) -> None:
         """Tell all who wait in this process that the log has reached `head`."""
@@ -92,12 +99,12 @@ class Log:
         while self._known <= after:
             news = self._news
             now = time.monotonic()
-            if now >= self._looked + POLL_SECONDS or now >= deadline:
+            if now >= self._looked + self._pause or now >= deadline:
                 self._looked = now  # for all who wait in this process
                 self.announce(await self.head())
                 if self._known > after or now >= deadline:
                     break
-            pause = min(deadline, self._looked + POLL_SECONDS) - time.monotonic()
+            pause = min(deadline, self._looked + self._pause) - time.monotonic()
             try:
                 async with asyncio.timeout(max(0.0, pause)):
                     await news.wait()
@@ -109,6 +116,12 @@ class Log:
         """Every consumer's durable cursor."""
         async with self._connection.translated("reading cursors"):
             return {cursor["_id"]: cursor["sequence"] async for cursor in self._connection.collection("cursors").find()}
+
+    async def cursor(self, name: str) -> int | None:
+        """One of them, None where there is none."""
+        async with self._connection.translated("reading a cursor"):
+            found = await self._connection.collection("cursors", settled=True).find_one({"_id": name})
+            return None if found is None else int(found["sequence"])
 
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
         """Set these cursors, durably."""

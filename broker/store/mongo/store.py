@@ -123,6 +123,10 @@ class MongoStore:
         """Every consumer's durable cursor."""
         return await self._log.cursors()
 
+    async def cursor(self, name: str) -> int | None:
+        """One of them, None where there is none."""
+        return await self._log.cursor(name)
+
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
         """Set these cursors, durably."""
         await self._log.save_cursors(cursors)
@@ -134,10 +138,15 @@ class MongoStore:
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
-    ) -> None:
-        """Add entries and, if there is one, set the recorder's cursor in the same commit."""
-        await history.append(self._connection, entries, cursor, evolutions)
+        self,
+        entries: Sequence[HistoryEntry],
+        cursor: tuple[str, int] | None,
+        evolutions: Sequence[Evolution] = (),
+        *,
+        under: Lease | None = None,
+    ) -> bool:
+        """Add entries and, if there is one, set the recorder's cursor in the same commit, unless the lease is lost."""
+        return await history.append(self._connection, entries, cursor, evolutions, under)
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
@@ -225,9 +234,20 @@ class MongoStore:
         """Replace a body by what `change` makes of it; the new one, None where nothing was written."""
         return await document_rows.change(self._connection, kind, tenant, document_id, change)
 
-    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
-        """Whether there was one to delete."""
-        return await document_rows.delete(self._connection, kind, tenant, document_id)
+    async def delete_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        *,
+        found: JsonObject | None = None,
+        puts: Sequence[Document] = (),
+    ) -> bool:
+        """Delete a document, if its body is still `found`, and write others in its stead; whether it was there."""
+        key = kind, tenant, document_id
+        if found is None and not puts:
+            return await document_rows.delete(self._connection, key)
+        return await document_rows.delete_with(self._connection, key, found, puts)
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
@@ -262,7 +282,9 @@ class MongoStore:
 
     async def enlist(self, member: str, seconds: float) -> frozenset[str]:
         """A process lives for so many seconds more; all that live."""
-        return await leases.enlist(self._connection, member, seconds)
+        alive = await leases.enlist(self._connection, member, seconds)
+        self._log.have_company(len(alive - {member}) > 0)
+        return alive
 
     async def save_under(
         self,

@@ -91,6 +91,12 @@ def cursors(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT name, sequence FROM cursors ORDER BY name"))
 
 
+def cursor(connection: sqlite3.Connection, name: str) -> int | None:
+    """One cursor."""
+    row = connection.execute("SELECT sequence FROM cursors WHERE name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def save_cursors(connection: sqlite3.Connection, values: Mapping[str, int]) -> None:
     """Set cursors."""
     connection.executemany("INSERT OR REPLACE INTO cursors (name, sequence) VALUES (?, ?)", list(values.items()))

@@ -239,6 +239,10 @@ class SqliteStore:
         """Every consumer's durable cursor."""
         return await self._database.read(log.cursors, "reading cursors")
 
+    async def cursor(self, name: str) -> int | None:
+        """One of them, None where there is none."""
+        return await self._database.read(lambda c: log.cursor(c, name), "reading a cursor")
+
     async def save_cursors(self, cursors: Mapping[str, int]) -> None:
         """Set these cursors, durably."""
         values = dict(cursors)
@@ -251,15 +255,23 @@ class SqliteStore:
     # temporal history
 
     async def append_history(
-        self, entries: Sequence[HistoryEntry], cursor: tuple[str, int] | None, evolutions: Sequence[Evolution] = ()
-    ) -> None:
-        """Add entries and, if there is one, set the recorder's cursor in the same commit."""
+        self,
+        entries: Sequence[HistoryEntry],
+        cursor: tuple[str, int] | None,
+        evolutions: Sequence[Evolution] = (),
+        *,
+        under: Lease | None = None,
+    ) -> bool:
+        """Add entries and, if there is one, set the recorder's cursor in the same commit, unless the lease is lost."""
 
-        def job(connection: sqlite3.Connection) -> None:
+        def job(connection: sqlite3.Connection) -> bool:
+            if under is not None and not self._leases.holds(under):
+                return False
             history.append(connection, entries, evolutions)
             log.save_cursors(connection, dict([] if cursor is None else [cursor]))
+            return True
 
-        await self._database.write(job, "writing history")
+        return await self._database.write(job, "writing history")
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
@@ -388,11 +400,26 @@ class SqliteStore:
             lambda c: document_rows.change(c, kind, tenant, document_id, change), "changing a document"
         )
 
-    async def delete_document(self, kind: str, tenant: str, document_id: str) -> bool:
-        """Whether there was one to delete."""
-        return await self._database.write_together(
-            lambda c: document_rows.delete(c, kind, tenant, document_id), "deleting a document"
-        )
+    async def delete_document(
+        self,
+        kind: str,
+        tenant: str,
+        document_id: str,
+        *,
+        found: JsonObject | None = None,
+        puts: Sequence[Document] = (),
+    ) -> bool:
+        """Delete a document, if its body is still `found`, and write others in its stead; whether it was there."""
+
+        def delete(connection: sqlite3.Connection) -> bool:
+            if found is not None and document_rows.get(connection, kind, tenant, document_id) != found:
+                return False
+            deleted = document_rows.delete(connection, kind, tenant, document_id)
+            for each in puts if deleted else ():
+                document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=False)
+            return deleted
+
+        return await self._database.write_together(delete, "deleting a document")
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""

@@ -56,9 +56,13 @@ async def update_subscription(
     now = broker.now()
     check_uri(subscription_id, "subscriptionId")
     async with broker.dispatcher.changing(tenant, subscription_id):
-        stored = await stored_subscription(broker, tenant, subscription_id)
-        document = await _updated(broker, tenant, stored, given, context, now)
-        await broker.store.put_document(KIND, tenant, subscription_id, document, documents=broker.documents())
+        replaced = False
+        while not replaced:  # another process may change it meanwhile
+            stored = await stored_subscription(broker, tenant, subscription_id)
+            document = await _updated(broker, tenant, stored, given, context, now)
+            replaced = await broker.store.replace_document(
+                KIND, tenant, subscription_id, stored, document, documents=broker.documents()
+            )
         broker.dispatcher.put(tenant, document)
 
 

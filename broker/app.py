@@ -1,8 +1,9 @@
 """Puts the floors together and runs them: everything that lives as long as the process is made, started and ended here.
 
-Shutdown (SIGTERM, SIGINT), in this order: stop listening and let requests in flight finish; commit what the writer
-still holds; let the consumers of the log save where they are; close the store. The process then exits 0. Whatever a
-crash interrupts instead, the next start takes up from the log.
+Shutdown (SIGTERM, SIGINT), in this order: stop listening and let requests in flight finish; end the duties; commit what the
+writer still holds; let the consumers of the log save where they are; give up the leases, so that other processes go on at
+once; close the store. The process then exits 0. Whatever a crash interrupts instead, the next start takes up from the log, or
+another process does within seconds.
 """
 
 import asyncio
@@ -22,7 +23,9 @@ import uvloop
 import datamodels
 from broker import metrics
 from broker.contexts.library import ContextLibrary
+from broker.contexts.record import DOCUMENT_KIND as CONTEXTS
 from broker.contexts.trimming import ContextTrimming
+from broker.delivery.background import watched
 from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.streams import StreamLimits, Streams
@@ -31,6 +34,7 @@ from broker.egress.tls import TlsContexts, check_files
 from broker.errors import StoreUnavailable
 from broker.federation.entity_maps import EntityMaps
 from broker.federation.identity import SourceIdentity
+from broker.federation.registry import FOLLOWED as REGISTRY_DOCUMENTS
 from broker.federation.registry import ContextRegistry
 from broker.http.admission import Admission, Limits
 from broker.http.binding import Binding
@@ -41,6 +45,7 @@ from broker.http.server import SHED, HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.memory import Memory, container_limit
 from broker.model.instants import canonical
+from broker.operations.archive import FOLLOWED as SNAPSHOT_DOCUMENTS
 from broker.operations.archive import SnapshotArchive, SnapshotLimits
 from broker.operations.broker import Broker
 from broker.operations.contexts import referenced_contexts
@@ -49,7 +54,12 @@ from broker.operations.expiry import Sweeper
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
 from broker.settings import Settings, StoreAddress
-from broker.store.protocol import Store
+from broker.sharing.duties import Duties, Work
+from broker.sharing.following import Following
+from broker.sharing.leases import Leases
+from broker.sharing.members import Membership
+from broker.sharing.turns import Turns
+from broker.store.protocol import Lease, Store
 from broker.store.retention import Retention
 from broker.store.writer import EntityWriter
 from broker.temporal.recorder import Recorder
@@ -122,7 +132,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(100_000, 50, 100)
-            watching = _watched(memory.run(), "watch over memory")
+            watching = watched(memory.run(), "watch over memory")
             on_ready(replace(settings, port=port).base_url)
             await stopping.wait()
             logger.info("stopping: finishing what is in flight")
@@ -158,59 +168,72 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     mqtt = MqttPublisher(settings.egress_policy, tls)
     writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
+    membership = Membership(store)
+    leases = Leases(store, membership.name)
+    turns = Turns(store, membership.name)
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
-    registry = ContextRegistry(store, contexts, http, mqtt, now)
+    registry = ContextRegistry(store, contexts, http, mqtt, now, turns)
     recorder = Recorder(store)
     retention = Retention(store, tell=dispatcher.overtaken)
-    await contexts.open()
-    await forget_subscriptions(store, now())
-    await dispatcher.start()
-    await registry.start()
     sweeper = Sweeper(store, writer, now)
     entity_maps = EntityMaps(store, now)
     receipts = Receipts(store, now)
     trimming = ContextTrimming(contexts, lambda: referenced_contexts(store), time.time)
-    tasks = [
-        _watched(recorder.run(), "history recorder"),
-        _watched(retention.run(), "log retention"),
-        _watched(sweeper.run(), "removal of what has expired"),
-        _watched(entity_maps.run(), "removal of expired EntityMaps"),
-        _watched(receipts.run(), "removal of old receipts"),
-        _watched(trimming.run(), "bound on stored @contexts"),
-    ]
+    await contexts.open()
+    await forget_subscriptions(store, now())
+    await membership.start()
+    await dispatcher.start()
+    await registry.look()
     identity = SourceIdentity(settings.via_alias)
     broker = Broker(
         store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
     )
     broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
-    broker.archive = SnapshotArchive(broker, http, mqtt, limits)
+    broker.archive = SnapshotArchive(broker, http, mqtt, turns, limits)
+    following = Following(store)
+    following.add({CONTEXTS}, contexts.heard, contexts.look)
+    following.add(REGISTRY_DOCUMENTS, registry.heard, registry.look)
+    following.add(SNAPSHOT_DOCUMENTS, broker.archive.heard, broker.archive.look)
+    # What takes work off the store is done by one process together, what may take long apart from it.
+    duties = Duties(leases)
+    duties.add("duty/history", "history recorder", recorder.run)
+    duties.add("duty/registrations", "notices of registrations", registry.serve)
+    duties.add("duty/snapshots", "preparation and removal of snapshots", broker.archive.serve)
+    for what, sweep in (
+        ("log retention", retention.run),
+        ("removal of what has expired", sweeper.run),
+        ("removal of expired EntityMaps", entity_maps.run),
+        ("removal of old receipts", receipts.run),
+        ("bound on stored @contexts", trimming.run),
+    ):
+        duties.add("duty/upkeep", what, _without_lease(sweep))
+    watching = watched(retention.watch(), "watch over the log")
     try:
-        await broker.archive.start()
+        following.start()
+        duties.start()
+        await leases.start()
         yield broker
     finally:
-        await broker.archive.stop()
         await broker.streams.stop()
-        for task in tasks:
-            task.cancel()
+        await duties.stop()
+        await following.stop()
+        watching.cancel()
         await writer.close()
         await dispatcher.stop()
-        await registry.stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await leases.stop()
+        await membership.stop()
         await mqtt.close()
         await http.close()
 
 
-def _watched(consumer: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A background task whose failure is logged at once, not when it is collected."""
-    task = asyncio.create_task(consumer, name=name)
+def _without_lease(sweep: Callable[[], Coroutine[Any, Any, None]]) -> Work:
+    """A duty that need not know its lease: it only removes what is to be removed whoever does it."""
 
-    def report(done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            logger.critical("the %s ended", name, exc_info=error)
+    async def work(_: Lease) -> None:
+        await sweep()
 
-    task.add_done_callback(report)
-    return task
+    return work
 
 
 def _observer(settings: Settings) -> Callable[[str, str, str, int, float], None]:

@@ -28,7 +28,7 @@ from broker.jsonld.compilation import MAX_DEPTH, compile_context, document_conte
 from broker.jsonld.core import core_document
 from broker.model.dataspace import origin_of
 from broker.model.entity import JsonObject
-from broker.store.protocol import Store
+from broker.store.protocol import DocumentEvent, Store
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +57,13 @@ _Result = TypeVar("_Result")
 
 
 class _Copy(NamedTuple):
-    """A document in memory, its size in bytes, and until when (seconds since 1970) it needs no second look."""
+    """A document in memory, its size in bytes, until when (seconds since 1970) it needs no second look, and the local id of the
+    entry that it is a copy of."""
 
     document: JsonObject
     size: int
     fresh_until: float
+    entry: str | None = None
 
 
 class ContextLibrary:
@@ -93,7 +95,7 @@ class ContextLibrary:
         self._resolved: Recent[str | bytes, ResolvedContext] = Recent(512, 64 * MAX_BYTES)
         self._documents: Recent[str, _Copy] = Recent(1024, 64 * MAX_BYTES)
         self._failures: Recent[str, tuple[float, str]] = Recent(1024, 1024)
-        self._links: Recent[tuple[str, bytes], tuple[float, str]] = Recent(4096, 4096)
+        self._links: Recent[tuple[str, bytes], tuple[float, str, str]] = Recent(4096, 4096)
         self._resolving: dict[str | bytes, asyncio.Task[ResolvedContext]] = {}
         self._fetching: dict[str, asyncio.Task[_Copy]] = {}
         self._generation = 0
@@ -138,14 +140,14 @@ class ContextLibrary:
         key, size = _content_key(context)
         known = self._links.get((tenant, key))
         if known is not None and self._clock() < known[0] and not lasting:
-            return known[1]
+            return known[2]
         check_context(context)
         name = uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}\n{key.hex()}")
         record = StoredContext(name.urn, "ImplicitlyCreated", self._now(), {"@context": context}, tenant)
         await self.uses.note(record.id, size, surely=True)
         await self.storage.keep(record, create=True)
         url = self.storage.url_of(record)
-        self._links.put((tenant, key), (self._clock() + RECHECK_SECONDS, url), 1)
+        self._links.put((tenant, key), (self._clock() + RECHECK_SECONDS, record.id, url), 1)
         return url
 
     # --- storing
@@ -163,6 +165,34 @@ class ContextLibrary:
         await self.uses.forget(record.id)
         self._forget()
         return removed
+
+    async def heard(self, event: DocumentEvent) -> None:
+        """An entry was written or deleted, perhaps by this process: forget the copies that differ. Raises StoreUnavailable."""
+        context_id = event.id
+        under_way = [url for url in self._fetching if context_id in (self.storage.own_id(url)[0], cached_id(url))]
+        copies = [url for url, copy in self._documents.items() if copy.entry == context_id]
+        links = [link for link, (_, entry, _) in self._links.items() if entry == context_id]
+        if not (under_way or copies or links):
+            return
+        if under_way:  # what is read just now may be what was there before
+            self._generation += 1
+            self._resolving.clear()
+            for url in under_way:
+                self._fetching.pop(url, None)
+        record = await self.storage.read(context_id)
+        if record is None:
+            for link in links:
+                self._links.drop(link)
+        for url in copies:
+            copy = self._documents.get(url)
+            if copy is not None and (record is None or copy.document != record.document):
+                self._documents.drop(url)
+                for key in [key for key, known in self._resolved.items() if url in known.documents]:
+                    self._resolved.drop(key)
+
+    async def look(self) -> None:
+        """Any entry may have changed."""
+        self._forget()
 
     async def evict(self, context_id: str, use: Use) -> bool:
         """Delete an entry that was last used then; whether it is gone. One that is used again meanwhile is put back."""
@@ -270,7 +300,7 @@ class ContextLibrary:
         else:
             fresh_until = float("inf")
         fresh_until = min(fresh_until, self._clock() + RECHECK_SECONDS)
-        copy = _Copy(record.document, len(orjson.dumps(record.document)), fresh_until)
+        copy = _Copy(record.document, len(orjson.dumps(record.document)), fresh_until, record.id)
         if record.kind != "Hosted":
             await self._used(record.id, copy.size)
         if generation == self._generation:

@@ -46,6 +46,11 @@ class Recent(Generic[Key, Value]):
         self._values.clear()
         self._size = 0
 
+    def items(self) -> Iterator[tuple[Key, Value]]:
+        """All values by key. None of them counts as used by that."""
+        for key, (value, _) in self._values.items():
+            yield key, value
+
     def __iter__(self) -> Iterator[Key]:
         return iter(self._values)
 

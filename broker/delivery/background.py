@@ -18,13 +18,13 @@ def report(what: str, error: Exception) -> None:
         _LOG.error(what, exc_info=error)
 
 
-def watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A background task whose failure, which should not be, is logged at once."""
-    task = asyncio.create_task(work)
+def watched(work: Coroutine[Any, Any, None], what: str = "work on deliveries") -> asyncio.Task[None]:
+    """A background task whose failure, which should not be, is logged at once, not when it is collected."""
+    task = asyncio.create_task(work, name=what)
 
     def told(done: asyncio.Task[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            _LOG.critical("deliveries came to a stop", exc_info=error)
+            _LOG.critical("the %s came to a stop", what, exc_info=error)
 
     task.add_done_callback(told)
     return task

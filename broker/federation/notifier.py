@@ -5,6 +5,9 @@ follows from that and from the registrations themselves. So an acknowledged regi
 least once, also after a crash. A crash between a delivery and its record makes that notification go out again, with the same id.
 A registration that was told of is kept when it is deleted, as a document of kind FORMER, until all who have to know it know.
 
+One process tells subscribers for all: it has the duty between `start` and `stop`, and hears of what others write. Should it have
+lost the lease for that, what it puts on record is refused, and its successor has begun with what was there.
+
 What a crash can lose: counts of failed attempts since the last record, and with it how long to pause before the next attempt.
 
 Decisions where the standard leaves room:
@@ -18,7 +21,8 @@ Decisions where the standard leaves room:
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -38,7 +42,7 @@ from broker.federation.subscriber import Subscriber
 from broker.federation.subscription import RegistrationSubscription, compile_registration_subscription
 from broker.model.entity import JsonObject
 from broker.model.instants import parse_instant
-from broker.store.protocol import Store
+from broker.store.protocol import Document, Lease, Store
 
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
@@ -77,7 +81,7 @@ class RegistrationNotifier:
         self._registrations = registrations
         self._subscribers: dict[SubscriptionKey, Subscriber] = {}
         self._former: dict[tuple[str, str], Registration] = {}
-        self._leaving: set[tuple[str, str]] = set()
+        self._lease: Lease | None = None
         self._tasks: dict[SubscriptionKey, asyncio.Task[None]] = {}
         self._alarms = Alarms()
         self._lanes: WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = WeakValueDictionary()
@@ -85,30 +89,35 @@ class RegistrationNotifier:
 
     # --- life
 
-    async def start(self) -> None:
+    async def start(self, lease: Lease) -> None:
         """Take up every subscription where it was left, once the registrations are there."""
         states = {(tenant, key): body for tenant, key, body in await self._store.list_documents(STATES)}
-        for tenant, registration_id, document in await self._store.list_documents(FORMER):
+        formers = await self._store.list_documents(FORMER)
+        documents = await self._store.list_documents(SUBSCRIPTIONS)
+        # From here to where everybody is served nothing is awaited: what happens to registrations later is heard of.
+        self._lease = lease
+        for tenant, registration_id, document in formers:
             self._former[tenant, registration_id] = compile_registration(tenant, document)
-        for tenant, subscription_id, document in await self._store.list_documents(SUBSCRIPTIONS):
+        for tenant, subscription_id, document in documents:
             state = states.pop((tenant, subscription_id), {})
-            try:
-                subscription = compile_registration_subscription(tenant, document)
-            except NgsiLdError as error:
-                # Only if a later version reads subscriptions more strictly: the others must work all the same.
-                _LOG.error("a stored subscription is not valid", extra={"id": subscription_id, "detail": error.detail})
-                continue
-            self._subscribers[subscription.key] = Subscriber.restored(subscription, state, self._registrations(tenant))
+            if (subscription := _compiled(tenant, document)) is not None:
+                registrations = self._registrations(tenant)
+                self._subscribers[subscription.key] = Subscriber.restored(subscription, state, registrations)
+        for subscriber in self._subscribers.values():
+            self._run(subscriber, subscriber.tally.last_notification)
         for key in states:
             await self._store.delete_document(STATES, *key)
         for former in list(self._former):
             await self._forget_former(*former)
-        for subscriber in self._subscribers.values():
-            self._run(subscriber, subscriber.tally.last_notification)
+        await self.look()  # what was written since it was read was not heard of here
 
     async def stop(self) -> None:
         """Break off what is under way; it stays owed."""
+        self._lease = None
         self._alarms.close()
+        self._alarms = Alarms()
+        self._subscribers.clear()
+        self._former.clear()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -121,7 +130,9 @@ class RegistrationNotifier:
         return self._changing.setdefault((tenant, subscription_id), asyncio.Lock())
 
     async def put(self, tenant: str, document: JsonObject) -> None:
-        """A subscription was created or changed: its stored document. Everything that matches is told."""
+        """A subscription was created or changed: its stored document. Everything that matches is told, by who has the duty."""
+        if self._lease is None:
+            return
         subscription = compile_registration_subscription(tenant, document)
         subscriber = self._subscribers.get(subscription.key)
         if subscriber is None:
@@ -142,10 +153,41 @@ class RegistrationNotifier:
         for registration_id in () if subscriber is None else tuple(subscriber.told):
             await self._forget_former(tenant, registration_id)
 
-    def tally(self, tenant: str, subscription_id: str) -> Tally:
-        """The counts of a subscription's notifications, as of this moment."""
+    async def heard(self, tenant: str, subscription_id: str) -> None:
+        """A subscription was written, perhaps by this process. Raises StoreUnavailable."""
+        if self._lease is None:
+            return
+        async with self.changing(tenant, subscription_id):
+            document = await self._store.get_document(SUBSCRIPTIONS, tenant, subscription_id)
+            known = self._subscribers.get((tenant, subscription_id))
+            if document is None:
+                if known is not None:
+                    await self.remove(tenant, subscription_id)
+            elif known is not None and known.subscription.version == document["modifiedAt"]:
+                return
+            elif _compiled(tenant, document) is not None:
+                await self.put(tenant, document)
+
+    async def look(self) -> None:
+        """Any subscription may have changed. Raises StoreUnavailable."""
+        if self._lease is None:
+            return
+        found = {
+            (tenant, subscription_id): document
+            for tenant, subscription_id, document in await self._store.list_documents(SUBSCRIPTIONS)
+        }
+        for key in found.keys() | self._subscribers.keys():
+            known = self._subscribers.get(key)
+            if key not in found or known is None or known.subscription.version != found[key]["modifiedAt"]:
+                await self.heard(*key)
+
+    async def tally(self, tenant: str, subscription_id: str) -> Tally:
+        """The counts of a subscription's notifications: as of this moment where they are sent from here, else as on record."""
         subscriber = self._subscribers.get((tenant, subscription_id))
-        return Tally() if subscriber is None else subscriber.tally
+        if subscriber is not None:
+            return subscriber.tally
+        state = await self._store.get_document(STATES, tenant, subscription_id)
+        return Tally() if state is None else Tally.restored(state)
 
     # --- registrations come, change and go
 
@@ -156,19 +198,35 @@ class RegistrationNotifier:
             subscriber.look(registration_id, registration)
             self._nudge(subscriber)
 
-    async def keep(self, registration: Registration) -> None:
-        """A registration is about to be deleted: put it on record for those who know of it. `deleted` has to follow."""
-        tenant, registration_id = registration.tenant, registration.id
-        self._former[tenant, registration_id] = registration
-        self._leaving.add((tenant, registration_id))
-        if any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
-            await self._store.put_document(FORMER, tenant, registration_id, registration.document)
+    async def farewell(self, registration: Registration) -> Sequence[Document]:
+        """What is to be put on record when this registration is deleted: itself, for those who know of it. Raises
+        StoreUnavailable."""
+        tenant = registration.tenant
+        if self._lease is not None:
+            known = any(subscriber.concerns(registration.id) for subscriber in self._of(tenant))
+        else:  # who knows of it is not known here; whoever has the duty lets go of it if nobody does
+            known = bool(await self._store.list_documents(SUBSCRIPTIONS, tenant))
+        return [Document(FORMER, tenant, registration.id, registration.document)] if known else []
 
-    async def deleted(self, tenant: str, registration_id: str) -> None:
-        """The registration that was kept is gone, or stays after all."""
-        self._leaving.discard((tenant, registration_id))
+    async def deleted(self, registration: Registration) -> None:
+        """A registration is gone."""
+        if self._lease is None:
+            return
+        tenant, registration_id = registration.tenant, registration.id
+        body = None
+        with suppress(StoreUnavailable):  # what is known here is as good, or nearly so
+            body = await self._store.get_document(FORMER, tenant, registration_id)
+        self._former[tenant, registration_id] = registration if body is None else compile_registration(tenant, body)
         self.changed(tenant, registration_id)
         await self._forget_former(tenant, registration_id)
+
+    async def gone(self, tenant: str, registration_id: str) -> None:
+        """A registration is gone that was never known here, so nobody was told of it. Raises StoreUnavailable."""
+        if self._lease is None or (tenant, registration_id) in self._former:
+            return
+        body = await self._store.get_document(FORMER, tenant, registration_id)
+        if body is not None:
+            await self._store.delete_document(FORMER, tenant, registration_id, found=body)
 
     def _of(self, tenant: str) -> Iterator[Subscriber]:
         """The subscribers of a tenant."""
@@ -178,15 +236,15 @@ class RegistrationNotifier:
 
     async def _forget_former(self, tenant: str, registration_id: str) -> None:
         """Let go of a deleted registration that is there again, or of which everybody knows."""
-        former = tenant, registration_id
-        # One that is being deleted is still there, and whoever is told of it meanwhile will have to be told of that.
-        if former not in self._former or former in self._leaving:
+        former = self._former.get((tenant, registration_id))
+        if former is None:
             return
         present = self._find(tenant, registration_id) is not None
         if present or not any(subscriber.concerns(registration_id) for subscriber in self._of(tenant)):
-            del self._former[former]
+            del self._former[tenant, registration_id]
             try:
-                await self._store.delete_document(FORMER, tenant, registration_id)
+                # Only this one: it may have been there again meanwhile, and be gone again.
+                await self._store.delete_document(FORMER, tenant, registration_id, found=former.document)
             except StoreUnavailable as error:  # it stays until the next start, which has no use for it either
                 _LOG.warning("a former registration is kept", extra={"id": registration_id, "detail": error.detail})
 
@@ -271,7 +329,8 @@ class RegistrationNotifier:
                 subscriber.due = subscriber.is_periodic
                 pause = max(pause, subscription.endpoint.cooldown, pause_after(HEAD_START + subscriber.failures))
             subscriber.ready_at = clock() + pause
-            await self._save(subscriber, notice)
+            if not await self._save(subscriber, notice):
+                return
 
     def _next(self, subscriber: Subscriber) -> Notice | None:
         """What goes out next, made of the registrations as they are at this moment."""
@@ -320,16 +379,30 @@ class RegistrationNotifier:
         for registration in notice.registrations:
             subscriber.look(registration.id, self._find(registration.tenant, registration.id))
 
-    async def _save(self, subscriber: Subscriber, notice: Notice) -> None:
-        """Put on record what a subscriber was told. Without a record it is told again after a restart."""
+    async def _save(self, subscriber: Subscriber, notice: Notice) -> bool:
+        """Put on record what a subscriber was told, or else it is told again after a restart. False: the duty is lost."""
         key = subscriber.subscription.key
+        if self._lease is None:
+            return False
         try:
-            await self._store.put_document(STATES, *key, subscriber.stored())
+            if not await self._store.save_under(self._lease, puts=[Document(STATES, *key, subscriber.stored())]):
+                return False
             for registration in notice.registrations:
                 await self._forget_former(registration.tenant, registration.id)
         except StoreUnavailable as error:
             _LOG.warning("the state of a subscription cannot be saved", extra={"id": key[1], "detail": error.detail})
+        return True
 
     def _lane(self, endpoint: Endpoint) -> asyncio.Semaphore:
         """What bounds the notifications under way to one receiver."""
         return self._lanes.setdefault(endpoint.lane, asyncio.Semaphore(SIDE_BY_SIDE))
+
+
+def _compiled(tenant: str, document: JsonObject) -> RegistrationSubscription | None:
+    """A stored subscription, ready for use; None, loudly, for one that a later version has stored and this one cannot read."""
+    try:
+        return compile_registration_subscription(tenant, document)
+    except NgsiLdError as error:
+        # The others must work all the same.
+        _LOG.error("a stored subscription is not valid", extra={"id": document.get("id"), "detail": error.detail})
+        return None

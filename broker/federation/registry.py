@@ -1,29 +1,35 @@
 """The Context Registry: the context source registrations that are in force, on record and at hand (5.9, 5.10).
 
 All of them are held in memory, compiled, so that a request without a matching registration costs next to nothing. Writes go to
-the store first. A registration that expires is gone for every reader at that instant, and is deleted within a moment (5.9.2.4).
+the store first, and what other processes write there is followed. Whoever manages registrations reads them from the store, so
+that it makes no difference which process answers. A registration that expires is gone for every reader at that instant, and is
+deleted within a moment (5.9.2.4) by the one process that has this duty.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
-from broker.federation.notifier import RegistrationNotifier
+from broker.federation.notifier import SUBSCRIPTIONS, RegistrationNotifier
 from broker.federation.registration import Registration, compile_registration
 from broker.model.entity import JsonObject
 from broker.model.instants import parse_instant
-from broker.store.protocol import Document, Store
+from broker.sharing.turns import Turns
+from broker.store.protocol import Document, DocumentEvent, Lease, Store
 
 if TYPE_CHECKING:
     from broker.contexts.library import ContextLibrary
 
 KIND: Final = "registration"
 """The kind of the stored documents (broker.federation.document says what they look like)."""
+FOLLOWED: Final = frozenset({KIND, SUBSCRIPTIONS})
+"""The kinds of documents that `heard` wants to hear of."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds after which the next expiry is looked up again."""
 RETRY: Final = 5.0
@@ -33,7 +39,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class ContextRegistry:
-    """See the module. `notifier` tells subscribers of every change. To be started and stopped in the event loop that uses it."""
+    """See the module. `notifier` tells subscribers of every change. To be used in one event loop."""
 
     def __init__(
         self,
@@ -42,34 +48,21 @@ class ContextRegistry:
         http: OutboundHttp,
         mqtt: MqttPublisher,
         now: Callable[[], str],
+        turns: Turns,
     ) -> None:
         """`now` gives the canonical instant of the moment."""
         self._store = store
         self._now = now
+        self._turns = turns
         self._by_tenant: dict[str, dict[str, Registration]] = {}
-        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._applying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._expiring = asyncio.Event()
-        self._sweeper: asyncio.Task[None] | None = None
         self.notifier = RegistrationNotifier(store, contexts, http, mqtt, now, self.find, self.registrations)
 
-    async def start(self) -> None:
-        """Read all registrations, and begin to serve their subscribers."""
-        for tenant, registration_id, document in await self._store.list_documents(KIND):
-            self._by_tenant.setdefault(tenant, {})[registration_id] = compile_registration(tenant, document)
-        await self.notifier.start()
-        self._sweeper = asyncio.create_task(self._sweep(), name="expiry of registrations")
-
-    async def stop(self) -> None:
-        """End everything; what subscribers are owed stays owed."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self.notifier.stop()
-
-    # --- reading
+    # --- at hand
 
     def registrations(self, tenant: str) -> list[Registration]:
-        """The registrations of a tenant that have not expired, in order of creation."""
+        """The registrations of a tenant that have not expired, in order of creation, as this process knows them."""
         known = self._by_tenant.get(tenant)
         if not known:
             return []
@@ -77,43 +70,84 @@ class ContextRegistry:
         return [registration for registration in known.values() if not registration.is_expired(now)]
 
     def find(self, tenant: str, registration_id: str) -> Registration | None:
-        """One registration, if it is there and has not expired."""
+        """One registration, if it is known here and has not expired."""
         registration = self._by_tenant.get(tenant, {}).get(registration_id)
         return None if registration is None or registration.is_expired(self._now()) else registration
 
+    # --- on record
+
+    async def read(self, tenant: str, registration_id: str) -> Registration | None:
+        """One registration, if it is there and has not expired."""
+        document = await self._store.get_document(KIND, tenant, registration_id)
+        if document is None:
+            return None
+        registration = self._compiled(tenant, document)
+        return None if registration.is_expired(self._now()) else registration
+
+    async def all_of(self, tenant: str) -> list[Registration]:
+        """The registrations of a tenant that have not expired, in order of creation."""
+        now = self._now()
+        found = [self._compiled(tenant, document) for _, _, document in await self._store.list_documents(KIND, tenant)]
+        return [registration for registration in found if not registration.is_expired(now)]
+
+    def _compiled(self, tenant: str, document: JsonObject) -> Registration:
+        known = self._by_tenant.get(tenant, {}).get(document["id"])
+        return known if known is not None and known.document == document else compile_registration(tenant, document)
+
     # --- writing
 
-    def changing(self, tenant: str) -> asyncio.Lock:
-        """The lock to hold while registrations of a tenant are checked against one another and written."""
-        return self._changing.setdefault(tenant, asyncio.Lock())
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """To be held while registrations of a tenant are checked against one another and written. Raises StoreUnavailable."""
+        async with self._turns.turn(f"registrations/{tenant}"):
+            yield
 
     async def add(self, tenant: str, document: JsonObject, documents: Sequence[Document] = ()) -> bool:
         """Store a new registration, with other documents; False if there is one with this id. An expired one makes way."""
-        registration_id = document["id"]
-        known = self._by_tenant.get(tenant, {}).get(registration_id)
-        if known is not None and known.is_expired(self._now()):
-            await self.remove(known)
-        if not await self._store.put_document(
-            KIND, tenant, registration_id, document, create=True, documents=documents
+        async with self._lock(tenant):
+            former = await self._store.get_document(KIND, tenant, document["id"])
+            if former is not None:
+                expired = compile_registration(tenant, former)
+                if not expired.is_expired(self._now()):
+                    return False
+                await self._delete(expired)
+            if not await self._store.put_document(
+                KIND, tenant, document["id"], document, create=True, documents=documents
+            ):
+                return False
+            self._took_effect(tenant, document)
+            return True
+
+    async def replace(self, former: Registration, document: JsonObject, documents: Sequence[Document] = ()) -> bool:
+        """Store the new state of a registration, with other documents; False if it is not what it was any more."""
+        tenant = former.tenant
+        async with self._lock(tenant):
+            if not await self._store.replace_document(
+                KIND, tenant, former.id, former.document, document, documents=documents
+            ):
+                return False
+            self._took_effect(tenant, document)
+            return True
+
+    async def remove(self, registration: Registration) -> bool:
+        """Delete a registration; False if it is not what it was any more."""
+        async with self._lock(registration.tenant):
+            return await self._delete(registration)
+
+    def _lock(self, tenant: str) -> asyncio.Lock:
+        """To be held while what is in the store takes effect here: so what was written last does so last."""
+        return self._applying.setdefault(tenant, asyncio.Lock())
+
+    async def _delete(self, registration: Registration) -> bool:
+        tenant, registration_id = registration.tenant, registration.id
+        farewell = await self.notifier.farewell(registration)
+        if not await self._store.delete_document(
+            KIND, tenant, registration_id, found=registration.document, puts=farewell
         ):
             return False
-        self._took_effect(tenant, document)
+        self._by_tenant.get(tenant, {}).pop(registration_id, None)
+        await self.notifier.deleted(registration)
         return True
-
-    async def replace(self, tenant: str, document: JsonObject, documents: Sequence[Document] = ()) -> None:
-        """Store the new state of a registration, with other documents."""
-        await self._store.put_document(KIND, tenant, document["id"], document, documents=documents)
-        self._took_effect(tenant, document)
-
-    async def remove(self, registration: Registration) -> None:
-        """Delete a registration."""
-        tenant, registration_id = registration.tenant, registration.id
-        try:
-            await self.notifier.keep(registration)
-            await self._store.delete_document(KIND, tenant, registration_id)
-            del self._by_tenant[tenant][registration_id]
-        finally:
-            await self.notifier.deleted(tenant, registration_id)
 
     def _took_effect(self, tenant: str, document: JsonObject) -> None:
         registration = compile_registration(tenant, document)
@@ -121,7 +155,52 @@ class ContextRegistry:
         self.notifier.changed(tenant, registration.id)
         self._expiring.set()
 
-    # --- time passes
+    # --- what other processes do
+
+    async def heard(self, event: DocumentEvent) -> None:
+        """A document of one of the kinds FOLLOWED was written, perhaps by this process. Raises StoreUnavailable."""
+        if event.kind == SUBSCRIPTIONS:
+            await self.notifier.heard(event.tenant, event.id)
+            return
+        async with self._lock(event.tenant):
+            document = await self._store.get_document(KIND, event.tenant, event.id)
+            await self._apply(event.tenant, event.id, document)
+
+    async def look(self) -> None:
+        """Look at everything: at first, and where anything may have changed. Raises StoreUnavailable."""
+        found: dict[str, dict[str, JsonObject]] = {}
+        for tenant, registration_id, document in await self._store.list_documents(KIND):
+            found.setdefault(tenant, {})[registration_id] = document
+        for tenant in found.keys() | self._by_tenant.keys():
+            known = self._by_tenant.get(tenant, {})
+            documents = found.get(tenant, {})
+            changed = [each for each in documents if each not in known or known[each].document != documents[each]]
+            for registration_id in (*changed, *(known.keys() - documents.keys())):
+                # Read once more: it may have changed since the list was made.
+                await self.heard(DocumentEvent(KIND, tenant, registration_id))
+        await self.notifier.look()
+
+    async def _apply(self, tenant: str, registration_id: str, document: JsonObject | None) -> None:
+        known = self._by_tenant.get(tenant, {}).get(registration_id)
+        if document is not None:
+            if known is None or known.document != document:
+                self._took_effect(tenant, document)
+        elif known is not None:
+            del self._by_tenant[tenant][registration_id]
+            await self.notifier.deleted(known)
+        else:
+            await self.notifier.gone(tenant, registration_id)
+
+    # --- the duty
+
+    async def serve(self, lease: Lease) -> None:
+        """Tell subscribers, and delete what has expired, until cancelled. What subscribers are owed then stays owed."""
+        try:
+            await self.look()
+            await self.notifier.start(lease)
+            await self._sweep()
+        finally:
+            await self.notifier.stop()
 
     async def _sweep(self) -> None:
         """Delete what has expired, for ever."""
@@ -137,15 +216,13 @@ class ContextRegistry:
     async def _drop_expired(self) -> None:
         now = self._now()
         for registration in [each for each in self._all() if each.is_expired(now)]:
-            async with self.changing(registration.tenant):
-                if self._by_tenant[registration.tenant].get(registration.id) is not registration:
-                    continue  # it was changed or deleted meanwhile
-                try:
-                    await self.remove(registration)
-                except StoreUnavailable as error:
-                    _LOG.warning("an expired registration cannot be deleted", extra={"detail": error.detail})
-                    await asyncio.sleep(RETRY)
-                    return
+            try:
+                if not await self.remove(registration):  # it was changed or deleted meanwhile
+                    await self.heard(DocumentEvent(KIND, registration.tenant, registration.id))
+            except StoreUnavailable as error:
+                _LOG.warning("an expired registration cannot be deleted", extra={"detail": error.detail})
+                await asyncio.sleep(RETRY)
+                return
 
     def _all(self) -> Iterator[Registration]:
         for known in self._by_tenant.values():

@@ -41,7 +41,7 @@ async def query(exchange: Exchange) -> Response:
     compiled = registrations.compile_discovery(_members(parameters), context.names, exchange.broker.now())
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
-    found, total = registrations.query_registrations(
+    found, total = await registrations.query_registrations(
         exchange.broker,
         exchange.tenant,
         compiled,
@@ -57,7 +57,7 @@ async def retrieve(exchange: Exchange) -> Response:
     """GET /csourceRegistrations/{registrationId}: Retrieve Context Source Registration (6.9.3.1)."""
     media_type, context = exchange.accepted(), await exchange.context()
     options = exchange.parameters.options(frozenset({"sysAttrs"}))
-    payload = registrations.retrieve_registration(
+    payload = await registrations.retrieve_registration(
         exchange.broker, exchange.tenant, _id(exchange), context.names, sys_attrs="sysAttrs" in options
     )
     return await exchange.answer(payload, context, media_type)

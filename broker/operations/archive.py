@@ -1,14 +1,13 @@
 """The archive: the snapshots of all tenants while the process lives (5.16): their content prepared, their time kept, their end.
 
-What it does in the background follows from what is on record, so that a kill costs nothing but time:
+What it does in the background is done by one process for all on a store, which hears of what the others put on record. It follows
+from what is there, so that a kill costs nothing but time:
 
-* A snapshot whose status is `preparing` at a start is prepared again from the beginning, in a new space; the old one is erased.
+* A snapshot whose status is `preparing` when this begins is prepared again from the beginning, in a new space; the old one is
+  erased. A process that was thought dead and prepares it still notices before its next page, and gives up.
 * A snapshot that is deleted or has expired is gone for every request at that instant. Its space is erased afterwards
   (broker.operations.erasure), however long that takes.
 * What an endpoint is to be told is told (broker.operations.snapshot_notifier).
-
-With several brokers on one store, one that starts takes over what another one is still preparing. That one notices before its
-next page, and gives up. Changes of one and the same snapshot over several brokers at the same moment may overwrite each other.
 
 Decisions where the standard leaves room:
 
@@ -38,8 +37,12 @@ from broker.operations.erasure import FORMER, GRACE_SECONDS, KIND, end_subscript
 from broker.operations.filling import LONGEST_PAUSE, Filling, Superseded
 from broker.operations.snapshot_notifier import Key, SnapshotNotifier
 from broker.operations.temporal import history_caught_up
+from broker.sharing.turns import Turns
+from broker.store.protocol import DocumentEvent, Lease
 from broker.store.sweeping import sweep_regularly
 
+FOLLOWED: Final = frozenset({KIND, FORMER})
+"""The kinds of documents that `heard` wants to hear of."""
 USES: Final = "snapshotUse"
 """The kind of the documents that say when a snapshot was used last: apart, as they are written by who else only reads."""
 FILLED_AT_ONCE: Final = 2
@@ -62,13 +65,14 @@ class SnapshotLimits:
 
 
 class SnapshotArchive:
-    """See the module. To be started and stopped in the event loop that uses it."""
+    """See the module. To be used in one event loop."""
 
     def __init__(
         self,
         broker: Broker,
         http: OutboundHttp,
         mqtt: MqttPublisher,
+        turns: Turns,
         limits: SnapshotLimits = SnapshotLimits(),
         *,
         interval: float = INTERVAL,
@@ -81,18 +85,28 @@ class SnapshotArchive:
         self._grace = grace
         self._notifier = SnapshotNotifier(broker.store, http, mqtt, broker.now, self.changing)
         self._changing: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
-        self._adding = asyncio.Lock()
-        self._turns = asyncio.Semaphore(FILLED_AT_ONCE)
+        self._turns = turns
+        self._places = asyncio.Semaphore(FILLED_AT_ONCE)
         self._filling: dict[Key, asyncio.Task[None]] = {}
         self._uses: dict[Key, tuple[str, str, str]] = {}
         self._erased: set[Key] = set()
         self._wake = asyncio.Event()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._at_work = False
 
-    # --- life
+    # --- the duty
 
-    async def start(self) -> None:
-        """Take up everything where it was left."""
+    async def serve(self, _: Lease) -> None:
+        """Prepare, remove and tell until cancelled; who has the duty next takes up everything where it was left.
+
+        Nothing of it needs the lease: what is put on record is put there only if it is still as it was found.
+        """
+        try:
+            await self._take_up()
+            await sweep_regularly(self.sweep, self._interval, _LOG, "snapshots cannot be removed", self._wake)
+        finally:
+            await self._break_off()
+
+    async def _take_up(self) -> None:
         known = set()
         for tenant, snapshot_id, document in await self._store.list_documents(KIND):
             known.add((tenant, snapshot_id))
@@ -101,16 +115,53 @@ class SnapshotArchive:
         for tenant, snapshot_id, _ in await self._store.list_documents(USES):
             if (tenant, snapshot_id) not in known:
                 await self._store.delete_document(USES, tenant, snapshot_id)
-        await self._notifier.start()
-        self._sweeper = asyncio.create_task(self._sweep_regularly(), name="sweep of snapshots")
+        self._at_work = True
+        await self.look()
 
-    async def stop(self) -> None:
-        """Break off what is under way; the next start takes it up."""
-        tasks = [*self._filling.values(), *([] if self._sweeper is None else [self._sweeper])]
+    async def _break_off(self) -> None:
+        self._at_work = False
+        tasks = list(self._filling.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._notifier.stop()
+        self._erased.clear()
+
+    async def heard(self, event: DocumentEvent) -> None:
+        """A document of one of the kinds FOLLOWED was written, perhaps by this process. Raises StoreUnavailable."""
+        if not self._at_work:
+            return
+        if event.kind == FORMER:
+            former = await self._store.get_document(FORMER, event.tenant, event.id)
+            if former is not None and "notice" in former:
+                self._notifier.tell_end(event.tenant, event.id)
+            self._wake.set()
+            return
+        async with self.changing(event.tenant, event.id):
+            document = await self._store.get_document(KIND, event.tenant, event.id)
+            if document is None:
+                await self._halt_filling((event.tenant, event.id))
+                await self._notifier.halt(event.tenant, event.id)
+            else:
+                self._attend(event.tenant, document)
+
+    async def look(self) -> None:
+        """Look at everything: where anything may have changed. Raises StoreUnavailable."""
+        if not self._at_work:
+            return
+        for tenant, snapshot_id, _ in await self._store.list_documents(KIND):
+            await self.heard(DocumentEvent(KIND, tenant, snapshot_id))
+        for tenant, generation, _ in await self._store.list_documents(FORMER):
+            await self.heard(DocumentEvent(FORMER, tenant, generation))
+
+    def _attend(self, tenant: str, document: JsonObject) -> None:
+        """Do what is to be done for a snapshot as it is now, if that is this process's duty."""
+        if not self._at_work or is_expired(document, self._broker.now()):
+            return
+        if document["snapshotStatus"] != PREPARING:
+            self._notifier.tell(tenant, document["id"], document)
+        elif (tenant, document["id"]) not in self._filling:
+            self._prepare(tenant, document)
 
     # --- what is there
 
@@ -178,7 +229,7 @@ class SnapshotArchive:
     async def add(self, tenant: str, document: JsonObject) -> None:
         """Put a new snapshot on record and begin to prepare it. Raises AlreadyExists, Conflict where there are too many."""
         snapshot_id = document["id"]
-        async with self._adding, self.changing(tenant, snapshot_id):
+        async with self._turns.turn(f"snapshots/{tenant}"), self.changing(tenant, snapshot_id):
             former = await self._store.get_document(KIND, tenant, snapshot_id)
             if former is not None and is_expired(former, self._broker.now()):
                 await self._remove(tenant, former)
@@ -189,12 +240,15 @@ class SnapshotArchive:
                 )
             if not await self._store.put_document(KIND, tenant, snapshot_id, document, create=True):
                 raise AlreadyExists(f"there is a snapshot {snapshot_id} already", instance=snapshot_id)
-        self._prepare(tenant, document)
+            self._attend(tenant, document)
 
-    async def replace(self, tenant: str, document: JsonObject) -> None:
-        """Store the new state of a snapshot and tell its endpoint. To be called with the lock."""
-        await self._store.put_document(KIND, tenant, document["id"], document)
-        self._notifier.tell(tenant, document["id"], document)
+    async def replace(self, tenant: str, found: JsonObject, document: JsonObject) -> bool:
+        """Store the new state of a snapshot and have its endpoint told; False if it is not as it was `found` any more. To be
+        called with the lock."""
+        if not await self._store.replace_document(KIND, tenant, document["id"], found, document):
+            return False
+        self._attend(tenant, document)
+        return True
 
     async def remove(self, tenant: str, snapshot_id: str) -> None:
         """Delete a snapshot (5.16.5). Raises ResourceNotFound."""
@@ -220,7 +274,7 @@ class SnapshotArchive:
         await self._store.delete_document(USES, tenant, snapshot_id)
         self._uses.pop((tenant, snapshot_id), None)
         await end_subscriptions(self._broker, snapshot_space(tenant, snapshot_id, generation))
-        if "notice" in former:
+        if "notice" in former and self._at_work:
             self._notifier.tell_end(tenant, generation)
 
     # --- preparation
@@ -228,11 +282,12 @@ class SnapshotArchive:
     async def _prepare_again(self, tenant: str, document: JsonObject) -> None:
         """Prepare a snapshot from the beginning whose preparation was interrupted."""
         former = [*document.get("former", ()), document["space"]]
-        document = {**document, "former": former, "space": uuid.uuid4().hex}
-        await self._store.put_document(KIND, tenant, document["id"], document)
+        again = {**document, "former": former, "space": uuid.uuid4().hex}
+        if not await self._store.replace_document(KIND, tenant, document["id"], document, again):
+            return  # it was ready in this moment, or is gone; if it was changed, that is heard of
         for generation in former:
             await self._give_up(tenant, document["id"], generation)
-        self._prepare(tenant, document)
+        self._prepare(tenant, again)
 
     async def _give_up(self, tenant: str, snapshot_id: str, generation: str) -> None:
         """Have a space erased that no snapshot has any more."""
@@ -268,7 +323,7 @@ class SnapshotArchive:
 
         filling = Filling(self._broker, snapshot_space(tenant, snapshot_id, generation), check)
         try:
-            async with self._turns:
+            async with self._places:
                 outcome = await self._content(filling, tenant, document)
             await self._finish(tenant, document, outcome)
         except Superseded:
@@ -298,7 +353,8 @@ class SnapshotArchive:
                         raise Superseded
                     kept = {member: value for member, value in current.items() if member not in ("former", "source")}
                     ready = {**kept, **outcome, "modifiedAt": self._broker.now(), "revision": current["revision"] + 1}
-                    await self.replace(tenant, ready)
+                    if not await self.replace(tenant, current, ready):
+                        continue
             except StoreUnavailable as error:
                 failures += 1
                 _LOG.warning("a snapshot is ready, but the store is not", extra={"detail": error.detail})
@@ -307,10 +363,6 @@ class SnapshotArchive:
                 return
 
     # --- time passes
-
-    async def _sweep_regularly(self) -> None:
-        """Sweep from time to time, and when there is a reason to; whatever goes wrong is tried again next time."""
-        await sweep_regularly(self.sweep, self._interval, _LOG, "snapshots cannot be removed", self._wake)
 
     async def sweep(self) -> None:
         """Delete the snapshots that have expired, and erase what is to be erased. Raises StoreUnavailable."""

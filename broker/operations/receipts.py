@@ -28,7 +28,7 @@ MOST: Final = 100_000
 MOST_BYTES: Final = 64 * 1024 * 1024
 INTERVAL: Final = 60.0
 """Seconds between two sweeps, unless there is too much before."""
-COUNT_AGAIN: Final = 60
+COUNT_AGAIN: Final = 10
 """Sweeps after which the store is asked what there is: other processes keep receipts there, too."""
 OVERHEAD: Final = 200
 """Bytes that a receipt takes besides its answer, about."""
@@ -79,7 +79,7 @@ class Receipt:
 class Receipts:
     """The receipts on record. `run` removes those that are a day old, and, as far as there are too many, the oldest.
 
-    Of too many, those of the tenant that has most go first.
+    Of too many, those of the tenant that has most go first. One process does that; only that one counts.
     """
 
     def __init__(self, store: Store, now: Callable[[], str], *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
@@ -91,6 +91,7 @@ class Receipts:
         self._count = 0
         self._bytes = 0
         self._turns = 0
+        self._counting = False
         self._crowded = asyncio.Event()
 
     async def find(self, tenant: str, key: str) -> JsonObject | None:
@@ -116,6 +117,8 @@ class Receipts:
 
     def note(self, receipt: Receipt, answer: JsonObject | None) -> None:
         """Count a receipt that is on record now."""
+        if not self._counting:
+            return
         self._remember(receipt.tenant, receipt.key, self._now(), _size(receipt.key, answer))
         if self._crowd():
             self._crowded.set()
@@ -130,7 +133,12 @@ class Receipts:
 
     async def run(self) -> None:
         """Sweep from time to time until cancelled; whatever goes wrong is tried again next time."""
-        await sweep_regularly(self._turn, INTERVAL, _LOG, "old receipts cannot be removed", self._crowded)
+        self._counting, self._turns = True, 0
+        try:
+            await sweep_regularly(self._turn, INTERVAL, _LOG, "old receipts cannot be removed", self._crowded)
+        finally:
+            self._counting = False
+            self._known.clear()
 
     async def _turn(self) -> None:
         if self._turns % COUNT_AGAIN == 0:

@@ -51,10 +51,14 @@ async def update_subscription(
     """
     check_uri(subscription_id, "subscriptionId")
     async with broker.registry.notifier.changing(tenant, subscription_id):
-        stored = await _stored(broker, tenant, subscription_id)
-        document = await _updated(broker, tenant, stored, given, context)
-        compile_registration_subscription(tenant, document)
-        await broker.store.put_document(SUBSCRIPTIONS, tenant, subscription_id, document, documents=broker.documents())
+        replaced = False
+        while not replaced:  # another process may change it meanwhile
+            stored = await _stored(broker, tenant, subscription_id)
+            document = await _updated(broker, tenant, stored, given, context)
+            compile_registration_subscription(tenant, document)
+            replaced = await broker.store.replace_document(
+                SUBSCRIPTIONS, tenant, subscription_id, stored, document, documents=broker.documents()
+            )
         await broker.registry.notifier.put(tenant, document)
 
 
@@ -76,7 +80,7 @@ async def retrieve_subscription(
     broker: Broker, tenant: str, subscription_id: str, names: Names, *, sys_attrs: bool
 ) -> JsonObject:
     """5.11.4 Retrieve Context Source Registration Subscription. Raises BadRequestData, ResourceNotFound."""
-    return _shown(broker, tenant, await _stored(broker, tenant, subscription_id), names, sys_attrs=sys_attrs)
+    return await _shown(broker, tenant, await _stored(broker, tenant, subscription_id), names, sys_attrs=sys_attrs)
 
 
 async def query_subscriptions(
@@ -85,7 +89,7 @@ async def query_subscriptions(
     """5.11.5 Query Context Source Registration Subscriptions: one page in order of creation, and how many there are."""
     documents = await broker.store.list_documents(SUBSCRIPTIONS, tenant)
     page = [
-        _shown(broker, tenant, document, names, sys_attrs=sys_attrs)
+        await _shown(broker, tenant, document, names, sys_attrs=sys_attrs)
         for _, _, document in documents[offset : offset + limit]
     ]
     return page, len(documents)
@@ -100,9 +104,9 @@ async def delete_subscription(broker: Broker, tenant: str, subscription_id: str)
         await broker.registry.notifier.remove(tenant, subscription_id)
 
 
-def _shown(broker: Broker, tenant: str, document: JsonObject, names: Names, *, sys_attrs: bool) -> JsonObject:
+async def _shown(broker: Broker, tenant: str, document: JsonObject, names: Names, *, sys_attrs: bool) -> JsonObject:
     """A stored subscription as 5.2.12 shows it. Triggers are about entities, so there is no default to be shown."""
-    tally = broker.registry.notifier.tally(tenant, document["id"])
+    tally = await broker.registry.notifier.tally(tenant, document["id"])
     shown = render_subscription(document, tally, names, broker.now(), sys_attrs=sys_attrs)
     if "notificationTrigger" not in document:
         del shown["notificationTrigger"]

@@ -30,11 +30,12 @@ async def register_context_source(broker: Broker, tenant: str, given: JsonObject
     check_whole(document)
     document |= {"createdAt": now, "modifiedAt": now}
     await broker.tenants.ensure(tenant, now)
-    async with registry.changing(tenant):
-        if registry.find(tenant, document["id"]) is not None:
+    async with registry.turn(tenant):
+        others = await registry.all_of(tenant)
+        if any(other.id == document["id"] for other in others):
             raise _exists(document["id"])
         registration = compile_registration(tenant, document)
-        await check_conflicts(broker.store, registration, registry.registrations(tenant), now)
+        await check_conflicts(broker.store, registration, others, now)
         if not await registry.add(tenant, document, broker.documents(registration.id)):
             raise _exists(document["id"])
     return registration.id
@@ -50,12 +51,14 @@ async def update_registration(
     """
     registry = broker.registry
     check_uri(registration_id, "registrationId")
-    async with registry.changing(tenant):
-        stored = _existing(broker, tenant, registration_id).document
-        document = _updated(stored, given, names, broker.now())
-        registration = compile_registration(tenant, document)
-        await check_conflicts(broker.store, registration, registry.registrations(tenant), document["modifiedAt"])
-        await registry.replace(tenant, document, broker.documents())
+    replaced = False
+    while not replaced:
+        async with registry.turn(tenant):
+            stored = await _existing(broker, tenant, registration_id)
+            document = _updated(stored.document, given, names, broker.now())
+            registration = compile_registration(tenant, document)
+            await check_conflicts(broker.store, registration, await registry.all_of(tenant), document["modifiedAt"])
+            replaced = await registry.replace(stored, document, broker.documents())
 
 
 def _updated(stored: JsonObject, given: JsonObject, names: Names, now: str) -> JsonObject:
@@ -77,16 +80,16 @@ def _updated(stored: JsonObject, given: JsonObject, names: Names, now: str) -> J
 async def delete_registration(broker: Broker, tenant: str, registration_id: str) -> None:
     """5.9.4 Delete Context Source Registration. Raises BadRequestData, ResourceNotFound."""
     check_uri(registration_id, "registrationId")
-    async with broker.registry.changing(tenant):
-        await broker.registry.remove(_existing(broker, tenant, registration_id))
+    while not await broker.registry.remove(await _existing(broker, tenant, registration_id)):
+        pass  # it was changed meanwhile
 
 
-def retrieve_registration(
+async def retrieve_registration(
     broker: Broker, tenant: str, registration_id: str, names: Names, *, sys_attrs: bool
 ) -> JsonObject:
     """5.10.1 Retrieve Context Source Registration, with names compacted by `names`. Raises BadRequestData, ResourceNotFound."""
     check_uri(registration_id, "registrationId")
-    document = _existing(broker, tenant, registration_id).document
+    document = (await _existing(broker, tenant, registration_id)).document
     return show_document(document, names, sys_attrs=sys_attrs)
 
 
@@ -117,7 +120,7 @@ def compile_discovery(query: dict[str, Any], names: Names, now: str) -> Registra
     )
 
 
-def query_registrations(
+async def query_registrations(
     broker: Broker, tenant: str, query: RegistrationQuery, names: Names, *, limit: int, offset: int, sys_attrs: bool
 ) -> tuple[list[JsonObject], int]:
     """5.10.2 Query Context Source Registrations: one page in order of creation, and how many match altogether.
@@ -125,13 +128,13 @@ def query_registrations(
     Registrations are shown whole, as 5.10.1 shows them: the clause recommends, but does not demand, leaving out the
     RegistrationInfo elements that do not match.
     """
-    matching = [each for each in broker.registry.registrations(tenant) if matching_information(query, each)]
+    matching = [each for each in await broker.registry.all_of(tenant) if matching_information(query, each)]
     page = matching[offset : offset + limit]
     return [show_document(each.document, names, sys_attrs=sys_attrs) for each in page], len(matching)
 
 
-def _existing(broker: Broker, tenant: str, registration_id: str) -> Registration:
-    registration = broker.registry.find(tenant, registration_id)
+async def _existing(broker: Broker, tenant: str, registration_id: str) -> Registration:
+    registration = await broker.registry.read(tenant, registration_id)
     if registration is None:
         raise ResourceNotFound(f"there is no context source registration {registration_id}", instance=registration_id)
     return registration

@@ -73,16 +73,9 @@ class SnapshotNotifier:
         self._now = now
         self._changing = changing
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._offered: dict[Key, tuple[str, int]] = {}
         self._news: WeakValueDictionary[Key, asyncio.Event] = WeakValueDictionary()
         self._lanes: WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = WeakValueDictionary()
-
-    async def start(self) -> None:
-        """Take up what is still owed."""
-        for tenant, snapshot_id, document in await self._store.list_documents(KIND):
-            self.tell(tenant, snapshot_id, document)
-        for tenant, generation, former in await self._store.list_documents(FORMER):
-            if "notice" in former:
-                self.tell_end(tenant, generation)
 
     async def stop(self) -> None:
         """Break off what is under way; it stays owed."""
@@ -92,16 +85,21 @@ class SnapshotNotifier:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def tell(self, tenant: str, snapshot_id: str, document: JsonObject) -> None:
-        """Tell the endpoint of a snapshot, whose document this is, what it does not know yet."""
-        if _is_owed(document):
-            self._run((tenant, snapshot_id), self._tell)
+        """Tell the endpoint of a snapshot, whose document this is, what it does not know yet. What it is being told already is no
+        reason to hurry."""
+        key, state = (tenant, snapshot_id), (document["space"], document["revision"])
+        if _is_owed(document) and not (key in self._tasks and self._offered.get(key) == state):
+            self._offered[key] = state
+            self._run(key, self._tell)
 
     def tell_end(self, tenant: str, generation: str) -> None:
         """Tell the endpoint of a snapshot that is gone, which is on record under this generation."""
-        self._run((tenant, generation), self._tell_end)
+        if (tenant, generation) not in self._tasks:
+            self._run((tenant, generation), self._tell_end)
 
     async def halt(self, tenant: str, snapshot_id: str) -> None:
         """Tell nothing more of a snapshot as it was: it is gone."""
+        self._offered.pop((tenant, snapshot_id), None)
         task = self._tasks.pop((tenant, snapshot_id), None)
         if task is not None:
             task.cancel()
@@ -119,6 +117,7 @@ class SnapshotNotifier:
         def done(ended: asyncio.Task[None]) -> None:
             if self._tasks.get(key) is ended:
                 del self._tasks[key]
+                self._offered.pop(key, None)
             if not ended.cancelled() and (error := ended.exception()) is not None:
                 _LOG.critical("notifications of a snapshot came to a stop", exc_info=error)
 
@@ -132,10 +131,11 @@ class SnapshotNotifier:
             return document if document is not None and _is_owed(document) else None
 
         async def settle(told: JsonObject) -> None:
+            def change(document: JsonObject) -> JsonObject | None:
+                return {**document, "told": told["revision"]} if document["space"] == told["space"] else None
+
             async with self._changing(tenant, snapshot_id):
-                document = await self._store.get_document(KIND, tenant, snapshot_id)
-                if document is not None and document["space"] == told["space"]:
-                    await self._store.put_document(KIND, tenant, snapshot_id, {**document, "told": told["revision"]})
+                await self._store.change_document(KIND, tenant, snapshot_id, change)
 
         await self._serve(tenant, news, owed, settle)
 
@@ -147,10 +147,10 @@ class SnapshotNotifier:
             return None if former is None else former.get("notice")
 
         async def settle(_: JsonObject) -> None:
-            former = await self._store.get_document(FORMER, tenant, generation)
-            if former is not None:
-                former.pop("notice", None)
-                await self._store.put_document(FORMER, tenant, generation, former)
+            def change(former: JsonObject) -> JsonObject | None:
+                return {member: value for member, value in former.items() if member != "notice"}
+
+            await self._store.change_document(FORMER, tenant, generation, change)
 
         await self._serve(tenant, news, owed, settle)
 

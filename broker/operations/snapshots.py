@@ -86,7 +86,8 @@ async def update_snapshot(broker: Broker, tenant: str, snapshot_id: str, given: 
     A new lifetime counts from now on. Raises BadRequestData, ResourceNotFound.
     """
     check_uri(snapshot_id, "snapshotId")
-    async with broker.archive.changing(tenant, snapshot_id):
+    replaced = False
+    while not replaced:  # another process may change it meanwhile
         stored = await broker.archive.find(tenant, snapshot_id)
         document = {"snapshotPriority": DEFAULT_PRIORITY, **updated(stored, given), "modifiedAt": broker.now()}
         if "snapshotLifetime" in given:
@@ -94,7 +95,8 @@ async def update_snapshot(broker: Broker, tenant: str, snapshot_id: str, given: 
         snapshot_endpoint(document)
         if document["snapshotStatus"] != PREPARING:
             document["revision"] = stored["revision"] + 1
-        await broker.archive.replace(tenant, document)
+        async with broker.archive.changing(tenant, snapshot_id):
+            replaced = await broker.archive.replace(tenant, stored, document)
     # Not read again: with a short lifetime it may be gone by now, and the update has succeeded.
     return await _shown(broker, tenant, document, names)
 

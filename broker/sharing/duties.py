@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+from broker.errors import StoreUnavailable
 from broker.sharing.leases import Leases
 from broker.store.protocol import Lease
 
@@ -100,6 +101,8 @@ async def _keep_doing(what: str, work: Work, lease: Lease) -> None:
     while True:
         try:
             await work(lease)
+        except StoreUnavailable as error:
+            _LOG.warning("the %s waits for the store", what, extra={"detail": error.detail})
         except Exception:  # noqa: BLE001 - nothing that goes wrong once may end it for good
             _LOG.critical("the %s failed, and is begun again", what, exc_info=True)
         await asyncio.sleep(AGAIN_SECONDS)

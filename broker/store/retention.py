@@ -4,10 +4,9 @@ Changes stay for `keep_seconds`, but not more than `keep_changes` of them, so th
 that they stay for as long as a live cursor has not passed them, up to a bound in time and number. When the bound is hit,
 the log is trimmed all the same and each cursor that was overtaken is named in the log of the broker. Whoever wants to know
 is told of it before the changes go, so that a record of what is missed can be made first. How far the consumers are behind
-is looked at more often than the log is trimmed, and put into the metrics.
+is looked at more often than the log is trimmed, and put into the metrics: by every process, while one trims for all.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from broker import metrics
-from broker.errors import StoreUnavailable
 from broker.model.instants import canonical, parse_instant
-from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Store
+from broker.store.sweeping import sweep_regularly
 
 STRIDE: Final = 5_000
 """Changes trimmed at a time, so that no write waits long for it."""
@@ -55,7 +53,7 @@ async def _tell_nobody(_: Sequence[Overtaken]) -> None:
 
 
 class Retention:
-    """Trims a store's log every `interval` seconds, and shows the lag of its consumers, as long as `run` runs.
+    """Trims a store's log every `interval` seconds as long as `run` runs; shows the lag of its consumers while `watch` does.
 
     `tell` hears of cursors that are overtaken.
     """
@@ -76,23 +74,17 @@ class Retention:
         self._tell = tell
 
     async def run(self) -> None:
-        """Trim from time to time until cancelled; a store that is not available is tried again next time."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            try:
-                if loop.time() >= due:
-                    due = loop.time() + self._interval
-                    await self.trim()
-                await self.show()
-            except StoreUnavailable as error:
-                _LOG.warning("the log cannot be looked at or trimmed now", extra={"detail": error.detail})
-            check_cancelled()
-            await asyncio.sleep(min(LOOK_SECONDS, self._interval))
+        """Trim from time to time until cancelled; whatever goes wrong is tried again next time."""
+        await sweep_regularly(self.trim, self._interval, _LOG, "the log cannot be trimmed")
+
+    async def watch(self) -> None:
+        """Show the lag from time to time until cancelled."""
+        await sweep_regularly(self.show, LOOK_SECONDS, _LOG, "the log cannot be looked at")
 
     async def show(self) -> None:
         """Put the log's ends, and for each kind of consumer its slowest cursor, into the metrics. Raises StoreUnavailable."""
         store = self._store
+        metrics.log_tail.set(await store.tail())
         # The cursors first: what is committed meanwhile is lag of this moment, and none is ever ahead of the head.
         cursors, head = await store.cursors(), await store.head()
         metrics.log_head.set(head)
@@ -121,7 +113,6 @@ class Retention:
         while tail < through:
             tail = min(through, tail + STRIDE)
             await store.trim(tail)
-        metrics.log_tail.set(tail)
         return tail
 
     async def _overtake(self, cursors: Mapping[str, int], tail: int, forced: int) -> None:

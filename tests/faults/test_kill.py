@@ -16,6 +16,7 @@ import orjson
 import pytest
 from aiohttp import web
 from broker_process import Process
+from held_leases import lease_of
 
 from broker.app import make_store
 from broker.settings import parse_store
@@ -150,7 +151,7 @@ async def _check_log_and_history(store_url: str, load: Load) -> None:
     await store.open()
     try:
         recorder = Recorder(store)
-        recording = asyncio.create_task(recorder.run())
+        recording = asyncio.create_task(recorder.run(await lease_of(store)))
         await recorder.caught_up(await store.head(), timeout=60)
         recording.cancel()
         await asyncio.gather(recording, return_exceptions=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from held_leases import lease_of
 
 from broker.contexts.library import ContextLibrary
 from broker.delivery.dispatcher import Dispatcher
@@ -25,6 +26,7 @@ from broker.operations import entities, subscriptions
 from broker.operations.broker import Broker
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
+from broker.sharing.turns import Turns
 from broker.store.sqlite.store import SqliteStore
 from broker.store.writer import EntityWriter
 from broker.temporal.recorder import Recorder
@@ -186,8 +188,8 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     await contexts.open()
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     await dispatcher.start()
-    registry = ContextRegistry(store, contexts, http, mqtt, now)
-    await registry.start()
+    registry = ContextRegistry(store, contexts, http, mqtt, now, Turns(store, "desk"))
+    serving = asyncio.create_task(registry.serve(await lease_of(store)))
     writer = EntityWriter(store, now)
     try:
         identity = SourceIdentity("desk")
@@ -196,7 +198,8 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     finally:
         await writer.close()
         await dispatcher.stop()
-        await registry.stop()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
         await mqtt.close()
         await http.close()
         await store.close()

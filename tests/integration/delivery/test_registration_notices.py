@@ -159,11 +159,11 @@ async def test_5_11_7_who_is_told_of_a_registration_while_it_is_deleted_is_told_
     registry, store = RegistryDesk(desk), desk.broker.store
     delete_document = store.delete_document
 
-    async def delete_late(kind: str, tenant: str, key: str) -> bool:
+    async def delete_late(kind: str, tenant: str, key: str, **options: Any) -> bool:
         if kind == KIND:
             await eventually(lambda: registry.documents(notifier.STATES))  # the first notification has arrived by then
             await asyncio.sleep(0.1)
-        return await delete_document(kind, tenant, key)
+        return await delete_document(kind, tenant, key, **options)
 
     monkeypatch.setattr(store, "delete_document", delete_late)
     await registry.register("urn:x:1")
@@ -180,10 +180,10 @@ async def test_5_9_4_4_a_registration_that_the_store_does_not_delete_stays_and_l
     registry, store = RegistryDesk(desk), desk.broker.store
     delete_document = store.delete_document
 
-    async def fail(kind: str, tenant: str, key: str) -> bool:
+    async def fail(kind: str, tenant: str, key: str, **options: Any) -> bool:
         if kind == KIND:
             raise StoreUnavailable("the disk is gone")
-        return await delete_document(kind, tenant, key)
+        return await delete_document(kind, tenant, key, **options)
 
     await registry.register("urn:x:1")
     await registry.subscribe(receiver.url)

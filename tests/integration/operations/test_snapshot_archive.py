@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from api import Api, running_api
+from held_leases import lease_of
 from snapshot_receiver import inside, of_type, ready, receiving, snapshot_of, vehicle
 
 from broker.delivery.mqtt import MqttPublisher
@@ -22,6 +23,7 @@ from broker.operations.archive import SnapshotArchive
 from broker.operations.entities import create_entity
 from broker.operations.snapshots import create_snapshot, retrieve_snapshot
 from broker.query.ast import EntityQuery
+from broker.sharing.turns import Turns
 from broker.store.protocol import Page, Store
 
 
@@ -61,13 +63,20 @@ async def with_grace(api: Api, grace: float) -> AsyncIterator[SnapshotArchive]:
     """The broker's archive, replaced by one that waits so long before it erases for the last time."""
     policy = EgressPolicy.parse("any")
     http, mqtt = OutboundHttp(policy), MqttPublisher(policy)
-    await api.broker.archive.stop()
-    archive = api.broker.archive = SnapshotArchive(api.broker, http, mqtt, interval=0.05, grace=grace)
-    await archive.start()
+    await api.broker.archive._break_off()
+    turns = Turns(api.broker.store, "test")
+    archive = api.broker.archive = SnapshotArchive(api.broker, http, mqtt, turns, interval=0.05, grace=grace)
+    serving = asyncio.create_task(archive.serve(await lease_of(api.broker.store)))
+
+    async def at_work() -> bool:
+        return archive._at_work
+
     try:
+        await until(at_work)
         yield archive
     finally:
-        await archive.stop()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
         await http.close()
 
 
@@ -224,8 +233,8 @@ async def test_5_16_1_a_preparation_that_another_broker_took_over_is_given_up(st
         first = await document_of(store, {"id": "urn:s:1"})
         policy = EgressPolicy.parse("any")
         http, mqtt = OutboundHttp(policy), MqttPublisher(policy)
-        other = SnapshotArchive(api.broker, http, mqtt, interval=0.05, grace=2.0)
-        await other.start()
+        other = SnapshotArchive(api.broker, http, mqtt, Turns(store, "test"), interval=0.05, grace=2.0)
+        serving = asyncio.create_task(other.serve(await lease_of(store)))
         try:
             snapshot = await ready(api, "snapshots/urn:s:1")
             assert snapshot["snapshotStatus"] == "success"
@@ -240,7 +249,8 @@ async def test_5_16_1_a_preparation_that_another_broker_took_over_is_given_up(st
             assert answer.headers["NGSILD-Results-Count"] == "1000"
             assert await all_spaces(store) == {snapshot_space("", "urn:s:1", space)}
         finally:
-            await other.stop()
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
             await http.close()
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from held_leases import lease_of
 from store_samples import BASE, LEVEL, ROOM, T0, T1, creation, entity, instance, point, put
 
 from broker.model.dataspace import snapshot_space
@@ -114,7 +115,7 @@ async def test_a_loaded_state_is_a_change_that_is_not_recorded(store: Store) -> 
     assert change.kind == "entityLoaded"
     await put(store, [entity(2)], SPACE)
     recorder = Recorder(store)
-    recording = asyncio.create_task(recorder.run())
+    recording = asyncio.create_task(recorder.run(await lease_of(store)))
     await recorder.caught_up(await store.head())
     recording.cancel()
     await asyncio.gather(recording, return_exceptions=True)

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from held_leases import lease_of
 from store_samples import LEVEL, deletion, entity, put, update
 
 from broker.errors import StoreUnavailable
-from broker.store.protocol import Evolution, HistoryEntry, Mutation, Store
+from broker.store.protocol import Evolution, HistoryEntry, Lease, Mutation, Store
 from broker.temporal.recorder import CURSOR, Recorder
 
 ID = "urn:ngsi-ld:Thing:1"
@@ -17,7 +18,7 @@ ID = "urn:ngsi-ld:Thing:1"
 @asynccontextmanager
 async def running(store: Store, batch: int = 500) -> AsyncIterator[Recorder]:
     recorder = Recorder(store, batch=batch)
-    task = asyncio.create_task(recorder.run())
+    task = asyncio.create_task(recorder.run(await lease_of(store)))
     try:
         yield recorder
     finally:
@@ -88,16 +89,55 @@ async def test_a_store_that_comes_back_finds_the_recorder_waiting(
     append, failures = store.append_history, 2
 
     async def failing(
-        entries: Sequence[HistoryEntry], cursor: tuple[str, int], evolutions: Sequence[Evolution] = ()
-    ) -> None:
+        entries: Sequence[HistoryEntry],
+        cursor: tuple[str, int],
+        evolutions: Sequence[Evolution] = (),
+        *,
+        under: Lease | None = None,
+    ) -> bool:
         nonlocal failures
         if failures:
             failures -= 1
             raise StoreUnavailable("out of order")
-        await append(entries, cursor, evolutions)
+        return await append(entries, cursor, evolutions, under=under)
 
     monkeypatch.setattr(store, "append_history", failing)
     await put(store, [entity(1)])
     async with running(store) as recorder:
         await recorder.caught_up(await store.head())
     assert await levels(store) == [1]
+
+
+async def test_a_process_that_does_not_record_knows_how_far_the_one_is_that_does(store: Store) -> None:
+    other = Recorder(store)
+    async with running(store, batch=1) as recorder:
+        changes = await put(store, [entity(number) for number in range(1, 6)])
+        await asyncio.gather(*(other.caught_up(change.sequence) for change in changes))
+        assert len(await store.history("", "urn:ngsi-ld:Thing:5")) == 1
+        await recorder.caught_up(changes[-1].sequence)
+    await other.caught_up(changes[-1].sequence, timeout=0.01)
+
+
+async def test_a_process_hears_of_changes_that_were_trimmed_before_another_recorded_them(store: Store) -> None:
+    (first,) = await put(store, [entity(1)])
+    await store.save_cursors({CURSOR: 0})
+    await store.trim(first.sequence)
+    async with running(store):
+        await Recorder(store).caught_up(first.sequence)
+
+
+async def test_a_recorder_that_lost_its_lease_writes_nothing_more_and_ends(store: Store) -> None:
+    """As a process does that was frozen for a while: history as others have changed it meanwhile stays as it is."""
+    lost = await lease_of(store, "history", "frozen")
+    await store.release_leases([lost])
+    (change,) = await put(store, [entity(1)])
+    successor = Recorder(store)
+    task = asyncio.create_task(successor.run(await lease_of(store, "history", "successor")))
+    await successor.caught_up(change.sequence)
+    assert await store.delete_history("", ID)
+    await store.save_cursors({CURSOR: 0})  # so that the one that was frozen has something to write
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.wait_for(Recorder(store).run(lost), 10)
+    assert await store.history("", ID) == []
+    assert await store.cursor(CURSOR) == 0

@@ -54,6 +54,14 @@ def _longest_name() -> int:
     return max(map(len, _by_name()))
 
 
+@functools.cache
+def prefecture_codes() -> Mapping[str, str]:
+    """The prefectures by their own codes: two digits, 000, check digit."""
+    found = {code[:2]: government.prefecture for code, government in local_governments().items()}
+    codes = {f"{number}000{check_digit(f'{number}000')}": name for number, name in sorted(found.items())}
+    return MappingProxyType(codes)
+
+
 def prefectures() -> frozenset[str]:
     """The names of the prefectures."""
     return frozenset(government.prefecture for government in local_governments().values())

@@ -12,8 +12,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
+from adapters.contract import Entity, Quarantined, Repair
 from adapters.errors import UnreadableFile
 from adapters.headers import normalised
 from adapters.identity import hashed, identified
@@ -26,35 +27,12 @@ from adapters.transforms.text import MISSING_MARKS, trim
 from datamodels.local_government import local_governments, of_address
 from datamodels.model import VALUE_MEMBER, Model
 
-Entity: TypeAlias = dict[str, Any]
-
 _OWN_ID: Final = "externalSiteId"
 _CODE: Final = "localGovernmentCode"
 
 
-class Repair(NamedTuple):
-    """One line of the repair report: the cell (row as a spreadsheet numbers it), what it said, what it was taken for, why."""
-
-    row: int
-    column: str
-    before: str
-    after: str
-    rule: str
-    severity: Severity
-
-
-class Quarantined(NamedTuple):
-    """One row that was not loaded: where, which column and rule, why in one sentence, and its cells as published."""
-
-    row: int
-    column: str
-    rule: str
-    reason: str
-    record: Mapping[str, str]
-
-
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedTable:
     """What a file holds: rows = accepted + repaired + quarantined, entities = accepted + repaired."""
 
     profile: Profile
@@ -77,7 +55,7 @@ class Decoded:
         return self.rows - self.repaired - len(self.quarantine)
 
 
-def decode(data: bytes, profile: Profile | None = None, *, municipality: str | None = None) -> Decoded:
+def decode(data: bytes, profile: Profile | None = None, *, municipality: str | None = None) -> DecodedTable:
     """Decode a table file, with the profile that fits its headers unless one is given.
 
     `municipality` is the code to take where neither the rows nor the addresses say which municipality a file is of.
@@ -116,7 +94,7 @@ class _Decoding:
         self.repairs: list[Repair] = []
         self.quarantine: list[Quarantined] = []
 
-    def run(self) -> Decoded:
+    def run(self) -> DecodedTable:
         entities: dict[str, tuple[int, Entity]] = {}
         rows = self._with_code([(row, self._values(row)) for row in self.table.rows])
         for row, values in rows:
@@ -131,7 +109,7 @@ class _Decoding:
             else:
                 entities[entity["id"]] = (row.number, entity)
         refused = {quarantined.row for quarantined in self.quarantine}
-        return Decoded(
+        return DecodedTable(
             profile=self.profile,
             encoding=self.table.encoding,
             rows=len(self.table.rows),

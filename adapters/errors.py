@@ -5,16 +5,32 @@ class AdapterError(Exception):
     """Base of all failures an adapter tells its user about."""
 
 
-class UnreadableFile(AdapterError):
+class Undecodable(AdapterError):
+    """The input as a whole is nothing that the decoder reads: the only failure that a decoder may raise."""
+
+
+class UnreadableFile(Undecodable):
     """The file is no table in any encoding or form that the adapters read."""
 
 
-class UnknownLayout(AdapterError):
+class UnknownLayout(Undecodable):
     """No profile fits the columns of the file; the message names the nearest profile and what differs."""
 
 
 class InvalidProfile(AdapterError):
     """A profile file breaks a rule; the message names the profile, the column and the rule."""
+
+
+class InvalidOptions(AdapterError):
+    """The options of an adapter are not as it declares them; the message names the option."""
+
+
+class InvalidFeeds(AdapterError):
+    """The file that says which adapters run is at fault; the message names the place in it."""
+
+
+class UnknownAdapter(AdapterError):
+    """No adapter of that name is installed."""
 
 
 class BrokerUnreachable(AdapterError):

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from adapters.decoding import Decoded, Entity, Quarantined, Repair
+from adapters.contract import Entity, Quarantined, Repair
+from adapters.decoding import DecodedTable
 from adapters.upserting import Outcome
 from datamodels import CONTEXT_URL
 
@@ -38,7 +39,7 @@ class FileReport:
     path: str
     size: int = 0
     sha256: str = ""
-    decoded: Decoded | None = None
+    decoded: DecodedTable | None = None
     outcome: Outcome | None = None
     error: str | None = None
 

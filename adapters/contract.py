@@ -14,7 +14,7 @@ It may be a part of an entity, and an entity may come several times, each time w
 `adapters.testing` checks an adapter against all of this; docs/writing-an-adapter.md builds one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
@@ -120,12 +120,17 @@ Excerpt: TypeAlias = Callable[[bytes, Mapping[str, Any]], bytes]
 """From an input and one record of it, as the quarantine has it or as somebody has mended it, to an input of that record."""
 
 
+Links: TypeAlias = Callable[[bytes, Origin, OptionsT], Sequence[str]]
+"""From an index (an Atom feed, a file with the newest time) to the addresses of the inputs that it names, maybe relative."""
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter(Generic[OptionsT]):
     """A decoder under the name that feeds call it by, with one sentence about it; an entry point `tsunagu.adapters` leads here.
 
     `options` is its dataclass of options (`adapters.options`). `stateful` decoders get their state and see the inputs of a feed
     one after the other. `excerpt` lets single records out of the quarantine; without it, a mended input is decoded whole.
+    With `links`, what a poll fetches is an index, and the inputs are what it names, each fetched once. It raises Undecodable.
     """
 
     name: str
@@ -134,3 +139,4 @@ class Adapter(Generic[OptionsT]):
     options: type[OptionsT] = NoOptions  # type: ignore[assignment]  # the default is for adapters without options
     stateful: bool = False
     excerpt: Excerpt | None = None
+    links: Links[OptionsT] | None = None

@@ -39,3 +39,7 @@ class BrokerUnreachable(AdapterError):
 
 class BrokerRefused(AdapterError):
     """The broker answered with an error that another attempt would not change."""
+
+
+class OutcomeUnknown(BrokerRefused):
+    """The broker took a request and cannot tell what came of it: look, and ask again under another key where it has to be."""

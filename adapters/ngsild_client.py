@@ -9,6 +9,7 @@ knows it, one that had its effect before the connection broke has it no second t
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -17,8 +18,8 @@ from uuid import uuid4
 import aiohttp
 import orjson
 
-from adapters.errors import BrokerRefused, BrokerUnreachable
-from adapters.wire import Entity
+from adapters.contract import Entity
+from adapters.errors import BrokerRefused, BrokerUnreachable, OutcomeUnknown
 
 BATCH: Final = 100
 """Entities in one upsert."""
@@ -27,6 +28,7 @@ _TRY_AGAIN: Final = frozenset([429, 502, 503, 504])
 _IDS_AT_MOST: Final = 50
 _URL_AT_MOST: Final = 6000
 _LONGEST_PAUSE: Final = 30.0
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 class NgsiLdClient:
@@ -98,6 +100,53 @@ class NgsiLdClient:
             return {}
         return {error["entityId"]: _reason(error.get("error")) for error in body.get("errors", ())}
 
+    async def delete_entities(self, ids: Sequence[str], *, key: str | None = None) -> dict[str, str]:
+        """Delete entities (5.6.10), and give the reason for each id that failed; those that are not there are gone already."""
+        if not ids:
+            return {}
+        status, body = await self._request(
+            "POST", "/entityOperations/delete", body=list(ids), key=key or str(uuid4()), allowed=(204, 207)
+        )
+        errors = body.get("errors", ()) if status == 207 else ()
+        return {
+            error["entityId"]: _reason(error.get("error"))
+            for error in errors
+            if not str((error.get("error") or {}).get("type", "")).endswith("ResourceNotFound")
+        }
+
+    async def history(
+        self, entity_id: str, entity_type: str, names: Iterable[str], first: str, last: str
+    ) -> dict[str, list[Any]]:
+        """The instances of an entity's attributes (wire names), observed from `first` to `last`, both included (5.7.3)."""
+        found: dict[str, list[Any]] = {}
+        after, end = _instant(first) - _MOMENT, _text(_instant(last) + _MOMENT)
+        while True:
+            parameters = {
+                "type": entity_type,
+                "attrs": ",".join(names),
+                "timerel": "between",
+                "timeproperty": "observedAt",
+                "timeAt": _text(after),
+                "endTimeAt": end,
+            }
+            path = f"/temporal/entities/{quote(entity_id, safe='')}"
+            status, body = await self._request("GET", path, params=parameters, allowed=(200, 206, 404))
+            newest = after
+            for name, instances in (body if status != 404 else {}).items():
+                if name not in ("id", "type", "@context"):
+                    listed = instances if isinstance(instances, list) else [instances]
+                    found.setdefault(name, []).extend(each for each in listed if each not in found[name])
+                    newest = max([newest, *(_instant(each["observedAt"]) for each in listed if "observedAt" in each)])
+            if status != 206 or newest <= after:
+                return found
+            after = newest - _MOMENT  # there may be more of that very instant
+
+    async def append_history(self, evolution: Mapping[str, Any], *, key: str | None = None) -> None:
+        """Add instances to the history of an entity, without touching its state (5.6.11)."""
+        await self._request(
+            "POST", "/temporal/entities", body=dict(evolution), key=key or str(uuid4()), allowed=(201, 204)
+        )
+
     async def delete_attribute(self, entity_id: str, name: str) -> None:
         """Delete an attribute of an entity (5.6.5); one that is not there is gone already."""
         path = f"/entities/{quote(entity_id, safe='')}/attrs/{quote(name, safe='')}"
@@ -137,6 +186,8 @@ class NgsiLdClient:
             if status not in _TRY_AGAIN and not under_way:
                 if status in allowed:
                     return status, answer
+                if status == 409 and key is not None:
+                    raise OutcomeUnknown(f"The broker cannot tell what became of {method} {path}: {_reason(answer)}.")
                 raise BrokerRefused(f"The broker refused {method} {path}: {status} {_reason(answer)}.")
             trouble = f"it answers {status} {_reason(answer)}"
             await asyncio.sleep(min(retry_after or 0.0, _LONGEST_PAUSE))
@@ -174,6 +225,14 @@ def _grouped(ids: Sequence[str]) -> Iterable[list[str]]:
         length += size
     if group:
         yield group
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _json(raw: bytes) -> Any:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
 
+from adapters.contract import Entity
 from adapters.ngsild_client import BATCH, NgsiLdClient
-from adapters.wire import Change, Entity, change, to_wire
+from adapters.wire import Change, change, to_wire
 from datamodels import Model
 
 IN_FLIGHT: Final = 4

@@ -6,15 +6,18 @@ understands it without fetching anything, and its answer needs no @context to be
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any, Final
 
+from adapters.contract import Entity
+from adapters.provenance import PROVENANCE
 from datamodels import Model
 from datamodels.model import SUB_ATTRIBUTES
 
-Entity: TypeAlias = dict[str, Any]
-
 _NGSI_LD: Final = "https://uri.etsi.org/ngsi-ld/"
 _OF_THE_BROKER: Final = frozenset(["createdAt", "modifiedAt", "instanceId"])
+_INSTANTS: Final = frozenset(["observedAt", "expiresAt"])
+_VALUES: Final = frozenset(["value", "json", "languageMap", "object", "vocab", "unitCode", "datasetId", "type"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,18 @@ class Change:
         return tuple(name for name in self.fragment if name not in ("id", "type"))
 
 
-def to_wire(entity: Mapping[str, Any], model: Model) -> Entity:
-    """An entity with short names (as decoders make it) with the names that any broker understands."""
-    wire: Entity = {"id": entity["id"], "type": model.iri}
-    for name, attribute in model.attributes.items():
-        if name in entity:
-            wire[attribute.wire_name] = {SUB_ATTRIBUTES.get(key, key): value for key, value in entity[name].items()}
+def to_wire(entity: Mapping[str, Any], model: Model | None) -> Entity:
+    """An entity with short names (as decoders make it) with the names that any broker understands.
+
+    A type without model, and an attribute that its model does not have, keep their names.
+    """
+    wire: Entity = {"id": entity["id"], "type": entity["type"] if model is None else model.iri}
+    known = {} if model is None else model.attributes
+    for name in (*(name for name in known if name in entity), *(name for name in entity if name not in known)):
+        if name in known:
+            wire[known[name].wire_name] = _instance_on_wire(entity[name])
+        elif name not in ("id", "type"):
+            wire[PROVENANCE.get(name, name)] = _instance_on_wire(entity[name])
     return wire
 
 
@@ -69,11 +78,11 @@ def change(entity: Entity, current: Entity | None, owned: Iterable[str]) -> Chan
     """
     if current is None:
         return Change(entity, created=True)
-    now = {_expanded(name): value for name, value in current.items()}
+    now = expanded_names(current)
     differing = {
         name: value
         for name, value in entity.items()
-        if name not in ("id", "type") and not _says(now.get(_expanded(name)), value)
+        if name not in ("id", "type") and not says(now.get(_expanded(name)), value)
     }
     removed = tuple(sorted(name for name in owned if name not in entity and _expanded(name) in now))
     if not differing and not removed:
@@ -81,20 +90,48 @@ def change(entity: Entity, current: Entity | None, owned: Iterable[str]) -> Chan
     return Change({"id": entity["id"], "type": entity["type"], **differing}, removed)
 
 
-def _expanded(name: str) -> str:
-    return _NGSI_LD + name.removeprefix("ngsi-ld:") if name.startswith("ngsi-ld:") else name
+def expanded_names(entity: Mapping[str, Any]) -> dict[str, Any]:
+    """An entity of a broker, with the names that we send: some brokers answer with `ngsi-ld:name`."""
+    return {_expanded(name): value for name, value in entity.items()}
 
 
-def _says(current: Any, wanted: Any) -> bool:
-    """Whether a broker's attribute holds all of the wanted one and nothing more, but for what brokers add themselves."""
+def says(current: Any, wanted: Any) -> bool:
+    """Whether a broker's attribute holds all of the wanted one and nothing more, but for what brokers add themselves.
+
+    Of an attribute with several instances (4.5.5), each wanted one must be there.
+    """
+    if isinstance(wanted, list):
+        there = current if isinstance(current, list) else [current]
+        return all(any(says(each, one) for each in there) for one in wanted)
+    if isinstance(current, list) and isinstance(wanted, dict):
+        return any(says(each, wanted) for each in current)
     if not isinstance(current, dict) or not isinstance(wanted, dict):
         return _same(current, wanted)
     members = {_expanded(name): value for name, value in current.items() if name not in _OF_THE_BROKER}
     expected = {_expanded(name): value for name, value in wanted.items()}
     return members.keys() == expected.keys() and all(
-        _says(members[name], value) if name.startswith(("http:", "https:")) else _same(members[name], value)
-        for name, value in expected.items()
+        _member_says(name, members[name], value) for name, value in expected.items()
     )
+
+
+def _instance_on_wire(attribute: Any) -> Any:
+    if isinstance(attribute, list):
+        return [_instance_on_wire(each) for each in attribute]
+    if not isinstance(attribute, dict):
+        return attribute
+    return {SUB_ATTRIBUTES.get(key, key): value for key, value in attribute.items()}
+
+
+def _expanded(name: str) -> str:
+    return _NGSI_LD + name.removeprefix("ngsi-ld:") if name.startswith("ngsi-ld:") else name
+
+
+def _member_says(name: str, current: Any, wanted: Any) -> bool:
+    if name in _INSTANTS and isinstance(current, str) and isinstance(wanted, str):
+        return datetime.fromisoformat(current) == datetime.fromisoformat(wanted)
+    if isinstance(wanted, dict) and "type" in wanted and name not in _VALUES:
+        return says(current, wanted)
+    return _same(current, wanted)
 
 
 def _same(left: Any, right: Any) -> bool:

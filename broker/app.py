@@ -16,11 +16,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
 import datamodels
+from adapters.errors import AdapterError
 from broker import metrics
 from broker.contexts.library import ContextLibrary
 from broker.contexts.record import DOCUMENT_KIND as CONTEXTS
@@ -133,15 +135,39 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
             gc.freeze()
             gc.set_threshold(100_000, 50, 100)
             watching = watched(memory.run(), "watch over memory")
-            on_ready(replace(settings, port=port).base_url)
-            await stopping.wait()
-            logger.info("stopping: finishing what is in flight")
+            async with _adapters_running(settings, port):
+                on_ready(replace(settings, port=port).base_url)
+                await stopping.wait()
+                logger.info("stopping: finishing what is in flight")
             await server.stop()
             watching.cancel()
     except StoreUnavailable as error:
         logger.error("the store cannot be opened: %s", error.detail)
         return 1
+    except AdapterError as error:
+        logger.error("the adapters cannot run: %s", error)
+        return 1
     return 0
+
+
+@asynccontextmanager
+async def _adapters_running(settings: Settings, port: int) -> AsyncIterator[None]:
+    """The adapters of the settings, if there are any, at work on this broker, over its API like any client."""
+    if not settings.adapters:
+        yield
+        return
+    from adapters import metrics as adapter_metrics
+    from adapters.feeds import read_feeds
+    from adapters.runner import running
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    metrics.REGISTRY.register(adapter_metrics.REGISTRY)
+    try:
+        async with running(read_feeds(Path(settings.adapters)), url):
+            yield
+    finally:
+        metrics.REGISTRY.unregister(adapter_metrics.REGISTRY)
 
 
 def make_binding(broker: Broker, settings: Settings) -> Binding:

@@ -1,4 +1,4 @@
-"""The command line: `tsunagu serve`, `import`, `doctor` and `conformance`.
+"""The command line: `tsunagu serve`, `import`, `adapters`, `doctor` and `conformance`.
 
 What a command needs is imported when the command runs, so that `--version`, `--help` and shell completion answer at
 once.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adapters.commands import app as adapters
 from broker import __version__
 from broker.settings import ABOUT, Settings, SettingsError, StoreAddress, load_settings
 from conformance.commands import app as conformance
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(conformance, name="conformance")
+app.add_typer(adapters, name="adapters")
 
 
 def _version(wanted: bool) -> None:
@@ -102,6 +104,7 @@ def serve(
     log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     slow_request: Annotated[str | None, _option("slow_request", "SECONDS")] = None,
+    adapters: Annotated[str | None, _option("adapters", "FILE")] = None,
     config: _Config = None,
 ) -> None:
     """Serve NGSI-LD until SIGTERM or Ctrl-C. Each option can also be set as TSUNAGU_NAME or in the TOML file."""
@@ -131,7 +134,16 @@ def serve(
         log_format=log_format,
         log_level=log_level,
         slow_request=slow_request,
+        adapters=adapters,
     )
+    from adapters.errors import InvalidFeeds
+    from adapters.feeds import read_feeds
+
+    if settings.adapters:
+        try:
+            read_feeds(Path(settings.adapters))
+        except InvalidFeeds as error:
+            raise _fail(str(error), 2) from None
     from broker.app import run
 
     raise typer.Exit(run(settings, on_ready=lambda url: _greet(url, settings)))

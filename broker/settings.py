@@ -235,6 +235,7 @@ class Settings:
     log_format: str = _setting("text", _one_of("text", "json"), "text or json")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error")
     slow_request: float = _setting(1.0, _seconds(0.001, 3600), "seconds from which on a request is logged as slow")
+    adapters: str = _setting("", _text, "TOML file with feeds of adapters that run inside the broker; docs/adapters.md")
 
     @property
     def store_address(self) -> StoreAddress:

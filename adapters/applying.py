@@ -1,0 +1,198 @@
+"""Bring a broker to what decoded entities say, in batches: compare, write what differs, add late readings to the history.
+
+The comparison makes the same input twice no event, with any broker. Each batch has a key, made of the group's key, its place and
+its content: sent again after a crash it is the same request, and the broker gives it one effect.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from adapters.contract import Entity
+from adapters.errors import BrokerRefused, OutcomeUnknown
+from adapters.ngsild_client import BATCH, NgsiLdClient
+from adapters.planning import Plan, Wanted, new_instances, plan, rounds, span, wanted
+
+IN_FLIGHT: Final = 4
+"""Batches that may be under way at the same time: the back-pressure of a run."""
+
+HISTORIES_AT_ONCE: Final = 8
+
+Parts = Sequence[tuple[Entity, frozenset[str]]]
+"""Parts of entities on the wire, in order, each with the names on the wire that it owns."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of entities: counts of `created`, `updated`, `unchanged`, `late` (readings for the history), `deleted`, and
+    `failed`; and why, by id, for those that the broker would not have."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: "Applied") -> None:
+        """Count another one in."""
+        self.counts.update(other.counts)
+        self.failed.update(other.failed)
+
+
+OnProgress = Callable[[int, Applied], Awaitable[None]]
+"""Told how many batches are done without a gap, and what those came to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entities that are compared and written together; `after` is how many batches must have ended before it begins."""
+
+    entities: Sequence[Wanted]
+    after: int = 0
+
+
+def batches(parts: Parts, *, in_turn: bool) -> list[Batch]:
+    """The parts as batches. `in_turn`: each reading of an entity becomes its state, one after the other; else the newest does."""
+    found: list[Batch] = []
+    for group in rounds(parts) if in_turn else [parts]:
+        together = list(wanted(group).values())
+        after = len(found)
+        found += [Batch(together[start : start + BATCH], after) for start in range(0, len(together), BATCH)]
+    return found
+
+
+async def apply(
+    client: NgsiLdClient, todo: Sequence[Batch], key: str, done: int, before: Applied, on_progress: OnProgress
+) -> Applied:
+    """Apply all batches but the first `done`, which came to `before`, several at a time; what all came to.
+
+    Raises BrokerUnreachable; what the broker refuses is in `failed`.
+    """
+    results: list[Applied | None] = [None] * len(todo)
+    results[:done] = [Applied()] * done
+    sofar = Applied(Counter(before.counts), dict(before.failed))
+    low = done
+    room = asyncio.Semaphore(IN_FLIGHT)
+    moved = asyncio.Condition()
+
+    async def bring(place: int) -> None:
+        nonlocal low
+        async with moved:
+            await moved.wait_for(lambda: low >= todo[place].after)
+        async with room:
+            result = await apply_batch(client, todo[place].entities, f"{key}/{place}")
+        async with moved:
+            results[place] = result
+            while low < len(results) and (ended := results[low]) is not None:
+                sofar.add(ended)
+                low += 1
+            moved.notify_all()
+            await on_progress(low, sofar)
+
+    waiting: set[asyncio.Task[None]] = set()
+    try:
+        for place in range(done, len(todo)):
+            if len(waiting) >= 2 * IN_FLIGHT:
+                waiting = await _some_done(waiting)
+            waiting.add(asyncio.create_task(bring(place)))
+        while waiting:
+            waiting = await _some_done(waiting)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return sofar
+
+
+async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str) -> Applied:
+    """Apply one batch; what became of it. Raises BrokerUnreachable."""
+    plans: list[Plan] = []
+    for attempt in range(3):
+        plans = await _plans(client, batch)
+        changes = [each.change for each in plans if each.change is not None]
+        fragments = [each.fragment for each in changes if each.created or each.attributes]
+        try:
+            refused = await client.upsert(fragments, key=_key(key, attempt, fragments)) if fragments else {}
+            for found in changes:
+                if found.id not in refused:
+                    for name in found.removed:
+                        await client.delete_attribute(found.id, name)
+            late = await _add_history(client, [each for each in plans if each.history], f"{key}/h{attempt}")
+        except OutcomeUnknown:
+            continue
+        except BrokerRefused as refusal:
+            return _all_failed(plans, str(refusal))
+        created = sum(each.created and each.id not in refused for each in changes)
+        updated = sum(not each.created and each.id not in refused for each in changes)
+        counts = Counter(
+            created=created, updated=updated, unchanged=len(plans) - len(changes), failed=len(refused), late=late
+        )
+        return Applied(counts, refused)
+    return _all_failed(plans, "The broker cannot tell what became of it.")
+
+
+async def delete(client: NgsiLdClient, ids: Iterable[str], key: str) -> Applied:
+    """Delete entities; what became of them. Raises BrokerUnreachable."""
+    applied = Applied()
+    listed = list(dict.fromkeys(ids))
+    for start in range(0, len(listed), BATCH):
+        some = listed[start : start + BATCH]
+        try:
+            failed = await client.delete_entities(some, key=_key(f"{key}/d{start}", 0, some))
+        except OutcomeUnknown:
+            failed = await client.delete_entities(some)
+        except BrokerRefused as refusal:
+            failed = dict.fromkeys(some, str(refusal))
+        applied.add(Applied(Counter(deleted=len(some) - len(failed), failed=len(failed)), failed))
+    return applied
+
+
+async def _plans(client: NgsiLdClient, batch: Sequence[Wanted]) -> list[Plan]:
+    by_type: dict[str, list[str]] = {}
+    for each in batch:
+        by_type.setdefault(each.entity["type"], []).append(each.entity["id"])
+    current: dict[str, Entity] = {}
+    for kind, ids in by_type.items():
+        current.update(await client.entities(kind, ids))
+    return [plan(each, current.get(each.entity["id"])) for each in batch]
+
+
+async def _add_history(client: NgsiLdClient, plans: Sequence[Plan], key: str) -> int:
+    """Add late readings to the history, those that it has not; how many that were."""
+    room = asyncio.Semaphore(HISTORIES_AT_ONCE)
+
+    async def add(found: Plan) -> int:
+        async with room:
+            known = await client.history(found.id, found.type, found.history, *span(found.history))
+            new = new_instances(found.history, known)
+            if new:
+                evolution: Mapping[str, Any] = {"id": found.id, "type": found.type, **new}
+                await client.append_history(evolution, key=_key(key, 0, evolution))
+            return sum(map(len, new.values()))
+
+    return sum(await asyncio.gather(*map(add, plans)))
+
+
+def _all_failed(plans: Sequence[Plan], reason: str) -> Applied:
+    return Applied(Counter(failed=len(plans)), {each.id: reason for each in plans})
+
+
+async def _some_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait until one has ended; those that have not. Raises what one raised."""
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        for task in done:
+            task.result()
+    except BaseException:
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        raise
+    return rest
+
+
+def _key(place: str, attempt: int, content: Any) -> str:
+    digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return f"{place}/{attempt}/{digest[:24]}"

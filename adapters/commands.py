@@ -1,0 +1,272 @@
+"""The commands `tsunagu adapters run`, `check`, `list`, `status` and `quarantine`. What one needs is imported when it runs.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or a file of feeds that is at fault.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import MISSING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from adapters.feeds import Feeds
+    from adapters.journal import Journal
+    from adapters.runner import Runner
+
+app = typer.Typer(
+    no_args_is_help=True, help="Run adapters, and see how they do: files, polls, pushes, MQTT -> entities."
+)
+quarantine = typer.Typer(
+    no_args_is_help=True, help="Records that were not loaded: see them, mend them, try them again."
+)
+app.add_typer(quarantine, name="quarantine")
+
+_File = Annotated[
+    Path, typer.Argument(metavar="FILE", envvar="TSUNAGU_ADAPTERS", help="TOML file with the feeds; docs/adapters.md.")
+]
+_FileOption = Annotated[
+    Path, typer.Option("--file", metavar="FILE", envvar="TSUNAGU_ADAPTERS", help="TOML file with the feeds.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
+_Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the record, as `list` shows it.")]
+_Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER...", help="Numbers of records, as `list` shows them.")]
+_DEFAULT: Final = Path("adapters.toml")
+_SHOWN: Final = 100
+
+T = TypeVar("T")
+
+
+def _fail(message: str, code: int) -> typer.Exit:
+    typer.echo(f"tsunagu: {message}", err=True)
+    return typer.Exit(code)
+
+
+def _feeds(path: Path) -> "Feeds":
+    from adapters.errors import InvalidFeeds
+    from adapters.feeds import read_feeds
+
+    try:
+        return read_feeds(path)
+    except InvalidFeeds as error:
+        raise _fail(str(error), 2) from None
+
+
+def _with_journal(path: Path, work: "Callable[[Feeds, Journal], Awaitable[T]]") -> T:
+    """Do something with the journal of a file of feeds."""
+    import asyncio
+
+    from adapters.errors import AdapterError
+    from adapters.journal import Journal
+
+    feeds = _feeds(path)
+
+    async def opened() -> T:
+        async with await Journal.open(feeds.state_folder) as journal:
+            return await work(feeds, journal)
+
+    try:
+        return asyncio.run(opened())
+    except AdapterError as error:
+        raise _fail(str(error), 1) from None
+
+
+@app.command()
+def run(
+    file: _File = _DEFAULT,
+    log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the feeds of a file against its broker, until SIGTERM or Ctrl-C."""
+    import asyncio
+    import logging
+    import signal
+    import time
+
+    from adapters.errors import AdapterError
+    from adapters.runner import serve_alone
+
+    feeds = _feeds(file)
+    levels = logging.getLevelNamesMapping()
+    if log_level.upper() not in levels:
+        raise _fail(f"--log-level: {log_level!r} is not debug, info, warning or error", 2)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=levels[log_level.upper()], handlers=[handler])
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        await serve_alone(feeds, stopping, _greet)
+
+    try:
+        asyncio.run(serve())
+    except AdapterError as error:
+        raise _fail(str(error), 1) from None
+
+
+def _greet(runner: "Runner") -> None:
+    typer.echo(
+        f"Tsunagu runs {len(runner.feeds.feeds)} feeds into {runner.feeds.runner.broker}; state: {runner.journal.path}."
+    )
+    for feed in runner.feeds.feeds:
+        typer.echo(f"  {feed.name}: {feed.adapter.name} from {type(feed.transport).__name__.lower()}")
+    if runner.push_url:
+        typer.echo(f"  pushes: POST {runner.push_url}/in/NAME")
+
+
+@app.command()
+def check(file: _File = _DEFAULT) -> None:
+    """Read a file of feeds and say what is wrong with it. Exit code 2 if something is."""
+    feeds = _feeds(file)
+    typer.echo(f"{file}: {len(feeds.feeds)} feeds: {', '.join(feed.name for feed in feeds.feeds)}.")
+
+
+@app.command(name="list")
+def list_(as_json: _Json = False) -> None:
+    """List the adapters that are installed, with their options."""
+    from adapters.options import described
+    from adapters.registry import installed
+
+    found: list[dict[str, Any]] = [
+        {
+            "name": adapter.name,
+            "about": adapter.about,
+            "options": [
+                {"name": name, "type": kind, "about": about, "required": default is MISSING}
+                for name, kind, about, default in described(adapter.options)
+            ],
+        }
+        for adapter in installed().values()
+    ]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for each in found:
+        typer.echo(f"{each['name']}: {each['about']}")
+        for one in each["options"]:
+            must = ", must be given" if one["required"] else ""
+            typer.echo(f"    {one['name']} ({one['type']}{must}): {one['about']}")
+
+
+@app.command()
+def status(file: _File = _DEFAULT, as_json: _Json = False) -> None:
+    """Show how the feeds are doing: last look, last run, what waits, what is in the quarantine."""
+    from adapters.status import as_text
+    from adapters.status import status as status_of_feeds
+
+    found = _with_journal(file, status_of_feeds)
+    if as_json:
+        typer.echo(as_text(found))
+        return
+    for each in found:
+        typer.echo(f"{each.feed} ({each.adapter} from {each.transport})")
+        typer.echo(f"  looked at {each.checked_at or 'never'}{f': {each.trouble}' if each.trouble else ''}")
+        typer.echo(f"  {each.waiting} inputs waiting, {each.quarantined} records in the quarantine")
+        if each.run is not None:
+            counts = " ".join(f"{name}={value}" for name, value in each.run["counts"].items() if value)
+            typer.echo(f"  run {each.run['id']} {each.run['status']} since {each.run['started_at']}: {counts}")
+            if each.run["message"]:
+                typer.echo(f"    {each.run['message']}")
+
+
+@quarantine.command(name="list")
+def list_held(
+    feed: Annotated[str | None, typer.Option(metavar="NAME", help="Of this feed only.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were replayed or dropped, too.")] = False,
+    file: _FileOption = _DEFAULT,
+    as_json: _Json = False,
+) -> None:
+    """List the records that were not loaded."""
+    from adapters.quarantine import OPEN, held
+
+    found = _with_journal(file, lambda _, journal: held(journal, feed, status=None if everything else OPEN))
+    if as_json:
+        typer.echo(json.dumps([each.as_json() for each in found], ensure_ascii=False, indent=2))
+        return
+    for each in found:
+        where = f"record {each.row}" + (f", {each.column}" if each.column else "")
+        mended = "" if each.mended is None else ", mended"
+        state = "" if each.status == OPEN else f" [{each.status}]"
+        typer.echo(f"{each.id}{state}  {each.feed}: {where} ({each.rule}{mended}): {each.reason}")
+    if not found:
+        typer.echo("Nothing is in the quarantine.")
+
+
+@quarantine.command()
+def show(number: _Number, file: _FileOption = _DEFAULT) -> None:
+    """Show one record: why it was not loaded, as it was published, and as it was mended; as JSON."""
+    from adapters.quarantine import held_record
+
+    found = _with_journal(file, lambda _, journal: held_record(journal, number))
+    typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
+
+
+@quarantine.command()
+def edit(
+    number: _Number,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a member.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take the whole record from this JSON file.", dir_okay=False)
+    ] = None,
+    file: _FileOption = _DEFAULT,
+) -> None:
+    """Mend a record: with --set, from a file, or else in $EDITOR. `replay` then tries it."""
+    import click  # typer is made of it
+
+    from adapters.quarantine import held_record, mend
+
+    found = _with_journal(file, lambda _, journal: held_record(journal, number))
+    mended: dict[str, Any] = dict(found.record if found.mended is None else found.mended)
+    if record is not None:
+        mended = _object(record.read_text("utf-8"), str(record))
+    elif not set_:
+        text = click.edit(json.dumps(mended, ensure_ascii=False, indent=2), extension=".json")
+        if text is None:
+            raise _fail("nothing was changed", 1)
+        mended = _object(text, "the record")
+    for each in set_ or ():
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise _fail(f"--set {each!r}: is not NAME=VALUE", 2)
+        mended[name] = value
+    _with_journal(file, lambda _, journal: mend(journal, number, mended))
+    typer.echo(f"Record {number} is mended; `tsunagu adapters quarantine replay {number}` tries it.")
+
+
+@quarantine.command()
+def replay(numbers: _Numbers, file: _FileOption = _DEFAULT) -> None:
+    """Try records again, as mended or else as published. The runner takes them up; a record that fails again is listed again."""
+    from adapters.quarantine import held_record
+    from adapters.quarantine import replay as try_again
+
+    async def work(feeds: "Feeds", journal: "Journal") -> None:
+        for number in numbers:
+            found = await held_record(journal, number)
+            await try_again(journal, feeds.named(found.feed).adapter, number)
+
+    _with_journal(file, work)
+    typer.echo(f"{len(numbers)} records wait for the runner: at once if one is at work, else when it starts.")
+
+
+@quarantine.command()
+def drop(numbers: _Numbers, file: _FileOption = _DEFAULT) -> None:
+    """Give records up: they are no longer listed, and not again when the same ones come."""
+    from adapters.quarantine import drop as give_up
+
+    _with_journal(file, lambda _, journal: give_up(journal, numbers))
+    typer.echo(f"{len(numbers)} records dropped.")
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise _fail(f"{where} is not JSON: {error}", 2) from None
+    if not isinstance(found, dict):
+        raise _fail(f"{where} is no JSON object", 2)
+    return found

@@ -119,7 +119,9 @@ async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str) -
                 if found.id not in refused:
                     for name in found.removed:
                         await client.delete_attribute(found.id, name)
-            late = await _add_history(client, [each for each in plans if each.history], f"{key}/h{attempt}")
+            late, refused_late = await _add_history(
+                client, [each for each in plans if each.history], f"{key}/h{attempt}"
+            )
         except OutcomeUnknown:
             continue
         except BrokerRefused as refusal:
@@ -129,7 +131,8 @@ async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str) -
         counts = Counter(
             created=created, updated=updated, unchanged=len(plans) - len(changes), failed=len(refused), late=late
         )
-        return Applied(counts, refused)
+        counts["failed"] += len(refused_late.keys() - refused.keys())
+        return Applied(counts, refused_late | refused)
     return _all_failed(plans, "The broker cannot tell what became of it.")
 
 
@@ -159,20 +162,30 @@ async def _plans(client: NgsiLdClient, batch: Sequence[Wanted]) -> list[Plan]:
     return [plan(each, current.get(each.entity["id"])) for each in batch]
 
 
-async def _add_history(client: NgsiLdClient, plans: Sequence[Plan], key: str) -> int:
-    """Add late readings to the history, those that it has not; how many that were."""
+async def _add_history(client: NgsiLdClient, plans: Sequence[Plan], key: str) -> tuple[int, dict[str, str]]:
+    """Add late readings to the history, those that it has not; how many that were, and why others were refused, by entity."""
     room = asyncio.Semaphore(HISTORIES_AT_ONCE)
+    failed: dict[str, str] = {}
 
     async def add(found: Plan) -> int:
         async with room:
-            known = await client.history(found.id, found.type, found.history, *span(found.history))
-            new = new_instances(found.history, known)
-            if new:
-                evolution: Mapping[str, Any] = {"id": found.id, "type": found.type, **new}
-                await client.append_history(evolution, key=_key(key, 0, evolution))
-            return sum(map(len, new.values()))
+            try:
+                return await new_to_history(found)
+            except OutcomeUnknown:
+                raise
+            except BrokerRefused as refusal:
+                failed[found.id] = str(refusal)
+                return 0
 
-    return sum(await asyncio.gather(*map(add, plans)))
+    async def new_to_history(found: Plan) -> int:
+        known = await client.history(found.id, found.history, *span(found.history))
+        new = new_instances(found.history, known)
+        if new:
+            evolution: Mapping[str, Any] = {"id": found.id, "type": found.type, **new}
+            await client.append_history(evolution, key=_key(key, 0, evolution))
+        return sum(map(len, new.values()))
+
+    return sum(await asyncio.gather(*map(add, plans))), failed
 
 
 def _all_failed(plans: Sequence[Plan], reason: str) -> Applied:

@@ -114,15 +114,12 @@ class NgsiLdClient:
             if not str((error.get("error") or {}).get("type", "")).endswith("ResourceNotFound")
         }
 
-    async def history(
-        self, entity_id: str, entity_type: str, names: Iterable[str], first: str, last: str
-    ) -> dict[str, list[Any]]:
+    async def history(self, entity_id: str, names: Iterable[str], first: str, last: str) -> dict[str, list[Any]]:
         """The instances of an entity's attributes (wire names), observed from `first` to `last`, both included (5.7.3)."""
         found: dict[str, list[Any]] = {}
         after, end = _instant(first) - _MOMENT, _text(_instant(last) + _MOMENT)
         while True:
             parameters = {
-                "type": entity_type,
                 "attrs": ",".join(names),
                 "timerel": "between",
                 "timeproperty": "observedAt",

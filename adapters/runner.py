@@ -29,7 +29,7 @@ from adapters.transports.poll import Fetcher, fetching_session, poll
 from adapters.transports.push import Receiver, push_application
 from adapters.working import Clients, Worker
 
-TELL_SECONDS: Final = 5.0
+TELL_SECONDS: Final = 2.0
 """How often the broker is told of runs at most."""
 RUN_LASTS: Final = timedelta(hours=1)
 LOOK_SECONDS: Final = 1.0

@@ -22,6 +22,8 @@ OPENING_SECONDS: Final = 30.0
 MAX_LINE: Final = 65_536
 """Bytes of a request line or of one header: room for the longest `q`, and for the longest id percent-encoded."""
 
+LOOK_SECONDS: Final = 0.02
+"""How often a server that stops looks whether its clients have gone."""
 
 READ_BYTES: Final = 16_384
 """Bytes that are taken from a connection at a time. About three times as many may rest there until somebody reads them: the
@@ -46,6 +48,11 @@ class ConnectionServer(web.Server):
     def __call__(self) -> "SmallReads":  # type: ignore[override] # the event loop takes both
         """A connection for a client that has come."""
         return SmallReads(Connection(self, loop=asyncio.get_running_loop(), **self._options), self._buffer)
+
+    async def gone(self) -> None:
+        """Wait until there is no connection."""
+        while self.connections:  # noqa: ASYNC110 - the parent class tells nobody when it forgets one
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 class SmallReads(asyncio.BufferedProtocol):

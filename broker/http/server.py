@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -17,6 +17,9 @@ from broker.http.binding import Binding, echo_space
 from broker.http.connection import SERVER, Connection, ConnectionServer
 from broker.http.message import Flow, FlowEnded, Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted."""
 
 BODY_SECONDS: Final = 60.0
 """How long a client may take to send a body."""
@@ -74,28 +77,42 @@ class HttpServer:
         self._observe = observe
         self._max_body_bytes = max_body_bytes
         self._admission = Admission() if admission is None else admission
+        self._connections = ConnectionServer(self._handle)
         self._runner: web.ServerRunner | None = None
         self._flowing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; the port that was opened (for port 0, a free one). Raises OSError where that cannot be."""
-        server = ConnectionServer(self._handle)
-        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=10.0)
+    async def start(self, host: str, port: int, sockets: Sequence[socket.socket] = ()) -> int:
+        """Listen, on bound `sockets` if there are any; the port that was opened (for port 0, a free one).
+
+        Raises OSError where that cannot be.
+        """
+        self._runner = web.ServerRunner(self._connections, handle_signals=False, shutdown_timeout=10.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
-        await site.start()
+        sites: list[web.BaseSite] = [web.SockSite(self._runner, each, backlog=BACKLOG) for each in sockets]
+        for site in sites or [web.TCPSite(self._runner, host, port, backlog=BACKLOG, reuse_address=True)]:
+            await site.start()
         address = self._runner.addresses[0]
         return int(address[1])
 
-    async def stop(self) -> None:
-        """End the flows, stop listening, let what is in flight finish, close the connections."""
+    async def stop(self, farewell_seconds: float = 0.0) -> None:
+        """End the flows, stop listening, let what is in flight finish, close the connections.
+
+        A client that keeps its connection learns from `Connection: close` in its next answer that it needs another, if it asks
+        within `farewell_seconds`. To close under a request that is on its way would cost the client a retry.
+        """
         self._stopping = True
         for flowing in list(self._flowing):
             flowing.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._runner is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(farewell_seconds):
+                await self._connections.gone()
+        await self._runner.cleanup()
+        self._runner = None
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         started = perf_counter()
@@ -121,6 +138,8 @@ class HttpServer:
             finally:
                 response.flow.close()
         outgoing = web.Response(status=response.status, headers=response.headers, body=response.body or None)
+        if self._stopping:
+            outgoing.force_close()
         if operation == UNREAD or (operation == SHED and not incoming.content.is_eof()):
             # The rest of the body is still on its way: this connection cannot carry another request.
             outgoing.force_close()

@@ -48,7 +48,14 @@ def _one_line(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """An event as one JSON object: time, level, logger, event, the caller's fields, exception where there is one."""
+    """An event as one JSON object: time, level, logger, event, the caller's fields, exception where there is one.
+
+    Where several workers write to one output, `worker` says which of them speaks.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -57,7 +64,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
-        }
+        } | self._worker
         line |= {name: value for name, value in fields_of(record).items() if name not in line}
         if trace := _trace(record):
             line["exception"] = trace
@@ -65,13 +72,20 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """An event for a human: time, level, event, name=value pairs; a traceback follows, each of its lines marked."""
+    """An event for a human: time, level, event, name=value pairs; a traceback follows, each of its lines marked.
+
+    Where several workers write to one output, `[2]` says which of them speaks.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = "" if worker is None else f" [{worker}]"
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback's."""
         pairs = "".join(f" {name}={_pair_value(value)}" for name, value in fields_of(record).items())
         room = record.name.removeprefix("broker.")
-        line = f"{_moment(record)} {record.levelname.lower():<7} {room}: {_one_line(record.getMessage())}{pairs}"
+        line = f"{_moment(record)}{self._worker} {record.levelname.lower():<7} {room}: {_one_line(record.getMessage())}{pairs}"
         if trace := _trace(record):
             line += "".join(f"\n    | {_one_line(part)}" for part in trace.splitlines())
         return line
@@ -84,7 +98,7 @@ def _pair_value(value: object) -> str:
     return json.dumps(text, ensure_ascii=False) if " " in text or "=" in text or not text else text
 
 
-FORMATTERS: Final[dict[str, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
+FORMATTERS: Final[dict[str, Callable[[int | None], logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 
 
 class _BoundedQueueHandler(QueueHandler):
@@ -113,15 +127,20 @@ class _BoundedQueueHandler(QueueHandler):
 
 
 def start_logging(
-    log_format: str = "text", level: str = "info", stream: TextIO | None = None, length: int = QUEUE_LENGTH
+    log_format: str = "text",
+    level: str = "info",
+    stream: TextIO | None = None,
+    length: int = QUEUE_LENGTH,
+    worker: int | None = None,
 ) -> Callable[[], None]:
     """Send all log lines of the process to `stream` (standard error); returns what ends it and writes what still waits.
 
-    `log_format` is text or json; `level` is the least level that is written: debug, info, warning or error.
+    `log_format` is text or json; `level` is the least level that is written: debug, info, warning or error. `worker` is the
+    number of this process where several write to one output.
     """
     waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(length)
     output = logging.StreamHandler(stream or sys.stderr)
-    output.setFormatter(FORMATTERS[log_format]())
+    output.setFormatter(FORMATTERS[log_format](worker))
     writer = threading.Thread(target=_write, args=(waiting, output), name="log", daemon=True)
     root = logging.getLogger()
     before = list(root.handlers), root.level

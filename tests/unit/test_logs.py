@@ -132,3 +132,12 @@ def test_only_failed_and_slow_requests_are_logged_and_at_debug_every_one(log: Ca
     ]
     assert events[0]["target"] == "/ngsi-ld/v1/entities?type=C"
     assert len(log(act, level="debug")) == 4
+
+
+@pytest.mark.parametrize(("log_format", "said"), [("text", " [2] info    app: ready"), ("json", '"worker": 2')])
+def test_where_several_workers_write_to_one_output_each_line_says_which(log_format: str, said: str) -> None:
+    stream = io.StringIO()
+    stop = start_logging(log_format, "info", stream, worker=2)
+    logging.getLogger("broker.app").info("ready")
+    stop()
+    assert said in stream.getvalue()

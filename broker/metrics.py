@@ -11,7 +11,7 @@ All is meant to be called in the event loop's thread.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -234,7 +234,43 @@ def notified(host: str, delivered: bool, seconds: float) -> None:
     notification_seconds.observe(seconds)
 
 
-def exposition(accept: str = "") -> tuple[bytes, str]:
-    """All metrics as text, and its media type, by the scraper's Accept header."""
+class Family(NamedTuple):
+    """The samples of one metric as plain data: its `kind` is Prometheus's, a sample has a name, labels and a value."""
+
+    name: str
+    kind: str
+    about: str
+    samples: list[tuple[str, dict[str, str], float]]
+
+
+def families() -> list[Family]:
+    """All metrics of this process."""
+    return [
+        Family(each.name, each.type, each.documentation, [(it.name, it.labels, it.value) for it in each.samples])
+        for each in REGISTRY.collect()
+    ]
+
+
+def exposition(accept: str = "", of: Iterable[Family] | None = None) -> tuple[bytes, str]:
+    """Metrics as text, all of this process or those given, and the text's media type, by the scraper's Accept header."""
     encoder, media_type = choose_encoder(accept)
-    return encoder(REGISTRY), media_type
+    if of is None:
+        return encoder(REGISTRY), media_type
+    given = CollectorRegistry(auto_describe=False)
+    given.register(_Given(of))
+    return encoder(given), media_type
+
+
+class _Given(Collector):
+    """Metrics that were counted elsewhere."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics, as they are."""
+        for each in self._families:
+            metric = Metric(each.name, each.about, each.kind)
+            for name, labels, value in each.samples:
+                metric.add_sample(name, labels, value)
+            yield metric

@@ -70,6 +70,10 @@ class Api:
         return await self.request("DELETE", path, headers=sent)
 
 
+async def _no_metrics() -> tuple[bytes, str]:
+    return b"", "text/plain"
+
+
 @asynccontextmanager
 async def running_api(store: Store, **settings: Any) -> AsyncIterator[Api]:
     """A broker on this open store, listening on a free port."""
@@ -77,7 +81,7 @@ async def running_api(store: Store, **settings: Any) -> AsyncIterator[Api]:
     async with open_broker(store, options) as broker:
         server = HttpServer(
             make_binding(broker, options),
-            health_door(store, lambda: (b"", "text/plain")),
+            health_door(store, _no_metrics),
             lambda *_: None,
             max_body_bytes=options.max_body_bytes,
         )

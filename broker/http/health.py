@@ -1,6 +1,6 @@
 """What operators and orchestrators ask: is it alive, is it ready, what are its numbers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from broker.errors import StoreUnavailable
 from broker.http.message import Response, json_body
@@ -9,9 +9,12 @@ from broker.store.protocol import Store
 
 
 def health_door(
-    store: Store, render_metrics: Callable[[], tuple[bytes, str]]
+    store: Store, render_metrics: Callable[[], Awaitable[tuple[bytes, str]]], workers: Mapping[str, int] = {}
 ) -> Callable[[str], Awaitable[Response | None]]:
-    """The side door of the server: GET /health/live, /health/ready, /metrics."""
+    """The side door of the server: GET /health/live, /health/ready, /metrics.
+
+    `workers` says how many processes there are on this port, `wanted` and `ready`, where there is more than one.
+    """
 
     async def answer(path: str) -> Response | None:
         if path == "/health/live":
@@ -21,9 +24,10 @@ def health_door(
                 head = await store.head()
             except StoreUnavailable as error:
                 return _status(503, {"status": "not ready", "reason": error.detail})
-            return _status(200, {"status": "ready", "changeLogHead": head})
+            others = {"workers": dict(workers)} if workers else {}
+            return _status(200, {"status": "ready", "changeLogHead": head, **others})
         if path == "/metrics":
-            body, content_type = render_metrics()
+            body, content_type = await render_metrics()
             return Response(200, {"Content-Type": content_type}, body)
         return None
 

@@ -1,7 +1,8 @@
 """Puts the floors together and runs them: everything that lives as long as the process is made, started and ended here.
 
-Shutdown (SIGTERM, SIGINT), in this order: stop listening and let requests in flight finish; end the duties; commit what the
-writer still holds; let the consumers of the log save where they are; give up the leases, so that other processes go on at
+Shutdown (SIGTERM, SIGINT), in this order: stop listening and let requests in flight finish (a worker also answers those
+that come on connections it has, for a moment, and closes these: its successor is there already); end the duties; commit what
+the writer still holds; let the consumers of the log save where they are; give up the leases, so that other processes go on at
 once; close the store. The process then exits 0. Whatever a crash interrupts instead, the next start takes up from the log, or
 another process does within seconds.
 """
@@ -65,6 +66,11 @@ from broker.store.protocol import Lease, Store
 from broker.store.retention import Retention
 from broker.store.writer import EntityWriter
 from broker.temporal.recorder import Recorder
+from broker.workers.lifeline import Lifeline
+from broker.workers.slot import Slot
+
+FAREWELL_SECONDS: Final = 1.0
+"""How long a worker that ends waits for the next requests on its connections, to say `Connection: close` in the answers."""
 
 logger: Final = logging.getLogger(__name__)
 
@@ -85,13 +91,16 @@ def make_store(address: StoreAddress) -> Store:
     return SqliteStore(address.path)
 
 
-def run(settings: Settings, on_ready: Callable[[str], None]) -> int:
-    """Serve until a signal ends it; the process's exit code. `on_ready` is told the base URL once requests are answered."""
-    stop_logging = start_logging(settings.log_format, settings.log_level)
+def run(settings: Settings, on_ready: Callable[[str], None], slot: Slot | None = None) -> int:
+    """Serve until a signal ends it; the process's exit code. `on_ready` is told the base URL once requests are answered.
+
+    With a `slot` it is one of several workers on a port: it listens on the slot's sockets, and tells its supervisor.
+    """
+    stop_logging = start_logging(settings.log_format, settings.log_level, worker=slot.number if slot else None)
     _open_as_many_files_as_allowed()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, on_ready))
+            return runner.run(_serve(settings, on_ready, slot))
     finally:
         stop_logging()
 
@@ -104,7 +113,7 @@ def _open_as_many_files_as_allowed() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
+async def _serve(settings: Settings, on_ready: Callable[[str], None], slot: Slot | None) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -113,20 +122,35 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
         if (fault := check_files(host)) is not None:
             logger.error("the TLS files of %s cannot be used: %s", host.name, fault)
             return 1
+    if slot is None:
+        return await _serve_until(stopping, settings, on_ready)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes sends it to all; it is for the supervisor
+    lifeline = await Lifeline.of(slot, metrics.families, stopping.set)
+    settings = replace(settings, port=lifeline.sockets[0].getsockname()[1])
+    try:
+        return await _serve_until(stopping, settings, lambda _: lifeline.ready(), lifeline)
+    finally:
+        await lifeline.close()
+
+
+async def _serve_until(
+    stopping: asyncio.Event, settings: Settings, on_ready: Callable[[str], None], lifeline: Lifeline | None = None
+) -> int:
     store = make_store(settings.store_address)
-    memory = Memory(settings.memory_limit or container_limit())
+    memory = Memory(settings.memory_limit or container_limit() // settings.workers)
     admission = Admission(Limits(settings.max_requests_in_flight, settings.max_bytes_in_flight), memory)
     try:
         async with store_opened(store), open_broker(store, settings) as broker:
+            _show(admission, broker.writer, memory)
             server = HttpServer(
                 make_binding(broker, settings),
-                health_door(broker.store, lambda: _exposition(admission, broker.writer, memory)),
+                health_door(broker.store, lambda: _exposition(lifeline), lifeline.workers if lifeline else {}),
                 _observer(settings),
                 max_body_bytes=settings.max_body_bytes,
                 admission=admission,
             )
             try:
-                port = await server.start(settings.host, settings.port)
+                port = await server.start(settings.host, settings.port, lifeline.sockets if lifeline else ())
             except OSError as error:
                 logger.error("cannot listen on %s port %s: %s", settings.host, settings.port, error.strerror or error)
                 return 1
@@ -139,7 +163,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> int:
                 on_ready(replace(settings, port=port).base_url)
                 await stopping.wait()
                 logger.info("stopping: finishing what is in flight")
-            await server.stop()
+            await server.stop(FAREWELL_SECONDS if lifeline else 0.0)
             watching.cancel()
     except StoreUnavailable as error:
         logger.error("the store cannot be opened: %s", error.detail)
@@ -273,10 +297,14 @@ def _observer(settings: Settings) -> Callable[[str, str, str, int, float], None]
     return observe
 
 
-def _exposition(admission: Admission, writer: EntityWriter, memory: Memory) -> tuple[bytes, str]:
-    """The metrics, with those that are only looked at when somebody asks."""
-    metrics.requests_in_flight.set(admission.requests)
-    metrics.body_bytes_in_flight.set(admission.body_bytes)
-    metrics.writes_waiting.set(writer.waiting)
+def _show(admission: Admission, writer: EntityWriter, memory: Memory) -> None:
+    """Have the metrics look at what changes with every request only when somebody asks."""
+    metrics.requests_in_flight.set_function(lambda: admission.requests)
+    metrics.body_bytes_in_flight.set_function(lambda: admission.body_bytes)
+    metrics.writes_waiting.set_function(lambda: writer.waiting)
     metrics.memory_limit.set(memory.limit)
-    return metrics.exposition()
+
+
+async def _exposition(lifeline: Lifeline | None) -> tuple[bytes, str]:
+    """The metrics of the whole service, whichever of its workers is asked."""
+    return metrics.exposition() if lifeline is None else metrics.exposition(of=await lifeline.whole())

@@ -23,6 +23,7 @@ from conformance.commands import app as conformance
 
 if TYPE_CHECKING:
     from broker.store.protocol import Finding, Store
+    from broker.workers.slot import Slot
 
 app = typer.Typer(
     name="tsunagu",
@@ -60,6 +61,7 @@ _Config = Annotated[
 ]
 _Host = Annotated[str | None, _option("host", "ADDRESS")]
 _Port = Annotated[str | None, _option("port", "NUMBER")]
+_Workers = Annotated[str | None, _option("workers", "NUMBER")]
 _Store = Annotated[str | None, _option("store", "STORE")]
 _Egress = Annotated[str | None, _option("egress", "POLICY")]
 _Tls = Annotated[str | None, _option("tls", "HOSTS")]
@@ -82,6 +84,7 @@ def _settings(config: str | None, **options: str | None) -> Settings:
 def serve(
     host: _Host = None,
     port: _Port = None,
+    workers: _Workers = None,
     store: _Store = None,
     public_url: Annotated[str | None, _option("public_url", "URL")] = None,
     alias: Annotated[str | None, _option("alias", "NAME")] = None,
@@ -106,12 +109,17 @@ def serve(
     slow_request: Annotated[str | None, _option("slow_request", "SECONDS")] = None,
     adapters: Annotated[str | None, _option("adapters", "FILE")] = None,
     config: _Config = None,
+    worker: Annotated[str | None, typer.Option(hidden=True, help="What the supervisor hands to a worker.")] = None,
 ) -> None:
-    """Serve NGSI-LD until SIGTERM or Ctrl-C. Each option can also be set as TSUNAGU_NAME or in the TOML file."""
+    """Serve NGSI-LD until SIGTERM or Ctrl-C. Each option can also be set as TSUNAGU_NAME or in the TOML file.
+
+    With several workers, SIGHUP is a rolling restart.
+    """
     settings = _settings(
         config,
         host=host,
         port=port,
+        workers=workers,
         store=store,
         public_url=public_url,
         alias=alias,
@@ -140,13 +148,32 @@ def serve(
     from adapters.feeds import read_feeds
 
     if settings.adapters:
+        if settings.workers > 1:
+            raise _fail("With several workers, adapters run beside them: tsunagu adapters run FILE.", 2)
         try:
             read_feeds(Path(settings.adapters))
         except InvalidFeeds as error:
             raise _fail(str(error), 2) from None
+    if worker is None and settings.workers > 1:
+        from broker.workers.supervisor import supervise
+
+        # Each worker is this command again, however it was started.
+        command = [sys.executable, *sys.orig_argv[1:]]
+        raise typer.Exit(supervise(settings, command, on_ready=lambda url: _greet(url, settings)))
     from broker.app import run
 
-    raise typer.Exit(run(settings, on_ready=lambda url: _greet(url, settings)))
+    raise typer.Exit(run(settings, lambda url: _greet(url, settings), _slot(worker)))
+
+
+def _slot(text: str | None) -> "Slot | None":
+    if text is None:
+        return None
+    from broker.workers.slot import Slot
+
+    try:
+        return Slot.parse(text)
+    except ValueError as error:
+        raise _fail(f"--worker: {error}", 2) from None
 
 
 def _greet(url: str, settings: Settings) -> None:

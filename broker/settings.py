@@ -184,6 +184,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", _address, "address to listen on; 0.0.0.0 lets other machines in")
     port: int = _setting(1026, _whole(0, 65535), "port to listen on; 0 takes a free one")
+    workers: int = _setting(1, _whole(1, 256), "processes that share the port; more than one need MongoDB")
     store: str = _setting(
         "sqlite:./tsunagu-data",
         _store,
@@ -310,6 +311,10 @@ def load_settings(
         origin = found[name][0]
         sizes = f"default_page_size ({settings.default_page_size}) is above max_page_size ({settings.max_page_size})"
         raise SettingsError(f"{origin}: {sizes}")
+    if settings.workers > 1 and settings.store_address.kind == "sqlite":
+        origin, label = found["workers"][0], settings.store_label
+        reason = f"{settings.workers} workers cannot share {label}, which one process holds alone: use MongoDB, or one worker"
+        raise SettingsError(f"{origin}: {reason}")
     return settings
 
 

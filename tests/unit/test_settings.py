@@ -52,6 +52,7 @@ def test_a_setting_given_by_command_line_hides_a_wrong_one_below_it(tmp_path: Pa
 GIVEN = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("8080", 8080),
+    "workers": ("3", 3),
     "store": ("sqlite::memory:", "sqlite::memory:"),
     "public_url": ("https://city.example/", "https://city.example"),
     "tls": ("sink.example ca=/ca.pem", "sink.example ca=/ca.pem"),
@@ -80,9 +81,10 @@ GIVEN = {
 @pytest.mark.parametrize("name", sorted(ABOUT))
 def test_every_setting_can_be_set_at_each_of_the_three_places(tmp_path: Path, name: str) -> None:
     text, value = GIVEN[name]
-    assert getattr(load(tmp_path, {name: text}), name) == value
-    assert getattr(load(tmp_path, environ={f"TSUNAGU_{name.upper()}": text}), name) == value
-    assert getattr(load(tmp_path, file=f"{name} = {json.dumps(value)}"), name) == value
+    others = {"store": "mongodb://db.example/city"} if name == "workers" else {}
+    assert getattr(load(tmp_path, others | {name: text}), name) == value
+    assert getattr(load(tmp_path, others, {f"TSUNAGU_{name.upper()}": text}), name) == value
+    assert getattr(load(tmp_path, others, file=f"{name} = {json.dumps(value)}"), name) == value
 
 
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
@@ -138,6 +140,11 @@ def test_variables_of_the_other_commands_and_of_kubernetes_are_no_settings(tmp_p
         (
             {"options": {"default_page_size": "50", "max_page_size": "10"}},
             "default_page_size (50) is above max_page_size (10)",
+        ),
+        ({"options": {"workers": "0"}}, "--workers: '0' is not a whole number from 1 to 256"),
+        (
+            {"environ": {"TSUNAGU_WORKERS": "3"}, "options": {"store": "sqlite:./city"}},
+            "TSUNAGU_WORKERS in the environment: 3 workers cannot share sqlite:./city, which one process holds alone",
         ),
         ({"options": {"egress": "10.0.0.0/33"}}, "--egress: '10.0.0.0/33'"),
         ({"file": "port = true"}, "tsunagu.toml: True is not a whole number"),

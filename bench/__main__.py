@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import temporal
+from bench import sockets, temporal
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -12,6 +12,7 @@ def _bench() -> None:
     """Measure a broker on this machine. Each benchmark is a command."""
 
 
+app.command("sockets")(sockets.main)
 app.command("temporal")(temporal.main)
 
 if __name__ == "__main__":

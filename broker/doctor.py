@@ -49,6 +49,7 @@ async def examine(settings: Settings, make_store: Callable[[StoreAddress], Store
     findings += await asyncio.to_thread(check_port, settings.host, settings.port)
     findings += check_reach(settings)
     findings += await asyncio.to_thread(check_tls, settings)
+    findings += check_workers(settings.workers, os.cpu_count() or 1)
     address = settings.store_address
     if address.kind == "sqlite" and address.path != ":memory:":
         directory = await asyncio.to_thread(check_directory, Path(address.path))
@@ -262,3 +263,19 @@ def check_tls(settings: Settings) -> list[Finding]:
             remedy = "let this user read PEM files, with a key that belongs to the certificate and has no pass phrase"
             findings.append(Finding("tls", False, f"{host.name}: {fault}", remedy))
     return findings
+
+
+def check_workers(workers: int, processors: int) -> list[Finding]:
+    """Whether there is a processor for each worker, where there are several."""
+    if workers == 1:
+        return []
+    message = f"{workers} processes share the port, on {processors} processors"
+    many = workers > processors
+    return [
+        Finding(
+            "workers",
+            True,
+            message,
+            f"set workers to {processors} at most: more get in each other's way" if many else "",
+        )
+    ]

@@ -180,3 +180,10 @@ def test_the_clock_runs_here() -> None:
 def test_listening_to_other_machines_is_pointed_out() -> None:
     assert "asks nobody who they are" in doctor.check_reach(Settings(host="0.0.0.0"))[0].message
     assert doctor.check_reach(Settings())[0].message == "listens on 127.0.0.1"
+
+
+@pytest.mark.parametrize(("workers", "findings", "advice"), [(1, 0, False), (2, 1, False), (4, 1, True)])
+def test_more_workers_than_processors_are_advised_against(workers: int, findings: int, advice: bool) -> None:
+    found = doctor.check_workers(workers, 2)
+    assert len(found) == findings
+    assert all(each.ok and bool(each.remedy) == advice for each in found)

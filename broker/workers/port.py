@@ -3,7 +3,7 @@
 The supervisor binds the sockets, one for each slot, and keeps them open; the slot's worker inherits its own and listens on it,
 and so does its successor. The kernel spreads new connections evenly over the sockets that somebody listens on (SO_REUSEPORT).
 A worker that ends closes its copy only: what waits in the socket's queue is the successor's
-(docs/decisions/0010-sockets-of-workers.md). Where the kernel does not spread connections (it is no Linux), all slots share one.
+(docs/decisions/0011-sockets-of-workers.md). Where the kernel does not spread connections (it is no Linux), all slots share one.
 """
 
 import socket

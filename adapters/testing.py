@@ -49,7 +49,7 @@ class Sample:
     know, however it spells that (0 with a code, "-", "***"), and that must therefore not be there.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     records: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = field(default_factory=lambda: SOMEWHERE)

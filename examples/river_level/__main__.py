@@ -13,7 +13,8 @@ from pathlib import Path
 
 from adapters.errors import AdapterError
 from adapters.ngsild_client import NgsiLdClient
-from adapters.river_level import FUKUI, THRESHOLDS, decode_gauges, decode_levels
+from adapters.river.prefecture import FUKUI, decode_gauges, decode_levels
+from adapters.river.standing import THRESHOLDS
 from examples.river_level.broker import own_broker
 from examples.river_level.expected import crossings
 from examples.river_level.receiver import Receiver
@@ -60,7 +61,7 @@ async def _run(options: argparse.Namespace) -> int:
         watched = [gauges[number] for number in first]
         subscriptions = await stack.enter_async_context(subscribed(client, watched, names, receiver.url))
         print(f"{len(first)} gauges and {subscriptions} subscriptions in {broker}", flush=True)
-        print(f"{levels.missing} readings are missing in the table and stay missing", flush=True)
+        print(f"{len(levels.missing)} readings are missing in the table and stay missing", flush=True)
         sent = await replay(client, gauges, levels, first, options.seconds)
         await _settled(receiver, expected.total())
     seen = Counter(receiver.crossings)

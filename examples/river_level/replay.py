@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from adapters.ngsild_client import BATCH, NgsiLdClient
-from adapters.river_level import Gauge, LevelReading, Levels, observation
+from adapters.river.prefecture import Gauge, Levels, observation
+from adapters.river.standing import LevelReading, stand
 from adapters.wire import to_wire
 from datamodels import model_of
 
@@ -40,7 +41,10 @@ async def bring_gauges(client: NgsiLdClient, gauges: Mapping[str, Gauge], levels
     for reading in levels.readings:
         if reading.gauge in gauges:
             first.setdefault(reading.gauge, reading)
-    entities = [gauges[number].entity | observation(gauges[number], reading) for number, reading in first.items()]
+    entities = []
+    for number, reading in first.items():
+        gauge = gauges[number]
+        entities.append(gauge.entity | observation(gauge.id, reading, stand(gauge.thresholds, reading)))
     for start in range(0, len(entities), BATCH):
         await _send(client, entities[start : start + BATCH])
     return first
@@ -76,7 +80,7 @@ async def replay(
 
     One upsert carries the readings of one moment.
     """
-    before = dict(first)
+    before = {number: stand(gauges[number].thresholds, reading) for number, reading in first.items()}
     readings = [r for r in levels.readings if r.gauge in gauges and r != first[r.gauge]]
     start = asyncio.get_running_loop().time()
     begin, span = _span(readings)
@@ -84,8 +88,9 @@ async def replay(
         await asyncio.sleep(start + seconds * (_time(moment) - begin) / span - asyncio.get_running_loop().time())
         entities = []
         for reading in group:
-            entities.append(observation(gauges[reading.gauge], reading, before[reading.gauge]))
-            before[reading.gauge] = reading
+            gauge, last = gauges[reading.gauge], before[reading.gauge]
+            now = before[reading.gauge] = stand(gauge.thresholds, reading, last)
+            entities.append(observation(gauge.id, reading, now, last))
         await _send(client, entities)
     return len(readings)
 

@@ -1,0 +1,1 @@
+"""What the Japan Meteorological Agency (気象庁) publishes: disaster telegrams and AMeDAS observations -> entities."""

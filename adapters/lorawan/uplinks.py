@@ -1,0 +1,181 @@
+"""The adapter for LoRaWAN: what a device measured, by its declared codec, and how the device itself is.
+
+A reading goes to the device, and where the device watches a level (`reference_level`), also to what it watches: an ultrasonic
+sensor measures how far the water is below it, so the level is the height of the sensor less that, and computed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
+from adapters.errors import InvalidOptions
+from adapters.lorawan.codec import Codec, attribute_values, built_in_codecs, parse_codec, read_payload
+from adapters.lorawan.events import UPLINK, Event, parse_event
+from adapters.options import Options, option
+from adapters.transforms.reading import Severity
+from datamodels import model_of
+
+MOST_DEVICES: Final = 10_000
+"""Devices whose last uplink is remembered, so that it is not taken twice; those not heard of for longest are forgotten."""
+
+_DEVICE: Final = model_of("Device")
+_MONITORING: Final = model_of("FloodMonitoring")
+
+
+@dataclass(frozen=True, slots=True)
+class LorawanOptions(Options):
+    """What a feed may say of its devices."""
+
+    model: str = option("the devices' model, whose codec comes with the package", "")
+    codec: Mapping[str, Any] = option("the devices' codec, where none comes with the package", MappingProxyType({}))
+    devices: Mapping[str, Any] = option(
+        "by EUI: reference_level (height of the sensor in metres, above what levels are counted from), monitors (id of the "
+        "FloodMonitoring), location ([longitude, latitude])",
+        MappingProxyType({}),
+    )
+
+
+def decode_event(data: bytes, origin: Origin, options: LorawanOptions, state: State) -> Decoded:
+    """The device of an event, and what it watches. Raises UnreadableFile, and InvalidOptions for a codec that is none."""
+    event = parse_event(data, origin.parameters.get("topic", ""))
+    codec = _codec(options)
+    told: dict[str, Any] = dict(state or {})
+    notes = {"event": event.kind, "device": event.device}
+    if not event.device or not event.at:
+        reason = "The message names no device by its EUI, or no time."
+        return Decoded(1, quarantine=(_refused("no-device-or-time", reason, event),), state=told, notes=notes)
+    if event.kind == "join":
+        told.pop(event.device, None)  # frames are counted anew
+        return Decoded(1, state=told, notes=notes)
+    if event.kind != UPLINK:
+        return Decoded(1, tuple(_status(event)), state=told, notes=notes)
+    identity = [event.identity, event.counter]
+    if told.get(event.device) == identity:
+        repair = Repair(1, "deduplicationId", event.identity, "", "uplink-told-twice", Severity.INFO)
+        return Decoded(1, repairs=(repair,), state=told, notes=notes)
+    values, repairs = _values(event, codec)
+    if not values:
+        reason = "Nothing in the payload is known to the codec."
+        return Decoded(1, quarantine=(_refused("unknown-payload", reason, event),), state=told, notes=notes)
+    told.pop(event.device, None)
+    told[event.device] = identity
+    while len(told) > MOST_DEVICES:
+        del told[next(iter(told))]
+    settings = options.devices.get(event.device, {})
+    entities = _entities(event, values, settings if isinstance(settings, Mapping) else {})
+    return Decoded(1, tuple(entities), tuple(repairs), state=told, notes=notes)
+
+
+def _codec(options: LorawanOptions) -> Codec:
+    if options.codec:
+        return parse_codec(options.codec)
+    known = built_in_codecs()
+    if options.model and options.model not in known:
+        raise InvalidOptions(
+            f"no codec of the model {options.model!r} comes with the package; there are {', '.join(known)}"
+        )
+    return known[options.model] if options.model else Codec("tagged", (), MappingProxyType({}))
+
+
+def _values(event: Event, codec: Codec) -> tuple[dict[str, Any], list[Repair]]:
+    """The values by attribute: the server's readings if it has decoded the payload, else what the codec reads."""
+    if event.readings is not None:
+        values: dict[str, Any] = attribute_values(codec, event.readings)
+        rest = {name: value for name, value in event.readings.items() if name not in codec.attributes and _says(value)}
+        return values | ({"measurement": rest} if rest else {}), []
+    if not event.data:
+        return {}, []
+    payload = read_payload(codec, event.data)
+    repairs = []
+    if payload.rest and payload.readings:
+        shown = payload.rest.hex(" ")
+        repairs.append(Repair(1, "data", shown, "", "unknown-bytes", Severity.WARNING))
+    return dict(attribute_values(codec, payload.readings)), repairs
+
+
+def _entities(event: Event, values: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Entity]:
+    own = {name: value for name, value in values.items() if name in _DEVICE.attributes}
+    device = _device(event, {**own, "rssi": event.rssi, "snr": event.snr, "frameCounter": event.counter})
+    location = settings.get("location")
+    if isinstance(location, list | tuple) and len(location) == 2:
+        device["location"] = {"type": "GeoProperty", "value": {"type": "Point", "coordinates": list(location)}}
+    watched = {name: value for name, value in values.items() if name in _MONITORING.attributes and name != "location"}
+    height = settings.get("reference_level")
+    if not watched or (height is None and "monitors" not in settings and "currentLevel" not in watched):
+        return [device]
+    monitoring: Entity = {
+        "id": str(settings.get("monitors", f"urn:ngsi-ld:FloodMonitoring:lorawan:{event.device}")),
+        "type": _MONITORING.type,
+        **_observed(_MONITORING.type, watched, event.at),
+        "refDevice": {"type": "Relationship", "object": device["id"]},
+    }
+    if isinstance(height, int | float) and not isinstance(height, bool):
+        monitoring["referenceLevel"] = {"type": "Property", "value": height, "unitCode": "MTR"}
+        if "measuredDistance" in watched and "currentLevel" not in watched:
+            level = _observed(
+                _MONITORING.type, {"currentLevel": round(height - watched["measuredDistance"], 6)}, event.at
+            )
+            computed_from = {"type": "Property", "value": ["referenceLevel", "measuredDistance"]}
+            monitoring["currentLevel"] = {**level["currentLevel"], "computedFrom": computed_from}
+    if "location" in device:
+        monitoring["location"] = device["location"]
+    return [device, monitoring]
+
+
+def _status(event: Event) -> list[Entity]:
+    """What an event that is no uplink says of its device: its battery, or nothing."""
+    return [] if event.battery is None else [_device(event, {"batteryLevel": event.battery})]
+
+
+def _device(event: Event, values: Mapping[str, Any]) -> Entity:
+    device: Entity = {
+        "id": f"urn:ngsi-ld:Device:lorawan:{event.device}",
+        "type": _DEVICE.type,
+        "serialNumber": {"type": "Property", "value": event.device},
+        "supportedProtocol": {"type": "Property", "value": ["lorawan"]},
+        "dateLastValueReported": {"type": "Property", "value": event.at},
+        **_observed(_DEVICE.type, values, event.at),
+    }
+    if event.name:
+        device["name"] = {"type": "Property", "value": event.name}
+    return device
+
+
+def _observed(model: str, values: Mapping[str, Any], at: str) -> Entity:
+    """Values as attributes of a model, with its units and the instant."""
+    entity: Entity = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        known = model_of(model).attributes[name]
+        member = "json" if known.kind == "JsonProperty" else "value"
+        entity[name] = {"type": known.kind, member: value, "observedAt": at}
+        if known.unit is not None:
+            entity[name]["unitCode"] = known.unit
+    return entity
+
+
+def _says(value: Any) -> bool:
+    """Whether a reading of a server says something that an entity can carry."""
+    if isinstance(value, dict):
+        return bool(value) and all(map(_says, value.values()))
+    if isinstance(value, list):
+        return bool(value) and all(map(_says, value))
+    return value is not None and value != ""
+
+
+def _refused(rule: str, reason: str, event: Event) -> Quarantined:
+    record: dict[str, Any] = {"event": event.kind, "device": event.device, "time": event.at, "fPort": event.port}
+    record |= {"data": "" if event.data is None else event.data.hex(" "), "object": dict(event.readings or {})}
+    return Quarantined(1, "data", rule, reason, record)
+
+
+LORAWAN: Final = Adapter(
+    "lorawan",
+    "LoRaWAN devices through ChirpStack v4 or The Things Stack v3",
+    decode_event,
+    LorawanOptions,
+    stateful=True,
+)

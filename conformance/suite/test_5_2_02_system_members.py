@@ -1,4 +1,7 @@
-"""5.2.2 Common members, 4.8 Temporal Properties, and the output-only members of each kind of attribute (tables 5.2.x-2)."""
+"""4.8 Temporal Properties, and the output-only members of each kind of attribute (tables 5.2.x-2).
+
+The members that all elements have in common are in test_5_2_02_common_members.
+"""
 
 import re
 from typing import Any
@@ -42,30 +45,6 @@ def test_a_change_moves_the_modification_and_leaves_the_creation(broker: BrokerC
     assert after["height"] == before["height"]
 
 
-@pytest.mark.parametrize("member", ["createdAt", "modifiedAt", "deletedAt"])
-@clause("5.2.2", 2)
-def test_common_members_that_a_client_provides_for_an_entity_are_ignored(
-    broker: BrokerClient, unique: Unique, member: str
-) -> None:
-    one = entity(unique.id(), unique.type(), speed=prop(5))
-    broker.post("/entities", {**one, member: _LONG_AGO}).expect(201)
-    broker.get(f"/entities/{one['id']}").expect_json(one)
-    assert broker.get(f"/entities/{one['id']}", {"options": "sysAttrs"}).json.get(member) != _LONG_AGO
-
-
-@pytest.mark.parametrize("member", ["createdAt", "modifiedAt", "deletedAt"])
-@clause("5.2.2", 2)
-def test_common_members_in_updates_are_ignored(broker: BrokerClient, unique: Unique, member: str) -> None:
-    one = entity(unique.id(), unique.type(), speed=prop(5))
-    broker.post("/entities", one).expect(201)
-    broker.patch(f"/entities/{one['id']}", {member: _LONG_AGO, "speed": prop(6)}).expect(204)
-    broker.patch(f"/entities/{one['id']}/attrs/speed", {member: _LONG_AGO, "value": 7}).expect(204)
-    broker.get(f"/entities/{one['id']}").expect_json({**one, "speed": prop(7)})
-    shown = broker.get(f"/entities/{one['id']}", {"options": "sysAttrs"}).expect(200).json
-    assert shown.get(member) != _LONG_AGO
-    assert shown["speed"].get(member) != _LONG_AGO
-
-
 @pytest.mark.parametrize("format_", ["normalized", "concise", "simplified"])
 @clause("5.2.2", 3)
 def test_common_members_are_shown_only_where_they_are_asked_for(
@@ -79,19 +58,6 @@ def test_common_members_are_shown_only_where_they_are_asked_for(
         assert b"createdAt" not in shown.body
         assert b"modifiedAt" not in shown.body
         assert b"deletedAt" not in shown.body
-
-
-@clause("5.2.2", 3)
-def test_subscriptions_show_common_members_only_where_they_are_asked_for(broker: BrokerClient, unique: Unique) -> None:
-    subscription = {
-        "type": "Subscription",
-        "entities": [{"type": unique.type()}],
-        "notification": {"endpoint": {"uri": "http://127.0.0.1:9/"}},
-        "createdAt": _LONG_AGO,
-    }
-    made = broker.post("/subscriptions", subscription).expect(201).header("Location")
-    assert "createdAt" not in broker.get(made).expect(200).json
-    assert _DATE_TIME.fullmatch(broker.get(made, {"options": "sysAttrs"}).expect(200).json["createdAt"])
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,11 @@ class Window:
 class Store(Protocol):
     """See the module. `commit` is atomic: all mutations and their change records, or nothing."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may have it open at the same time."""
+        ...
+
     async def open(self) -> None:
         """Connect, create what is missing, refuse a schema from the future (StoreUnavailable says which)."""
         ...

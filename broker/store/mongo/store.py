@@ -42,6 +42,8 @@ from broker.store.protocol import (
 class MongoStore:
     """A store in `database` of the replica set or sharded cluster at `uri`. Queries may take `query_seconds` each."""
 
+    is_shared = True
+
     def __init__(self, uri: str, database: str = "tsunagu", *, query_seconds: float = 20.0) -> None:
         self._connection = Connection(uri, database)
         self._log = Log(self._connection)

@@ -53,6 +53,8 @@ _LOG: Final = logging.getLogger(__name__)
 class SqliteStore:
     """A store in directory `path`, or in memory with ":memory:". Queries may take `query_seconds` each."""
 
+    is_shared = False
+
     def __init__(self, path: str, *, query_seconds: float = 20.0, query_threads: int = 3) -> None:
         self._database = Database(path, query_threads=query_threads)
         self._query_seconds = query_seconds

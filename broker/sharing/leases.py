@@ -3,11 +3,12 @@
 The store says by its own clock who has a lease. How long that answer holds, the process measures from before it asked, and
 less than the store gives it: so it stops doing what the lease is for before anybody else begins, also where it hears nothing
 from the store, or where it was itself frozen. What it has sent off by then may still arrive late; against that there is
-`Store.save_under`.
+`Store.save_under`. Where no other process can have the store open, nothing is ever lost.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ MARGIN_SECONDS: Final = 0.4
 """How much earlier than the store a process counts a lease as lost."""
 RETRY_SECONDS: Final = 0.25
 """How soon the store is asked again that could not answer."""
+
+FOREVER: Final = math.inf
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ class Leases:
     def held(self, name: str) -> Lease | None:
         """A lease that certainly is this process's in this moment."""
         wish = self._wishes.get(name)
-        return wish.lease if wish is not None and self._clock() < self._until else None
+        return wish.lease if wish is not None and self._left() > 0 else None
 
     # --- renewal
 
@@ -123,7 +126,7 @@ class Leases:
                 return False
             self._look_at_clock()
             self._until = begun + LEASE_SECONDS - MARGIN_SECONDS
-            if self._clock() >= self._until:  # an answer that comes too late is worth nothing
+            if self._left() <= 0:  # an answer that comes too late is worth nothing
                 return False
             for name, wish in list(self._wishes.items()):
                 lease = taken.get(name)
@@ -142,13 +145,19 @@ class Leases:
             self._expiry.cancel()
             self._expiry = None
         held = [wish for wish in self._wishes.values() if wish.lease is not None]
-        left = self._until - self._clock()
+        left = self._left()
+        if held and left == FOREVER:
+            return
         if held and left > 0:
             self._expiry = asyncio.get_running_loop().call_later(left, self._look_at_clock)
         elif held:
             _LOG.warning("leases were not renewed in time: what they are for ends here")
             for wish in held:
                 self._lose(wish)
+
+    def _left(self) -> float:
+        """For how many seconds what is held is certain to be held."""
+        return self._until - self._clock() if self._store.is_shared else FOREVER
 
     def _lose(self, wish: _Wish) -> None:
         lease, wish.lease = wish.lease, None

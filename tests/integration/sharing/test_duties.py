@@ -133,27 +133,29 @@ async def test_one_does_the_work_and_the_other_goes_on_when_it_ends(store: Store
     assert (work.done_by, work.overlaps) == (["one", "two"], 0)
 
 
-async def test_another_takes_over_from_one_that_died(store: Store) -> None:
+@pytest.mark.mongo
+async def test_another_takes_over_from_one_that_died(mongo_store: Store) -> None:
     work = Work()
-    async with colleagues(store, work) as (one, _):
+    async with colleagues(mongo_store, work) as (one, _):
         await one.die()
         await work.until("two")
     assert (work.done_by, work.overlaps) == (["one", "two"], 0)
 
 
+@pytest.mark.mongo
 async def test_who_hears_nothing_from_the_store_stops_before_another_begins(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    mongo_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, cut_off = Work(), True
-    take = store.take_leases
+    take = mongo_store.take_leases
 
     async def take_unless_cut_off(names: list[str], holder: str, seconds: float) -> dict[str, Lease]:
         if holder == "one" and cut_off:
             raise StoreUnavailable("out of reach")
         return await take(names, holder, seconds)
 
-    async with colleagues(store, work) as (one, two):
-        monkeypatch.setattr(store, "take_leases", take_unless_cut_off)
+    async with colleagues(mongo_store, work) as (one, two):
+        monkeypatch.setattr(mongo_store, "take_leases", take_unless_cut_off)
         await work.until("two")
         assert one.leases.held("work") is None
         cut_off = False
@@ -164,10 +166,11 @@ async def test_who_hears_nothing_from_the_store_stops_before_another_begins(
     assert (work.done_by, work.overlaps) == (["one", "two", "one"], 0)
 
 
-async def test_who_was_frozen_knows_at_once_that_its_lease_is_not_certain_any_more(store: Store) -> None:
+@pytest.mark.mongo
+async def test_who_was_frozen_knows_at_once_that_its_lease_is_not_certain_any_more(mongo_store: Store) -> None:
     """Before any timer or task has had its turn, as a process has it that goes on after SIGSTOP, or on a machine that slept."""
     now = 100.0
-    leases = Leases(store, "one", clock=lambda: now)
+    leases = Leases(mongo_store, "one", clock=lambda: now)
     heard: list[str] = []
     leases.want("work", lambda lease: heard.append("taken"), lambda lease: heard.append("lost"))
     await leases.start()
@@ -182,9 +185,26 @@ async def test_who_was_frozen_knows_at_once_that_its_lease_is_not_certain_any_mo
     await leases.stop()
 
 
-async def test_work_that_was_lost_and_won_again_is_begun_again(store: Store) -> None:
+async def test_a_process_that_has_its_store_for_itself_loses_nothing_however_long_it_stood_still() -> None:
+    now = 100.0
+    alone = SqliteStore(":memory:")
+    await alone.open()
+    leases = Leases(alone, "one", clock=lambda: now)
+    heard: list[str] = []
+    leases.want("work", lambda lease: heard.append("taken"), lambda lease: heard.append("lost"))
+    await leases.start()
+    now += 3600.0
+    assert leases.held("work") is not None
+    await asyncio.sleep(0.5)
+    assert heard == ["taken"]
+    await leases.stop()
+    await alone.close()
+
+
+@pytest.mark.mongo
+async def test_work_that_was_lost_and_won_again_is_begun_again(mongo_store: Store) -> None:
     work = Work()
-    one = Colleague(store, work, "one")
+    one = Colleague(mongo_store, work, "one")
     await one.start()
     await work.until("one")
     one.leases._until = 0.0

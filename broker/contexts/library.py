@@ -169,7 +169,9 @@ class ContextLibrary:
     async def heard(self, event: DocumentEvent) -> None:
         """An entry was written or deleted, perhaps by this process: forget the copies that differ. Raises StoreUnavailable."""
         context_id = event.id
-        under_way = [url for url in self._fetching if context_id in (self.storage.own_id(url)[0], cached_id(url))]
+        for url in [url for url in self._failures if self._is_of(url, context_id)]:
+            self._failures.drop(url)
+        under_way = [url for url in self._fetching if self._is_of(url, context_id)]
         copies = [url for url, copy in self._documents.items() if copy.entry == context_id]
         links = [link for link, (_, entry, _) in self._links.items() if entry == context_id]
         if not (under_way or copies or links):
@@ -189,6 +191,10 @@ class ContextLibrary:
                 self._documents.drop(url)
                 for key in [key for key, known in self._resolved.items() if url in known.documents]:
                     self._resolved.drop(key)
+
+    def _is_of(self, url: str, context_id: str) -> bool:
+        """Whether an entry is what is to be had at a URL."""
+        return context_id in (self.storage.own_id(url)[0], cached_id(url))
 
     async def look(self) -> None:
         """Any entry may have changed."""

@@ -66,7 +66,7 @@ class Link:
     async def enter(self, login: Login, *, clean: bool) -> Connack:
         """Ask to be let in; what the MQTT broker says to it. Raises MqttError if it does not let in, EgressError."""
         try:
-            self._writer.write(connect_packet(self.version, login, clean=clean, keep_alive=KEEP_ALIVE))
+            self._write(connect_packet(self.version, login, clean=clean, keep_alive=KEEP_ALIVE))
             kind, body = await self._next()
         except (OSError, EOFError) as error:
             raise self._broke(error) from error
@@ -91,6 +91,11 @@ class Link:
         """Send a packet, without waiting. What becomes of it, an acknowledgement says."""
         self._said = self._loop_time()
         if self.ended is None:
+            self._write(packet)
+
+    def _write(self, packet: bytes) -> None:
+        """Write, unless the connection broke a moment ago: uvloop raises RuntimeError then, and `_next` is about to tell."""
+        if not self._writer.transport.is_closing():
             self._writer.write(packet)
 
     async def confirm(self, packet: bytes) -> None:
@@ -137,7 +142,7 @@ class Link:
         try:
             with suppress(OSError):  # TimeoutError is one
                 async with asyncio.timeout(END_SECONDS):
-                    self._writer.write(disconnect_packet(self.version))
+                    self._write(disconnect_packet(self.version))
                     await self._writer.drain()
                     self._writer.close()
                     await self._writer.wait_closed()

@@ -64,6 +64,7 @@ class Mongod:
     """One mongod process on its own data directory and port, which can be killed, frozen and started again.
 
     With `replica_set` False it is a standalone server, which cannot do transactions. `parameters` are the server's.
+    `reached_at` is the port of 127.0.0.1 at which clients find it, where that is not its own: something stands in between.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Mongod:
         replica_set: bool = True,
         parameters: Mapping[str, str] | None = None,
         cache_gb: float = 0.25,
+        reached_at: int | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
+        self.reached_at = reached_at or self.port
         self.replica_set = replica_set
         self.parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self.cache_gb = cache_gb
@@ -84,7 +87,7 @@ class Mongod:
     @property
     def uri(self) -> str:
         suffix = "?replicaSet=rs0" if self.replica_set else "?directConnection=true"
-        return f"mongodb://127.0.0.1:{self.port}/{suffix}"
+        return f"mongodb://127.0.0.1:{self.reached_at}/{suffix}"
 
     def start(self) -> None:
         """Start the process and wait until it takes writes. Raises MongodMissing with its log's end if it does not."""
@@ -128,7 +131,7 @@ class Mongod:
                     if hello.get("isWritablePrimary"):
                         return
                     if self.replica_set and "setName" not in hello:
-                        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+                        member = {"_id": 0, "host": f"127.0.0.1:{self.reached_at}"}
                         client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
                 except PyMongoError:
                     pass  # it is not listening yet, or has no configuration yet: asked again until the deadline

@@ -42,7 +42,7 @@ class MqttBroker:
 
     Messages of quality 1 and 2 and sessions live in memory only: a stopped broker forgets them, unless it is `persistent`.
     With `certificates` it is on TLS; with `asks_for_certificates` it lets only clients in that show one of the same authority.
-    These two need mosquitto.
+    These two need mosquitto. `inflight` is how much it sends each client before that acknowledges some of it.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class MqttBroker:
         certificates: Certificates | None = None,
         asks_for_certificates: bool = False,
         persistent: bool = False,
+        inflight: int = 20,
     ) -> None:
         self.folder = folder
         self.host = "127.0.0.1"
@@ -61,6 +62,7 @@ class MqttBroker:
         self.certificates = certificates
         self.asks_for_certificates = asks_for_certificates
         self.persistent = persistent
+        self.inflight = inflight
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -128,6 +130,11 @@ class MqttBroker:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def save(self) -> None:
+        """Have it write its sessions and messages to disk, soon (mosquitto only)."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+
     @property
     def log(self) -> str:
         """What it has said so far."""
@@ -135,6 +142,7 @@ class MqttBroker:
 
     def _mosquitto_configuration(self) -> Path:
         lines = [f"listener {self.port} {self.host}", "max_queued_messages 100000"]
+        lines.append(f"max_inflight_messages {self.inflight}")
         lines += (
             ["persistence true", f"persistence_location {self.folder}/"] if self.persistent else ["persistence false"]
         )

@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 1026
 STORE ?= sqlite:./tsunagu-data
 ON ?= sqlite
+FAULTS ?= 300
 
 .DEFAULT_GOAL := help
 
@@ -44,8 +45,9 @@ test-fast: install-test ## the pure floors only, in seconds
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: faults
-faults: install-test ## the long fault tests: 50 kills on each store
-	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/faults
+faults: install-test ## the long fault tests: FAULTS=300 of all kinds on each store, then 50 kills in each of the others
+	TSUNAGU_TEST_FAULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults/test_faults.py
+	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/faults --ignore tests/faults/test_faults.py
 
 .PHONY: conformance
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)

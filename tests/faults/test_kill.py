@@ -22,7 +22,7 @@ from broker.app import make_store
 from broker.settings import parse_store
 from broker.temporal.recorder import Recorder
 
-KILLS = int(os.environ.get("TSUNAGU_KILLS", "3"))
+KILLS = int(os.environ.get("TSUNAGU_KILLS", "1"))
 CLIENTS = 16
 HOT = 4
 VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"

@@ -15,7 +15,7 @@ from broker.model.dataspace import snapshot_space
 from broker.query.ast import EntityQuery
 from broker.settings import parse_store
 
-KILLS = int(os.environ.get("TSUNAGU_KILLS", "3"))
+KILLS = int(os.environ.get("TSUNAGU_KILLS", "1"))
 ENTITIES = 3000
 WANTED = {"type": "Query", "entities": [{"type": "Kill"}]}
 

@@ -2,6 +2,7 @@
 
 The index keeps every active subscription under keys such that any change it may match has at least one of them, and as few
 changes as possible have them: entity ids first, then type with watched attribute, type, watched attribute, and last `any`.
+Under one key, subscriptions are told apart by their q, as far as a sieve can (broker.query.sieve).
 """
 
 import logging
@@ -17,6 +18,7 @@ from broker.model.entity import Entity, dataset_of
 from broker.model.expiry import without_expired
 from broker.query.ast import EntitySelector
 from broker.query.evaluate import satisfies
+from broker.query.sieve import Sieve
 from broker.store.protocol import Store
 
 IndexKey: TypeAlias = tuple[str, ...]
@@ -29,7 +31,7 @@ class SubscriptionIndex:
     """The active subscriptions of all tenants, found by what a change touches."""
 
     def __init__(self) -> None:
-        self._by_key: dict[IndexKey, dict[SubscriptionKey, Subscription]] = {}
+        self._by_key: dict[IndexKey, Sieve[SubscriptionKey, Subscription]] = {}
         self._subscriptions: dict[SubscriptionKey, Subscription] = {}
 
     def __len__(self) -> int:
@@ -39,8 +41,11 @@ class SubscriptionIndex:
         """Add a subscription, or replace the one with its key."""
         self.remove(subscription.key)
         self._subscriptions[subscription.key] = subscription
-        for key in index_keys(subscription):
-            self._by_key.setdefault(key, {})[subscription.key] = subscription
+        for index_key in index_keys(subscription):
+            sieve = self._by_key.get(index_key)
+            if sieve is None:
+                sieve = self._by_key[index_key] = Sieve()
+            sieve.put(subscription.key, subscription, subscription.query.q)
 
     def remove(self, key: SubscriptionKey) -> None:
         """Forget a subscription, if it is there."""
@@ -48,18 +53,21 @@ class SubscriptionIndex:
         if subscription is None:
             return
         for index_key in index_keys(subscription):
-            entries = self._by_key[index_key]
-            del entries[key]
-            if not entries:
+            sieve = self._by_key[index_key]
+            sieve.remove(key, subscription.query.q)
+            if not sieve:
                 del self._by_key[index_key]
 
     def candidates(self, change: Change) -> list[Subscription]:
         """The subscriptions that may match a change: all that do, and few others."""
         found: dict[SubscriptionKey, Subscription] = {}
+        state = change.before if change.after is None else change.after
+        if state is None:
+            return []
         for key in change_keys(change):
-            entries = self._by_key.get(key)
-            if entries is not None:
-                found.update(entries)
+            sieve = self._by_key.get(key)
+            if sieve is not None:
+                found.update(sieve.find(state))
         return list(found.values())
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import sockets, temporal
+from bench import latency, overload, sockets, temporal
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -14,6 +14,8 @@ def _bench() -> None:
 
 app.command("sockets")(sockets.main)
 app.command("temporal")(temporal.main)
+app.command("overload")(overload.main)
+app.command("latency")(latency.main)
 
 if __name__ == "__main__":
     app()

@@ -1,0 +1,181 @@
+"""From change to receiver: how long a notification takes at half of what the broker sustains, and beside receivers that fail.
+
+Windows with one receiver that is ill and windows without take turns in one run, so that whatever else the machine does falls
+on both alike. Where nobody is ill, the subscriptions to that receiver are paused: it is not there.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from bench.asking import Asker
+from bench.audit import quantile
+from bench.city import City
+from bench.load import Load, loaded, write_json
+from bench.report import machine
+
+ILL: Final = 7
+"""The host that falls ill."""
+ILLNESSES: Final = {"hang": "hangs", "drip": "drips a byte a second", "fail": "answers 500"}
+STEP_SECONDS: Final = 6.0
+BAR_MS: Final = 100.0
+RATIO: Final = 1.2
+
+
+def main(
+    store: Annotated[Literal["sqlite", "mongo"], typer.Option(help="Which store.")] = "sqlite",
+    subscriptions: Annotated[int, typer.Option(min=100, help="How many subscriptions.")] = 10_000,
+    stations: Annotated[int, typer.Option(min=100, help="How many entities.")] = 10_000,
+    rate: Annotated[float, typer.Option(help="Writes a second that the broker sustains; 0 finds out.")] = 0.0,
+    window: Annotated[float, typer.Option(help="Seconds of one window.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each illness has its window.")] = 3,
+    cache_gb: Annotated[float, typer.Option(help="Size of MongoDB's cache.")] = 1.0,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the store's files go; they are removed at the end.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="Where to write the figures as JSON.")] = None,
+) -> None:
+    """Change to receiver at half of the sustained load, with and without a receiver that is ill."""
+    files = Path(tempfile.mkdtemp(prefix="tsunagu-bench-", dir=folder))
+    try:
+        with loaded(store, files, City(stations=stations, subscriptions=subscriptions), cache_gb) as load:
+            sustained = rate or load.sustained(STEP_SECONDS)
+            findings = measure(load, sustained, window, rounds)
+    finally:
+        shutil.rmtree(files, ignore_errors=True)
+    print(findings.table(f"Change to receiver on {'SQLite' if store == 'sqlite' else 'MongoDB'}"))
+    if output is not None:
+        write_json(output, findings.content())
+    for fault in findings.wrong:
+        print(f"\nWRONG: {fault}")
+    raise typer.Exit(1 if findings.wrong else 0)
+
+
+@dataclass(slots=True)
+class Windows:
+    """All windows of one kind: the delays of notifications to hosts that are well, in seconds, and what they cost."""
+
+    name: str
+    delays: list[float] = field(default_factory=list)
+    p99s: list[float] = field(default_factory=list)
+    writes: int = 0
+    cpu: float = 0.0
+
+    def row(self, beside: "Windows | None") -> str:
+        """A line of the table; `beside` is what to compare with."""
+        quantiles = " | ".join(f"{1000 * quantile(self.delays, share):.0f}" for share in (0.5, 0.95, 0.99, 1.0))
+        ratio = "" if beside is None else f"{self.ratio(beside):.2f}"
+        return (
+            f"| {self.name} | {self.writes:,} | {len(self.delays):,} | {quantiles} | {ratio} |"
+            f" {1e6 * self.cpu / max(self.writes, 1):.0f} |"
+        )
+
+    def ratio(self, beside: "Windows") -> float:
+        """The p99 of these windows to that of others."""
+        return quantile(self.delays, 0.99) / max(quantile(beside.delays, 0.99), 1e-9)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found. `bars` are the ones that were met and missed: figures, not faults."""
+
+    facts: dict[str, str]
+    windows: list[Windows]
+    wrong: list[str]
+
+    def table(self, title: str) -> str:
+        """For people, in Markdown."""
+        lines = [f"### {title}", ""]
+        lines += [f"* {name}: {value}" for name, value in (machine() | self.facts).items()]
+        lines += [
+            "",
+            "| one of the hosts | writes | notifications to others | p50 ms | p95 | p99 | most | p99 to that without |",
+        ]
+        lines[-1] += " broker CPU us a write |"
+        lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+        without = self.windows[0]
+        return "\n".join(lines + [each.row(None if each is without else without) for each in self.windows])
+
+    def content(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "facts": machine() | self.facts,
+            "windows": [
+                {
+                    "name": each.name,
+                    "writes": each.writes,
+                    "notifications": len(each.delays),
+                    "p50": quantile(each.delays, 0.5),
+                    "p95": quantile(each.delays, 0.95),
+                    "p99": quantile(each.delays, 0.99),
+                    "p99s": each.p99s,
+                    "ratio": each.ratio(self.windows[0]),
+                }
+                for each in self.windows
+            ],
+            "wrong": self.wrong,
+        }
+
+
+def measure(load: Load, sustained: float, window: float, rounds: int) -> Findings:
+    """All windows in turn."""
+    without = Windows("is not there")
+    ill = {mood: Windows(name) for mood, name in ILLNESSES.items()}
+    load.books.excuse(set(_of_the_ill(load.city)))
+    _pause(load, True)
+    load.step(sustained / 2, min(window, STEP_SECONDS))  # warms what is cold
+    for _ in range(rounds):
+        for mood, windows in ill.items():
+            _take(load, without, sustained / 2, window)
+            load.receiver.put(ILL, mood)
+            _pause(load, False)
+            _take(load, windows, sustained / 2, window)
+            _pause(load, True)
+            load.receiver.put(ILL, "well")
+    wrong = load.books.faults()
+    p99 = 1000 * quantile(without.delays, 0.99)
+    ratios = {windows.name: windows.ratio(without) for windows in ill.values()}
+    facts = {
+        "subscriptions": f"{load.city.subscriptions:,}, to {load.city.hosts} hosts",
+        "load": f"{sustained / 2:,.0f} writes/s, half of the {sustained:,.0f} sustained",
+        "order": f"{rounds} rounds of windows of {window:.0f} s, one without before each with",
+        f"p99 at or under {BAR_MS:.0f} ms": f"{p99:.0f} ms: {'met' if p99 <= BAR_MS else 'missed'}",
+        f"others' p99 within {RATIO} times": ", ".join(
+            f"{name}: {ratio:.2f}, {'met' if ratio <= RATIO else 'missed'}" for name, ratio in ratios.items()
+        ),
+    }
+    return Findings(facts, [without, *ill.values()], wrong)
+
+
+def _take(load: Load, windows: Windows, rate: float, seconds: float) -> None:
+    """One window."""
+    first, cpu = load.serial, load.broker.meter.cpu()
+    offered = load.offer(rate, seconds).wait()
+    cpu = load.broker.meter.cpu() - cpu
+    load.books.enter(offered)
+    load.books.settle(load.receiver, 60.0)
+    delays = load.books.delays(first, load.serial)
+    windows.delays += delays
+    windows.p99s.append(quantile(delays, 0.99))
+    windows.writes += len(offered)
+    windows.cpu += cpu
+    print(f"{windows.name}: p99 {1000 * windows.p99s[-1]:.0f} ms", file=sys.stderr)
+
+
+def _pause(load: Load, paused: bool) -> None:
+    """Pause the subscriptions of the host that falls ill, or let them go on."""
+    asker = Asker(load.broker, None)
+    for number in _of_the_ill(load.city):
+        asker.expect(204, "PATCH", f"/subscriptions/{load.city.subscription_id(number)}", {"isActive": not paused})
+    asker.close()
+    time.sleep(0.5)
+
+
+def _of_the_ill(city: City) -> list[int]:
+    return [number for number in range(city.subscriptions) if city.host_of(number) == ILL]

@@ -1,0 +1,49 @@
+"""Draws what a benchmark found (matplotlib, from the extra `bench`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot
+
+from bench.overload import MEMORY_LIMIT, Course
+
+
+def draw_overload(course: Course, file: Path) -> None:
+    """Three panels on one clock: writes a second, the lag of notifications as they arrive, memory."""
+    mpl.use("Agg")
+    mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "svg.hashsalt": "tsunagu"})
+    figure, (rates, lag, memory) = pyplot.subplots(3, 1, sharex=True, figsize=(9, 7.5), layout="constrained")
+    length = int(max(course.drained, course.end)) + 2
+    for label, moments, colour in (
+        ("offered", course.offered, "tab:gray"),
+        ("acknowledged", course.acknowledged, "tab:green"),
+        ("refused", course.shed, "tab:red"),
+        ("notifications arrived", [at for at, _ in course.lags], "tab:blue"),
+    ):
+        rates.plot(*_per_second(moments, length), label=label, color=colour, drawstyle="steps-post")
+    rates.set_ylabel("a second")
+    rates.legend(loc="upper right")
+    rates.set_title(f"Overload: {course.facts['offered']}, {course.facts['subscriptions']} subscriptions")
+    seconds, p50, p99, most = zip(*course.lag_by_second(), strict=True) if course.lags else ((), (), (), ())
+    for label, values, colour in (("p50", p50, "tab:blue"), ("p99", p99, "tab:orange"), ("most", most, "tab:red")):
+        lag.plot(seconds, values, label=label, color=colour)
+    lag.set_ylabel("lag of what arrives, s")
+    lag.legend(loc="upper right")
+    memory.plot([each.at for each in course.samples], [each.memory for each in course.samples], color="tab:purple")
+    memory.axhline(MEMORY_LIMIT, color="tab:red", linestyle="--", label=f"limit, {MEMORY_LIMIT} MiB")
+    memory.set_ylim(0, MEMORY_LIMIT * 1.1)
+    memory.set_ylabel("broker's memory, MiB")
+    memory.set_xlabel("seconds since the first write was due")
+    memory.legend(loc="lower right")
+    for axes in (rates, lag, memory):
+        axes.axvline(course.end, color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlim(0, length)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def _per_second(moments: Sequence[float], length: int) -> tuple[Sequence[float], Sequence[float]]:
+    counts, edges = np.histogram(moments, bins=range(length + 1))
+    return edges[:-1].tolist(), counts.tolist()

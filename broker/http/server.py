@@ -15,6 +15,7 @@ from broker.errors import InvalidRequest, NgsiLdError
 from broker.http.admission import Admission, Overloaded, Place
 from broker.http.binding import Binding, echo_space
 from broker.http.connection import SERVER, Connection, ConnectionServer
+from broker.http.listening import Listener, bound_sockets
 from broker.http.message import Flow, FlowEnded, Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
 
@@ -79,6 +80,7 @@ class HttpServer:
         self._admission = Admission() if admission is None else admission
         self._connections = ConnectionServer(self._handle)
         self._runner: web.ServerRunner | None = None
+        self._listeners: list[Listener] = []
         self._flowing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -89,11 +91,9 @@ class HttpServer:
         """
         self._runner = web.ServerRunner(self._connections, handle_signals=False, shutdown_timeout=10.0)
         await self._runner.setup()
-        sites: list[web.BaseSite] = [web.SockSite(self._runner, each, backlog=BACKLOG) for each in sockets]
-        for site in sites or [web.TCPSite(self._runner, host, port, backlog=BACKLOG, reuse_address=True)]:
-            await site.start()
-        address = self._runner.addresses[0]
-        return int(address[1])
+        bound = list(sockets) or bound_sockets(host, port)
+        self._listeners = [Listener(each, self._connections) for each in bound]
+        return self._listeners[0].port
 
     async def stop(self, farewell_seconds: float = 0.0) -> None:
         """End the flows, stop listening, let what is in flight finish, close the connections.
@@ -104,10 +104,10 @@ class HttpServer:
         self._stopping = True
         for flowing in list(self._flowing):
             flowing.cancel()
+        for listener in self._listeners:
+            await listener.close()
         if self._runner is None:
             return
-        for site in self._runner.sites:
-            await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(farewell_seconds):
                 await self._connections.gone()

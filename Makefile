@@ -25,6 +25,10 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.lock
 	@touch $@
 
+$(VENV)/.installed-bench: $(VENV)/.installed-test requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
+	@touch $@
+
 .PHONY: install
 install: $(VENV)/.installed ## make the environment in .venv, with .venv/bin/tsunagu
 
@@ -57,6 +61,14 @@ conformance: install-test ## the conformance suite against a broker of its own (
 bench-temporal: install-test ## the temporal API's speed with ten million instances (ON=sqlite or mongo): half an hour, 10 GB
 	$(BIN)/python -m bench temporal --store $(ON)
 
+.PHONY: bench-overload
+bench-overload: $(VENV)/.installed-bench ## 2.5 times what the broker sustains, drawn as overload.svg (ON=sqlite or mongo): five minutes
+	$(BIN)/python -m bench overload --store $(ON) --plot overload.svg
+
+.PHONY: bench-latency
+bench-latency: $(VENV)/.installed-bench ## change to receiver, beside one that hangs, drips or fails (ON=sqlite or mongo): six minutes
+	$(BIN)/python -m bench latency --store $(ON)
+
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
@@ -74,6 +86,7 @@ lock: install-test ## pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --extra test --output-file requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --extra test --extra bench --output-file requirements-bench.lock pyproject.toml
 
 .PHONY: clean
 clean: ## remove the environment and all caches

@@ -8,7 +8,9 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,7 +24,22 @@ from bench.report import machine
 
 ILL: Final = 7
 """The host that falls ill."""
-ILLNESSES: Final = {"hang": "hangs", "drip": "drips a byte a second", "fail": "answers 500"}
+
+
+class Illness(StrEnum):
+    """What may befall a receiver."""
+
+    HANG = "hang"
+    DRIP = "drip"
+    FAIL = "fail"
+
+
+ILLNESSES: Final = {
+    Illness.HANG: "hangs",
+    Illness.DRIP: "drips a byte a second",
+    Illness.FAIL: "answers 500",
+}
+EVERY: Final = list(Illness)
 STEP_SECONDS: Final = 6.0
 BAR_MS: Final = 100.0
 RATIO: Final = 1.2
@@ -35,6 +52,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Writes a second that the broker sustains; 0 finds out.")] = 0.0,
     window: Annotated[float, typer.Option(help="Seconds of one window.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often each illness has its window.")] = 3,
+    illness: Annotated[list[Illness], typer.Option(help="What befalls one of the receivers.")] = EVERY,
     cache_gb: Annotated[float, typer.Option(help="Size of MongoDB's cache.")] = 1.0,
     folder: Annotated[
         Path | None, typer.Option(help="Where the store's files go; they are removed at the end.")
@@ -46,7 +64,7 @@ def main(
     try:
         with loaded(store, files, City(stations=stations, subscriptions=subscriptions), cache_gb) as load:
             sustained = rate or load.sustained(STEP_SECONDS)
-            findings = measure(load, sustained, window, rounds)
+            findings = measure(load, sustained, window, rounds, illness)
     finally:
         shutil.rmtree(files, ignore_errors=True)
     print(findings.table(f"Change to receiver on {'SQLite' if store == 'sqlite' else 'MongoDB'}"))
@@ -123,10 +141,10 @@ class Findings:
         }
 
 
-def measure(load: Load, sustained: float, window: float, rounds: int) -> Findings:
+def measure(load: Load, sustained: float, window: float, rounds: int, illnesses: Sequence[Illness]) -> Findings:
     """All windows in turn."""
     without = Windows("is not there")
-    ill = {mood: Windows(name) for mood, name in ILLNESSES.items()}
+    ill = {mood: Windows(ILLNESSES[mood]) for mood in illnesses}
     load.books.excuse(set(_of_the_ill(load.city)))
     _pause(load, True)
     load.step(sustained / 2, min(window, STEP_SECONDS))  # warms what is cold

@@ -19,12 +19,11 @@ from urllib.parse import quote, unquote
 import orjson
 
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
+from adapters.document import read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.transforms.reading import Severity
 from datamodels.units import UNITS
-
-MOST_BYTES: Final = 64 * 2**20
 
 _FORBIDDEN: Final = re.compile("%(3C|3E|22|27|3D|3B|28|29)", re.IGNORECASE)
 """What NGSIv2 does not allow in texts, < > " ' = ; ( ), as clients write it there."""
@@ -76,12 +75,7 @@ def decode_entities(data: bytes, origin: Origin, options: Ngsiv2Options, state: 
 
 
 def _records(data: bytes) -> list[Any]:
-    if len(data) > MOST_BYTES:
-        raise UnreadableFile(f"The input has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"The input is no JSON: {error}.") from error
+    document = read_json(data)
     if isinstance(document, dict) and isinstance(document.get("data"), list) and "id" not in document:
         document = document["data"]
     if isinstance(document, dict) and "id" in document:

@@ -16,15 +16,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
+from adapters.document import read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.transforms.reading import Severity
 from adapters.transforms.times import JST
 
-MOST_BYTES: Final = 16 * 2**20
 SOUND: Final = frozenset({0, 1})
 """The flags of values that are handed on; 1 goes with the value as its `qualityFlag`."""
 DOUBTFUL: Final = 4
@@ -97,12 +95,7 @@ def decode_amedas(data: bytes, origin: Origin, options: AmedasOptions, state: St
 
 
 def _document(data: bytes) -> dict[str, Any]:
-    if len(data) > MOST_BYTES:
-        raise UnreadableFile(f"The file has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"The file is no JSON: {error}.") from error
+    document = read_json(data)
     if not isinstance(document, dict):
         raise UnreadableFile("The file is JSON, but no object by station or by instant.")
     return document

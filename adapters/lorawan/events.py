@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
+from adapters.document import read_json
 from adapters.errors import UnreadableFile
 
 MOST_BYTES: Final = 2**20
@@ -51,12 +50,7 @@ class Event:
 
 def parse_event(data: bytes, topic: str) -> Event:
     """The event that a message has. Raises UnreadableFile."""
-    if len(data) > MOST_BYTES:
-        raise UnreadableFile(f"The message has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"The message is no JSON: {error}.") from error
+    document = read_json(data, MOST_BYTES)
     if isinstance(document, dict) and isinstance(document.get("deviceInfo"), dict):
         return _chirpstack(document, topic)
     if isinstance(document, dict) and isinstance(document.get("end_device_ids"), dict):

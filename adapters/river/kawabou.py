@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
+from adapters.document import read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.river.standing import THRESHOLDS, LevelReading, Standing, computed, stand
@@ -99,12 +98,7 @@ def decode_station(data: bytes, origin: Origin, options: KawabouOptions, state: 
 
 
 def _document(data: bytes) -> dict[str, Any]:
-    if len(data) > MOST_BYTES:
-        raise UnreadableFile(f"The file has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableFile(f"The file is no JSON: {error}.") from error
+    document = read_json(data, MOST_BYTES)
     if not isinstance(document, dict):
         raise UnreadableFile("The file is JSON, but no object.")
     return document

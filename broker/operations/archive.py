@@ -253,29 +253,40 @@ class SnapshotArchive:
     async def remove(self, tenant: str, snapshot_id: str) -> None:
         """Delete a snapshot (5.16.5). Raises ResourceNotFound."""
         async with self.changing(tenant, snapshot_id):
-            await self._remove(tenant, await self.find(tenant, snapshot_id))
+            while not await self._remove(tenant, await self.find(tenant, snapshot_id)):
+                pass  # another process has just begun to prepare it again
 
-    async def _remove(self, tenant: str, document: JsonObject) -> None:
-        """The same with the lock. From the first write on its end is certain, whatever happens."""
+    async def _remove(self, tenant: str, document: JsonObject) -> bool:
+        """The same with the lock. From the first write on the end of the space is certain, whatever happens; False where the
+        snapshot has another one by now."""
         snapshot_id, now = document["id"], self._broker.now()
         former: JsonObject = {"snapshot": snapshot_id, "at": now}
         if "endpoint" in document:
             former["notice"] = {**document, "expiresAt": min(now, document["expiresAt"])}
         await self._store.put_document(FORMER, tenant, document["space"], former)
-        await self._take_away(tenant, document["space"], former)
+        taken_away = await self._take_away(tenant, document["space"], former)
         self._wake.set()
+        return taken_away
 
-    async def _take_away(self, tenant: str, generation: str, former: JsonObject) -> None:
-        """Take a snapshot away whose end is on record, with the lock."""
+    async def _take_away(self, tenant: str, generation: str, former: JsonObject) -> bool:
+        """Take a snapshot away whose end is on record, with the lock; False where it has another space by now."""
         snapshot_id = former["snapshot"]
+        deleted = False
+        while not deleted:
+            current = await self._store.get_document(KIND, tenant, snapshot_id)
+            if current is None:
+                break
+            if current["space"] != generation:
+                return False
+            deleted = await self._store.delete_document(KIND, tenant, snapshot_id, found=current)
         await self._halt_filling((tenant, snapshot_id))
         await self._notifier.halt(tenant, snapshot_id)
-        await self._store.delete_document(KIND, tenant, snapshot_id)
         await self._store.delete_document(USES, tenant, snapshot_id)
         self._uses.pop((tenant, snapshot_id), None)
         await end_subscriptions(self._broker, snapshot_space(tenant, snapshot_id, generation))
         if "notice" in former and self._at_work:
             self._notifier.tell_end(tenant, generation)
+        return True
 
     # --- preparation
 

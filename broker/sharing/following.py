@@ -58,11 +58,16 @@ class Following:
 
     async def _listen(self) -> None:
         kinds = frozenset[str]().union(*(each.kinds for each in self._followers))
-        async with aclosing(self._store.follow_documents(kinds)) as events:
-            async for event in events:
-                for follower in self._followers:
-                    follower.hear(event)
-                check_cancelled()
+        while True:
+            try:
+                async with aclosing(self._store.follow_documents(kinds)) as events:
+                    async for event in events:
+                        for follower in self._followers:
+                            follower.hear(event)
+                        check_cancelled()
+            except Exception:  # noqa: BLE001 - a store raises none: should it all the same, nobody may stay with what is old
+                _LOG.critical("documents cannot be followed now", exc_info=True)
+            await asyncio.sleep(LONGEST_PAUSE)
 
 
 class _Follower:

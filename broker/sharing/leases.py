@@ -67,7 +67,8 @@ class Leases:
     async def stop(self) -> None:
         """Give everything up, so that others can go on at once. Nobody hears of that: who works under a lease has ended."""
         if self._task is not None:
-            self._task.cancel()
+            async with self._turn:  # what is being asked for is answered: it must not be taken behind giving it up
+                self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for wish in self._wishes.values():
             wish.lost = _nobody
@@ -120,8 +121,10 @@ class Leases:
             try:
                 async with asyncio.timeout(LEASE_SECONDS):
                     taken = await self._store.take_leases(list(self._wishes), self.holder, LEASE_SECONDS)
-            except (NgsiLdError, TimeoutError) as error:
-                _LOG.info("leases cannot be renewed now", extra={"detail": getattr(error, "detail", "no answer")})
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must be tried again
+                known = isinstance(error, NgsiLdError | TimeoutError)
+                detail = error.detail if isinstance(error, NgsiLdError) else "no answer"
+                _LOG.info("leases cannot be renewed now", extra={"detail": detail}, exc_info=None if known else error)
                 self._look_at_clock()
                 return False
             self._look_at_clock()
@@ -135,7 +138,7 @@ class Leases:
                 self._lose(wish)
                 if lease is not None:
                     wish.lease = lease
-                    wish.taken(lease)
+                    _tell(wish.taken, lease)
             self._look_at_clock()
             return True
 
@@ -162,7 +165,15 @@ class Leases:
     def _lose(self, wish: _Wish) -> None:
         lease, wish.lease = wish.lease, None
         if lease is not None:
-            wish.lost(lease)
+            _tell(wish.lost, lease)
+
+
+def _tell(heard: Heard, lease: Lease) -> None:
+    """Let one hear of its lease. Should it fail, the leases of others are renewed all the same."""
+    try:
+        heard(lease)
+    except Exception:  # noqa: BLE001
+        _LOG.critical("what a lease is for did not hear of it", extra={"lease": lease.name}, exc_info=True)
 
 
 def _nobody(_: Lease) -> None:

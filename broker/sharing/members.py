@@ -51,6 +51,9 @@ class Membership:
         except NgsiLdError as error:
             _LOG.info("the other processes are not known now", extra={"detail": error.detail})
             return
+        except Exception:  # noqa: BLE001 - whatever it is, it must be tried again
+            _LOG.critical("the other processes are not known now", exc_info=True)
+            return
         if alive != self.alive:
             _LOG.info("%d processes share the work on this store", len(alive), extra={"processes": sorted(alive)})
         self.alive = alive

@@ -10,8 +10,6 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from held_leases import lease_of
-
 from broker.contexts.library import ContextLibrary
 from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
@@ -189,7 +187,8 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     dispatcher = Dispatcher(store, contexts, http, mqtt, now)
     await dispatcher.start()
     registry = ContextRegistry(store, contexts, http, mqtt, now, Turns(store, "desk"))
-    serving = asyncio.create_task(registry.serve(await lease_of(store)))
+    lease = (await store.take_leases(["registrations"], "desk", 3600.0))["registrations"]
+    serving = asyncio.create_task(registry.serve(lease))
     writer = EntityWriter(store, now)
     try:
         identity = SourceIdentity("desk")

@@ -52,7 +52,9 @@ from broker.operations.archive import FOLLOWED as SNAPSHOT_DOCUMENTS
 from broker.operations.archive import SnapshotArchive, SnapshotLimits
 from broker.operations.broker import Broker
 from broker.operations.contexts import referenced_contexts
+from broker.operations.deliveries import DEEDS
 from broker.operations.erasure import forget_subscriptions
+from broker.operations.errands import Errands
 from broker.operations.expiry import Sweeper
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
@@ -221,7 +223,8 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     membership = Membership(store)
     leases = Leases(store, membership.name)
     turns = Turns(store, membership.name)
-    dispatcher = Dispatcher(store, contexts, http, mqtt, now)
+    following = Following(store)
+    dispatcher = Dispatcher(store, contexts, http, mqtt, now, leases, membership, following)
     registry = ContextRegistry(store, contexts, http, mqtt, now, turns)
     recorder = Recorder(store)
     retention = Retention(store, tell=dispatcher.overtaken)
@@ -232,7 +235,6 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     await contexts.open()
     await forget_subscriptions(store, now())
     await membership.start()
-    await dispatcher.start()
     await registry.look()
     identity = SourceIdentity(settings.via_alias)
     broker = Broker(
@@ -241,7 +243,8 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, turns, limits)
-    following = Following(store)
+    broker.errands = Errands(broker, DEEDS)
+    broker.errands.follow(following)
     following.add({CONTEXTS}, contexts.heard, contexts.look)
     following.add(REGISTRY_DOCUMENTS, registry.heard, registry.look)
     following.add(SNAPSHOT_DOCUMENTS, broker.archive.heard, broker.archive.look)
@@ -262,7 +265,9 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     try:
         following.start()
         duties.start()
+        dispatcher.start()
         await leases.start()
+        await dispatcher.settled()
         yield broker
     finally:
         await broker.streams.stop()
@@ -270,6 +275,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         await following.stop()
         watching.cancel()
         await writer.close()
+        await broker.errands.stop()
         await dispatcher.stop()
         await leases.stop()
         await membership.stop()

@@ -18,6 +18,7 @@ from broker.delivery.gap import Gap
 from broker.delivery.matching import is_match, state_of_interest
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.payload import Message, changed_entity, notification_id
+from broker.delivery.share import ShareLost
 from broker.delivery.subscription import Subscription
 from broker.delivery.undelivered import Undelivered, UndeliveredStore
 from broker.egress.http import OutboundHttp
@@ -57,7 +58,8 @@ class RecentChanges:
 
 
 class Carrier:
-    """Composes and sends. `report(course, reached)` is called after each attempt that was not cancelled."""
+    """Composes and sends. `report(course, reached)` is called after each attempt that was not cancelled, `may_send(course)`
+    before each: without its consent nothing goes out, as another process may have the subscription by then."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Carrier:
         mqtt: MqttPublisher,
         now: Callable[[], str],
         report: Callable[[Course, bool], None],
+        may_send: Callable[[Course], bool],
         undelivered: UndeliveredStore,
     ) -> None:
         self._store = store
@@ -75,6 +78,7 @@ class Carrier:
         self._mqtt = mqtt
         self._now = now
         self._report = report
+        self._may_send = may_send
         self._undelivered = undelivered
         self.recent = RecentChanges()
         self.delivered = LastDelivered()
@@ -91,6 +95,9 @@ class Carrier:
         except asyncio.CancelledError:
             course.released(positions)
             raise
+        except ShareLost:
+            course.released(positions)
+            return
         except Exception as error:  # noqa: BLE001 - a fault in one notification must not end the deliveries of a receiver
             failed = _failed_with(error, course)
         if course.closed:
@@ -114,7 +121,7 @@ class Carrier:
     async def send_again(self, course: Course, changes: Sequence[Change], notification: str) -> Failure | None:
         """Send a notification of these changes once more, now, whatever its course has to wait for; what went wrong, if it did.
 
-        One that was set aside is so no longer when it arrives.
+        One that was set aside is so no longer when it arrives. Raises ShareLost.
         """
         failure: Failure | None = None
         subscription = course.subscription
@@ -124,6 +131,8 @@ class Carrier:
             message = await self._compose(subscription, entities, occasion_of(positions))
             message.body["id"] = notification
             await self._attempt(course, message, positions, entities)
+        except ShareLost:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             failed = _failed_with(error, course)
             failure = failed.at(self._now())
@@ -154,6 +163,7 @@ class Carrier:
                     first=stop.first or failure,
                     last=failure,
                     set_aside_at=failure.at,
+                    of=subscription.created_at,
                 )
                 await self._undelivered.keep(record, changes)
                 _LOG.info(
@@ -225,7 +235,11 @@ class Carrier:
     async def _attempt(
         self, course: Course, message: Message, positions: tuple[int, ...], entities: Sequence[Entity]
     ) -> None:
-        """Send a message once, and note what came of it. Raises AttemptFailed."""
+        """Send a message once, and note what came of it. Raises AttemptFailed, and ShareLost if it is not for this process to
+        send it."""
+        if not self._may_send(course):
+            subscription_id = course.subscription.id
+            raise ShareLost(f"the deliveries of {subscription_id} have gone to another process: try again")
         course.tally.sent(self._now())
         await send(self._http, self._mqtt, course.subscription.endpoint, message)
         now = self._now()

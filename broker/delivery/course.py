@@ -74,9 +74,9 @@ class Course:
     was not matched yet. `through`: every position up to it is accounted for. `unsure`: positions up to it were matched under
     an earlier version of the subscription, or before a restart, and are matched again before they are sent. `due`: the
     period of a periodic subscription is over. `newest`: entity id -> its last pending position, kept for throttled
-    subscriptions only. `heir`: the course that followed this closed one. `gone`: the subscription was deleted. `successes`:
-    notifications that went through. `refused`: entities of which a notification was set aside and none got through since,
-    with the successes until then.
+    subscriptions only. `heir`: the course that followed this closed one. `gone`: the subscription was deleted, or another
+    process has it. `successes`: notifications that went through. `refused`: entities of which a notification was set aside and
+    none got through since, with the successes until then. `share`: that of the subscription (broker.delivery.share).
     """
 
     subscription: Subscription
@@ -98,6 +98,7 @@ class Course:
     newest: dict[str, int] = field(default_factory=dict)
     successes: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    share: int = 0
 
     # --- what is owed
 

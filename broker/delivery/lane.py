@@ -74,6 +74,10 @@ class Lane:
         """The deliveries that are going on."""
         return tuple(self._under_way)
 
+    def under_way_for(self, course: Course) -> list[asyncio.Task[None]]:
+        """The deliveries of a course that are going on."""
+        return [task for task, owner in self._under_way.items() if owner is course]
+
     def join(self, course: Course) -> None:
         """Take a course into the lane."""
         self.courses.add(course)

@@ -1,9 +1,10 @@
 """The durable side of delivery: how far the log has been worked off, what each subscription is still owed, its counts.
 
-The promise is: whatever the moment at which the process dies, each change is notified at least once.
+The promise is: whatever the moment at which the process dies, each change is notified at least once. Each share
+(broker.delivery.share) has a ledger of its own:
 
-* The cursor `delivery` is the watermark: every change up to it has been matched with every subscription, and each match was
-  delivered or is on record. After a restart matching begins behind it.
+* The cursor with the share's name is its watermark: every change up to it has been matched with every subscription of the share,
+  and each match was delivered or is on record. Whoever takes the share over begins to match behind it.
 * What is owed for longer than a moment, or has failed, goes on record: the subscription's document of kind `delivery` then
   has a `lag` (positions that are pending, where matching has to resume, up to where it is complete), written before the
   watermark passes those positions. It does not list positions that were never on their way, matching resumes before them:
@@ -15,51 +16,59 @@ The promise is: whatever the moment at which the process dies, each change is no
 
 So everything that could be lost is either above the watermark or on record, and is found again in both cases. What a crash
 repeats is what was delivered since the last save; an orderly stop puts all on record and repeats nothing.
+
+A ledger only knows what is to be written, as a `Draft`; broker.delivery.books writes it.
 """
 
-import asyncio
-import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from broker.delivery.course import Course
-from broker.delivery.subscription import SubscriptionKey, compile_subscription
-from broker.delivery.tally import Tally
-from broker.errors import NgsiLdError
+from broker.delivery.record import DOCUMENTS, lag_of, stored_course
+from broker.delivery.share import guard_name
 from broker.model.entity import JsonObject
-from broker.store.protocol import Store
+from broker.store.protocol import Document
 
-WATERMARK: Final = "delivery"
-DOCUMENTS: Final = "delivery"
-TOGETHER: Final = 200
-"""Documents that are written side by side."""
 PATIENCE: Final = 0.1
 """Seconds for which a position that is owed may hold the watermark back, before it goes on record."""
 
-_LOG: Final = logging.getLogger(__name__)
 
+@dataclass(slots=True)
+class Draft:
+    """What is to be written of a share: documents first, then cursors and what is dropped of them, together with the last
+    documents. The rest is what the ledger needs to know of it afterwards."""
 
-def guard_name(key: SubscriptionKey) -> str:
-    """The cursor that keeps the log from being trimmed under a subscription."""
-    return f"{WATERMARK}/{key[0]}/{key[1]}"
+    watermark: int
+    documents: list[Document]
+    cursors: dict[str, int]
+    drop_cursors: list[str]
+    recording: list[Course] = field(default_factory=list)
+    lags: dict[Course, JsonObject] = field(default_factory=dict)
+    changed: list[Course] = field(default_factory=list)
+    settled: list[Course] = field(default_factory=list)
+    counted: list[Course] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.documents or self.cursors or self.drop_cursors)
 
 
 class Ledger:
-    """See the module. Everything but `save` only notes what happened, without waiting."""
+    """See the module. `name` is the watermark's, `watermark` where it is (-1: nowhere yet). What `courses` owe is on record."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(self, name: str, watermark: int, courses: Iterable[Course], clock: Callable[[], float]) -> None:
+        self._name = name
         self._clock = clock
-        self._watermark = -1
+        self._watermark = watermark
         self._fresh: set[Course] = set()
-        self._recorded: dict[Course, JsonObject] = {}
+        self._recorded: dict[Course, JsonObject] = {course: {} for course in courses if course.is_outstanding}
         self._dirty: set[Course] = set()
         self._counted: set[Course] = set()
         self._heads: deque[tuple[float, int]] = deque()
-        self._writing = asyncio.Lock()
 
     @property
     def waiting(self) -> int:
@@ -72,10 +81,10 @@ class Ledger:
         owing = (course.oldest for course in self._fresh | self._recorded.keys())
         return min((position for position in owing if position is not None), default=None)
 
-    def restore(self, courses: Iterable[Course], watermark: int) -> None:
-        """Begin with what was read from the store: courses that owe something are on record."""
-        self._watermark = watermark
-        self._recorded = {course: {} for course in courses if course.is_outstanding}
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is more to write than that the log has moved on."""
+        return bool(self._fresh or self._dirty or self._counted)
 
     def owed(self, course: Course) -> None:
         """A position was added to a course, or it fell behind."""
@@ -107,15 +116,11 @@ class Ledger:
         if self._recorded.pop(old, None) is not None:
             self._recorded[new] = {}
 
-    async def erase(self, key: SubscriptionKey, course: Course | None) -> None:
-        """The subscription is gone: remove what is on record about it, once a save that is under way has ended."""
-        async with self._writing:
-            if course is not None:
-                self.forget(course)
-                self._counted.discard(course)
-                self._recorded.pop(course, None)
-            await self._store.delete_document(DOCUMENTS, *key)
-            await self._store.drop_cursor(guard_name(key))
+    def erase(self, course: Course) -> None:
+        """The subscription is gone, and what is on record about it is removed now. Not to be called while a draft is written."""
+        self.forget(course)
+        self._counted.discard(course)
+        self._recorded.pop(course, None)
 
     def _horizon(self, head: int) -> int:
         """The position up to which all was matched PATIENCE ago or earlier; `head` is the last one that is matched now."""
@@ -132,64 +137,55 @@ class Ledger:
         """Whether a course on record keeps up now, so that it may just hold the watermark back like others."""
         return course in self._recorded and not _is_late(course, horizon) and (course.oldest or 0) > self._watermark
 
-    async def save(self, head: int, *, counts: bool, final: bool = False) -> None:
-        """Write what must be durable, then move the watermark as far as that allows; `head` is the last matched position.
+    def draft(self, head: int, *, counts: bool, final: bool = False) -> Draft:
+        """What must be durable, and the watermark as far as that lets it go; `head` is the last matched position.
 
-        `counts`: also write courses of which only the counts changed. `final`: put all that is owed on record.
+        `counts`: also courses of which only the counts changed. `final`: put all that is owed on record. Either `written` or
+        `failed` is to be told of it, before the next one is made.
         """
-        async with self._writing:
-            await self._save(head, counts, math.inf if final else self._horizon(head))
-
-    async def _save(self, head: int, counts: bool, horizon: float) -> None:
+        horizon = math.inf if final else self._horizon(head)
         self._dirty.update([course for course in self._fresh if _is_late(course, horizon)])
         fresh_again = {course for course in self._recorded if self._is_fresh_again(course, horizon)}
-        to_record = [course for course in self._dirty if course.is_outstanding and course not in fresh_again]
+        recording = [course for course in self._dirty if course.is_outstanding and course not in fresh_again]
         settled = [course for course in self._recorded if not course.is_outstanding or course in fresh_again]
         counted = [course for course in self._counted if counts or course in self._dirty]
         self._dirty.clear()
         self._counted.difference_update(counted)
-        self._fresh.difference_update(to_record)
+        self._fresh.difference_update(recording)
         self._fresh.update(course for course in settled if course.is_outstanding)
         watermark = min([head, *(course.oldest - 1 for course in self._fresh if course.oldest is not None)])
+        watermark = max(watermark, self._watermark)
         lags = {
             course: lag_of(course)
-            for course in {*to_record, *counted}
+            for course in {*recording, *counted}
             if course.is_outstanding and course not in self._fresh
         }
         changed = [course for course, lag in lags.items() if lag != self._recorded.get(course)]
         cursors = {guard_name(course.subscription.key): (course.oldest or 1) - 1 for course in changed}
         if watermark != self._watermark:
-            cursors[WATERMARK] = watermark
+            cursors[self._name] = watermark
         documents = [
-            (course.subscription.key, stored_course(course, lags.get(course), head))
+            Document(DOCUMENTS, *course.subscription.key, stored_course(course, lags.get(course), head))
             for course in {*changed, *settled, *counted}
         ]
-        try:
-            await _together(
-                self._store.put_document(DOCUMENTS, tenant, subscription_id, document)
-                for (tenant, subscription_id), document in documents
-            )
-            for course in changed:
-                heir = _last_heir(course)  # it may have been closed and followed while it was written
-                self._recorded[heir] = lags[course] if heir is course else {}
-            if cursors:
-                await self._store.save_cursors(cursors)
-                self._watermark = watermark
-            for course in settled:
-                self._recorded.pop(course, None)
-            await _together(self._store.drop_cursor(guard_name(course.subscription.key)) for course in settled)
-        except BaseException:
-            self._recorded.update((course, {}) for course in (*settled, *(set(lags) & self._recorded.keys())))
-            self._dirty.update(to_record)
-            self._counted.update(counted)
-            raise
+        drops = [guard_name(course.subscription.key) for course in settled]
+        return Draft(watermark, documents, cursors, drops, recording, lags, changed, settled, counted)
 
+    def written(self, draft: Draft) -> None:
+        """A draft is durable."""
+        for course in draft.changed:
+            heir = _last_heir(course)  # it may have been closed and followed while it was written
+            self._recorded[heir] = draft.lags[course] if heir is course else {}
+        for course in draft.settled:
+            self._recorded.pop(course, None)
+        self._watermark = draft.watermark
 
-async def _together(writes: Iterable[Awaitable[object]]) -> None:
-    """Wait for many small writes, side by side in groups. Raises what one of them raises."""
-    left = iter(writes)
-    while group := list(islice(left, TOGETHER)):
-        await asyncio.gather(*group)
+    def failed(self, draft: Draft) -> None:
+        """A draft was not written, or it is not known whether all of it was: the next one has it again."""
+        on_record = draft.lags.keys() & self._recorded.keys()
+        self._recorded.update((course, {}) for course in (*draft.settled, *on_record))
+        self._dirty.update(draft.recording)
+        self._counted.update(draft.counted)
 
 
 def _is_late(course: Course, horizon: float) -> bool:
@@ -202,49 +198,4 @@ def _is_late(course: Course, horizon: float) -> bool:
 def _last_heir(course: Course) -> Course:
     while course.heir is not None:
         course = course.heir
-    return course
-
-
-def lag_of(course: Course) -> JsonObject:
-    """What a course is owed, for its record: pending positions that may have been sent, and from where to match again."""
-    pending: list[tuple[int, str]] = []
-    for position, entity_id in course.pending.items():
-        if position > course.taken:
-            return {"pending": pending, "behind": position}
-        pending.append((position, entity_id))
-    return {"pending": pending, "behind": course.behind}
-
-
-def stored_course(course: Course, lag: JsonObject | None, head: int) -> JsonObject:
-    """A course as its document of kind `delivery`; with `lag` also what it is owed, complete up to position `head`."""
-    document = course.tally.stored()
-    return document if lag is None else {**document, "lag": {**lag, "through": head}}
-
-
-async def restored_tally(store: Store, key: SubscriptionKey) -> Tally:
-    """The counts of a subscription that the dispatcher does not know, as they were saved last."""
-    document = await store.get_document(DOCUMENTS, *key)
-    return Tally() if document is None else Tally.restored(document)
-
-
-def restored_course(tenant: str, document: JsonObject, state: JsonObject, now: str) -> Course | None:
-    """A stored subscription as it is taken up at start: what its document of kind `delivery` says is owed, is owed.
-
-    None where the subscription is not valid, as may be if a later version reads subscriptions more strictly: the others
-    must work all the same.
-    """
-    try:
-        subscription = compile_subscription(tenant, document)
-    except NgsiLdError as error:
-        _LOG.error("a stored subscription is not valid", extra={"id": document["id"], "detail": error.detail})
-        return None
-    lag = state.get("lag", {})
-    course = Course(subscription, Tally.restored(state), max(subscription.since, lag.get("through", 0)))
-    if subscription.status(now) != "active":
-        course.closed = True
-        return course
-    course.recall({position: entity for position, entity in lag.get("pending", ()) if position > subscription.since})
-    if lag.get("behind") is not None:
-        course.behind = max(lag["behind"], subscription.since + 1)
-        course.through = course.behind - 1
     return course

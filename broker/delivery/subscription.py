@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
+
+import orjson
 
 from broker.delivery.document import SIMPLIFIED, TRIGGERS, WrittenTerms
 from broker.delivery.endpoint import Endpoint, parse_endpoint
@@ -38,7 +41,7 @@ class Subscription:
     only that a q that looks into linked entities is not in it but in `linked_q`. `watched` is None for every attribute.
     `triggers` has `entityUpdated` replaced by the three attribute triggers that it stands for. `throttling` and `interval`
     are seconds. `context` is the URL of the @context of its notifications (5.8.6). Changes up to the position `since` of
-    the log do not concern it.
+    the log do not concern it. `created_at` tells it from others that had its id, `revision` from what it was before.
     """
 
     tenant: str
@@ -57,6 +60,8 @@ class Subscription:
     show_changes: bool
     context: str
     since: int
+    created_at: str
+    revision: bytes
 
     @property
     def key(self) -> SubscriptionKey:
@@ -102,7 +107,14 @@ def compile_subscription(tenant: str, document: JsonObject) -> Subscription:
         show_changes=notification.get("showChanges", False),
         context=document["jsonldContext"],
         since=document["since"],
+        created_at=document.get("createdAt", ""),
+        revision=revision_of(document),
     )
+
+
+def revision_of(document: JsonObject) -> bytes:
+    """What tells a stored document from all others that the same subscription ever had."""
+    return blake2b(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
 def bind_terms(document: JsonObject, names: Names) -> JsonObject:

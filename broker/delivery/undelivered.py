@@ -7,24 +7,25 @@ endpoint and in the form that the subscription has by then, and does not depend 
 The document is there before the position counts as done (broker.delivery.carrier). A kill between the two means that the
 notification is tried again; what comes of that replaces or removes the document, which has the same name.
 
-Kept are so many and so many bytes, for one subscription and altogether. Beyond that the oldest goes: first one of the same
-entity, which a later state supersedes, then the oldest of the subscription, or of all. Who owns it is told of each one that
-is lost in this way. The process remembers all but the changes.
+Kept are so many and so many bytes, for one subscription and for all that the process has. Beyond that the oldest goes: first one
+of the same entity, which a later state supersedes, then the oldest of the subscription, or of all. Who owns it is told of each
+one that is lost in this way. The process remembers all but the changes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from broker import metrics
 from broker.delivery.failure import Failure
+from broker.delivery.share import ShareLost
 from broker.delivery.subscription import SubscriptionKey
 from broker.model.change import Change, Touch
 from broker.model.entity import JsonObject
-from broker.store.protocol import Store
+from broker.store.protocol import Document, DocumentKey, Store
 
 UNDELIVERED: Final = "undelivered"
 MOST: Final = 1_000
@@ -32,12 +33,15 @@ MOST_BYTES: Final = 8 * 2**20
 """How many are kept for one subscription, and how many bytes of changes."""
 MOST_OF_ALL: Final = 10_000
 MOST_BYTES_OF_ALL: Final = 64 * 2**20
-"""How many are kept for all subscriptions together."""
+"""How many are kept for all subscriptions of a process together."""
+TOGETHER: Final = 500
+"""Documents that are removed in one commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A notification that was set aside. `size` is that of its changes in bytes, `changed_at` the instant of the last one."""
+    """A notification that was set aside. `size` is that of its changes in bytes, `changed_at` the instant of the last one. `of`
+    is when the subscription was created: another one may have its id later."""
 
     tenant: str
     subscription_id: str
@@ -50,6 +54,7 @@ class Undelivered:
     last: Failure
     set_aside_at: str
     size: int = 0
+    of: str = ""
 
     @property
     def key(self) -> SubscriptionKey:
@@ -76,6 +81,7 @@ class Undelivered:
             "first": self.first.shown(),
             "last": self.last.shown(),
             "setAsideAt": self.set_aside_at,
+            "of": self.of,
             "changes": changes,
         }
 
@@ -94,14 +100,26 @@ class Undelivered:
             Failure.restored(document["last"]),
             document["setAsideAt"],
             len(document["changes"].encode()),
+            document.get("of", ""),
         )
 
 
-class UndeliveredStore:
-    """See the module. `dropped` is told of each notification that is lost because there is no room for it any more."""
+class Write(Protocol):
+    """Writes documents of a subscription in one commit. Raises ShareLost where another process has it, StoreUnavailable."""
 
-    def __init__(self, store: Store, dropped: Callable[[Undelivered], None]) -> None:
+    async def __call__(
+        self, key: SubscriptionKey, *, puts: Sequence[Document] = (), deletes: Collection[DocumentKey] = ()
+    ) -> None:
+        """As told."""
+
+
+class UndeliveredStore:
+    """See the module. `write` writes, `dropped` is told of each notification that is lost because there is no room for it any
+    more."""
+
+    def __init__(self, store: Store, write: Write, dropped: Callable[[Undelivered], None]) -> None:
         self._store = store
+        self._write = write
         self._dropped = dropped
         self._all: dict[tuple[str, str], Undelivered] = {}
         self._of: dict[SubscriptionKey, dict[str, Undelivered]] = {}
@@ -110,17 +128,19 @@ class UndeliveredStore:
         self._writing = asyncio.Lock()
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def restore(self, known: Iterable[SubscriptionKey]) -> None:
-        """Begin with what is in the store, without what belongs to no known subscription: that is removed."""
-        subscriptions = set(known)
-        for tenant, notification_id, document in await self._store.list_documents(UNDELIVERED):
-            one = Undelivered.restored(tenant, notification_id, document)
-            if one.key in subscriptions:
-                self._note(one)
-            else:
-                await self._store.delete_document(UNDELIVERED, tenant, notification_id)
-        async with self._writing:
-            await self._make_room()
+    def take_in(self, them: Iterable[Undelivered]) -> None:
+        """Know these, which are on record."""
+        for one in them:
+            self._note(one)
+
+    def forget(self, key: SubscriptionKey) -> None:
+        """Know nothing of a subscription any more, which another process has. It stays on record."""
+        for one in self.of(key):
+            self._forget(one)
+
+    async def make_room(self) -> None:
+        """Drop what is too much, after much was taken in. Raises StoreUnavailable."""
+        await self._whole(self._make_room())
 
     def of(self, key: SubscriptionKey) -> list[Undelivered]:
         """What was set aside of a subscription, the oldest first."""
@@ -143,7 +163,7 @@ class UndeliveredStore:
         if one.size > MOST_BYTES:
             self._dropped(one)
             return
-        await self._store.put_document(UNDELIVERED, *one.name, one.stored(text))
+        await self._write(one.key, puts=[Document(UNDELIVERED, *one.name, one.stored(text))])
         if known is None:
             metrics.notifications_set_aside.inc()
         self._note(one)
@@ -156,7 +176,7 @@ class UndeliveredStore:
     async def _note_attempt(self, one: Undelivered) -> None:
         document = await self._store.get_document(UNDELIVERED, *one.name)
         if document is not None and one.name in self._all:
-            await self._store.put_document(UNDELIVERED, *one.name, one.stored(document["changes"]))
+            await self._write(one.key, puts=[Document(UNDELIVERED, *one.name, one.stored(document["changes"]))])
             self._note(one)
 
     async def changes(self, one: Undelivered) -> list[Change]:
@@ -180,10 +200,13 @@ class UndeliveredStore:
 
         await self._whole(remove())
 
-    async def _remove(self, them: Iterable[Undelivered]) -> None:
-        for one in them:
-            await self._store.delete_document(UNDELIVERED, *one.name)
-            self._forget(one)
+    async def _remove(self, them: Sequence[Undelivered]) -> None:
+        """Remove some of one subscription."""
+        for first in range(0, len(them), TOGETHER):
+            group = them[first : first + TOGETHER]
+            await self._write(group[0].key, deletes=[(UNDELIVERED, *one.name) for one in group])
+            for one in group:
+                self._forget(one)
 
     async def _whole(self, work: Awaitable[None]) -> None:
         """Do one thing after the other, each to its end, even where who asked for it is cancelled."""
@@ -197,7 +220,7 @@ class UndeliveredStore:
         task.add_done_callback(self._writes.discard)
         await asyncio.shield(task)
 
-    async def close(self) -> None:
+    async def written(self) -> None:
         """Wait for what is being written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
@@ -220,8 +243,12 @@ class UndeliveredStore:
         return next((one for one in others if one.entities == newest.entities), others[0])
 
     async def _drop(self, one: Undelivered) -> None:
-        await self._remove([one])
-        self._dropped(one)
+        try:
+            await self._remove([one])
+        except ShareLost:  # somebody else's concern by now
+            self._forget(one)
+        else:
+            self._dropped(one)
 
     def _note(self, one: Undelivered) -> None:
         known = self._all.get(one.name)
@@ -263,3 +290,9 @@ def restored_change(stored: list[Any]) -> Change:
     """What `stored_change` gave."""
     tenant, entity_id, kind, at, touched, before, after, sequence = stored
     return Change(tenant, entity_id, kind, at, tuple(Touch(*touch) for touch in touched), before, after, sequence)
+
+
+async def read_undelivered(store: Store) -> list[Undelivered]:
+    """All that is on record, the oldest first. Raises StoreUnavailable."""
+    found = await store.list_documents(UNDELIVERED)
+    return [Undelivered.restored(tenant, notification_id, document) for tenant, notification_id, document in found]

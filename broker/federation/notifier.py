@@ -29,7 +29,7 @@ from weakref import WeakValueDictionary
 from broker.delivery.alarms import Alarms
 from broker.delivery.attempt import AttemptFailed, send
 from broker.delivery.course import pause_after
-from broker.delivery.dispatcher import SHORTEST_PERIOD
+from broker.delivery.courses import SHORTEST_PERIOD
 from broker.delivery.endpoint import Endpoint
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.subscription import SubscriptionKey

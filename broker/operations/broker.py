@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from broker.federation.identity import SourceIdentity
     from broker.federation.registry import ContextRegistry
     from broker.operations.archive import SnapshotArchive
+    from broker.operations.errands import Errands
     from broker.operations.receipts import Receipt, Receipts
     from broker.store.plan import Outcome, Record
     from broker.store.writer import EntityWriter
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Broker:
-    """`now` gives the canonical instant of the moment (broker.model.instants). `archive` works with all the others, so that it is
-    put in its place after them. `streams` only where there are clients to follow them. `receipt` is that of the one request that
-    this broker is for, where it has an idempotency key.
+    """`now` gives the canonical instant of the moment (broker.model.instants). `archive` and `errands` work with all the others,
+    so that they are put in their places after them. `streams` only where there are clients to follow them. `receipt` is that
+    of the one request that this broker is for, where it has an idempotency key.
     """
 
     store: Store
@@ -42,6 +43,7 @@ class Broker:
     receipt: "Receipt | None" = None
     archive: "SnapshotArchive" = field(init=False)
     streams: "Streams" = field(init=False)
+    errands: "Errands" = field(init=False)
 
     def record(self, result: "Callable[[Sequence[Outcome]], Any]") -> "Record | None":
         """What the writer is to put on record of a write: `result` makes the operation's result of the write's outcomes."""

@@ -2,6 +2,9 @@
 
 No clause of the standard knows these: they are this broker's own, beside its API. A subscription's document (5.2.12) stays as
 the standard has it.
+
+All but the dry runs is told and done by the process that delivers for the subscription (broker.operations.errands), whichever
+was asked.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from broker.delivery.explanation import explain, supposed_change
 from broker.delivery.failure import Failure
 from broker.delivery.matching import touches_of
 from broker.delivery.payload import notification_id
-from broker.delivery.subscription import compile_subscription
+from broker.delivery.subscription import Subscription, compile_subscription
 from broker.delivery.undelivered import Undelivered
 from broker.errors import BadRequestData, Conflict, ResourceNotFound
 from broker.model.change import AttributeTrigger, Change
@@ -22,6 +25,7 @@ from broker.model.entity import JsonObject, Names
 from broker.model.instants import canonical, parse_instant
 from broker.model.naming import check_uri
 from broker.operations.broker import Broker
+from broker.operations.errands import Deed
 from broker.operations.subscriptions import stored_subscription
 
 State: TypeAlias = Literal["failed", "pending", "delivered"]
@@ -37,8 +41,16 @@ async def list_deliveries(
     """The ledger of a subscription: a summary, and one page of the deliveries in these states; how many those are.
 
     Set aside ones first (the oldest first), then pending ones in order, then those that arrived (the newest first).
-    Raises BadRequestData, ResourceNotFound.
+    Raises BadRequestData, ResourceNotFound, and StoreUnavailable where nobody delivers at the moment.
     """
+    await stored_subscription(broker, tenant, subscription_id)
+    given: JsonObject = {"states": sorted(states), "limit": limit, "offset": offset}
+    answer = await broker.errands.ask(tenant, subscription_id, "list", given)
+    return answer["found"], answer["total"]
+
+
+async def _list(broker: Broker, tenant: str, subscription_id: str, given: JsonObject) -> JsonObject:
+    states, limit, offset = given["states"], given["limit"], given["offset"]
     document, course = await _course(broker, tenant, subscription_id)
     key = tenant, subscription_id
     failed = broker.dispatcher.undelivered.of(key)
@@ -51,13 +63,20 @@ async def list_deliveries(
     page = [await _shown(broker, course, each) for each in chosen[offset : offset + limit]]
     counts = {"failed": len(failed), "pending": len(pending), "delivered": len(delivered)}
     summary = await _summary(broker, document, course, tenant, counts)
-    return {"subscriptionId": subscription_id, "summary": summary, "deliveries": page}, len(chosen)
+    found = {"subscriptionId": subscription_id, "summary": summary, "deliveries": page}
+    return {"found": found, "total": len(chosen)}
 
 
 async def retrieve_delivery(broker: Broker, tenant: str, subscription_id: str, notification: str) -> JsonObject:
-    """One notification as the ledger shows it. Raises BadRequestData, ResourceNotFound."""
+    """One notification as the ledger shows it. Raises BadRequestData, ResourceNotFound, StoreUnavailable."""
+    await stored_subscription(broker, tenant, subscription_id)
+    return await broker.errands.ask(tenant, subscription_id, "retrieve", {"notification": notification})
+
+
+async def _retrieve(broker: Broker, tenant: str, subscription_id: str, given: JsonObject) -> JsonObject:
+    notification = given["notification"]
     _, course = await _course(broker, tenant, subscription_id)
-    key = tenant, check_uri(subscription_id, "subscriptionId")
+    key = tenant, subscription_id
     found = broker.dispatcher.undelivered.find(key, notification)
     if found is not None:
         return await _shown(broker, course, found)
@@ -72,18 +91,29 @@ async def retrieve_delivery(broker: Broker, tenant: str, subscription_id: str, n
 
 
 async def discard_delivery(broker: Broker, tenant: str, subscription_id: str, notification: str) -> None:
-    """Forget a notification that was set aside. Raises BadRequestData, ResourceNotFound."""
+    """Forget a notification that was set aside. Raises BadRequestData, ResourceNotFound, StoreUnavailable."""
     await stored_subscription(broker, tenant, subscription_id)
+    await broker.errands.ask(tenant, subscription_id, "discard", {"notification": notification})
+
+
+async def _discard(broker: Broker, tenant: str, subscription_id: str, given: JsonObject) -> JsonObject:
+    notification = given["notification"]
     if not await broker.dispatcher.undelivered.discard((tenant, subscription_id), notification):
         raise _no_notification(notification)
+    return {}
 
 
 async def replay_deliveries(broker: Broker, tenant: str, subscription_id: str, given: JsonObject) -> JsonObject:
     """Send notifications again: `notificationId`, or those of the window `from` ... `to` behind the position `after`.
 
-    Raises BadRequestData, ResourceNotFound, Conflict.
+    Raises BadRequestData, ResourceNotFound, Conflict, StoreUnavailable.
     """
     _only(given, {"notificationId", "from", "to", "after"})
+    await stored_subscription(broker, tenant, subscription_id)
+    return await broker.errands.ask(tenant, subscription_id, "replay", given)
+
+
+async def _replay(broker: Broker, tenant: str, subscription_id: str, given: JsonObject) -> JsonObject:
     notification = given.get("notificationId")
     _, course = await _course(broker, tenant, subscription_id)
     if course is None:
@@ -117,7 +147,7 @@ async def explain_delivery(
     Raises BadRequestData, ResourceNotFound.
     """
     _only(given, {"position", "entityId", "attributes", "trigger"})
-    document, course = await _course(broker, tenant, subscription_id)
+    document = await stored_subscription(broker, tenant, subscription_id)
     subscription = compile_subscription(tenant, document)
     if "position" in given:
         if len(given) > 1:
@@ -125,7 +155,7 @@ async def explain_delivery(
         change = await _change(broker, tenant, _position(given, "position", 1))
     else:
         change = await _supposed(broker, tenant, given, names)
-    wait = 0.0 if course is None else course.throttled_for(asyncio.get_running_loop().time())
+    wait = await _throttled_for(broker, subscription)
     notifies, conditions = await explain(broker.store, subscription, change, broker.now(), wait=wait)
     about: JsonObject = {
         "entityId": change.entity_id,
@@ -149,6 +179,18 @@ async def explain_delivery(
     }
 
 
+async def _throttled_for(broker: Broker, subscription: Subscription) -> float:
+    """Seconds for which a subscription is still throttled."""
+    course = broker.dispatcher.course(subscription.tenant, subscription.id)
+    if course is not None:
+        return course.throttled_for(asyncio.get_running_loop().time())
+    tally = await broker.dispatcher.tally(subscription.tenant, subscription.id, subscription.created_at)
+    if subscription.throttling is None or tally.last_notification is None:
+        return 0.0
+    ago = (parse_instant(broker.now()) - parse_instant(tally.last_notification)).total_seconds()
+    return max(0.0, subscription.throttling - ago)
+
+
 async def _course(broker: Broker, tenant: str, subscription_id: str) -> tuple[JsonObject, Course | None]:
     """A subscription's stored document and its course. Raises BadRequestData, ResourceNotFound."""
     document = await stored_subscription(broker, tenant, subscription_id)
@@ -158,7 +200,7 @@ async def _course(broker: Broker, tenant: str, subscription_id: str) -> tuple[Js
 async def _summary(
     broker: Broker, document: JsonObject, course: Course | None, tenant: str, counts: Mapping[str, int]
 ) -> JsonObject:
-    tally = await broker.dispatcher.tally(tenant, document["id"])
+    tally = await broker.dispatcher.tally(tenant, document["id"], document["createdAt"])
     subscription = compile_subscription(tenant, document)
     lag_changes, lag_seconds = await broker.dispatcher.lag(course)
     summary: JsonObject = {
@@ -169,7 +211,7 @@ async def _summary(
         "timesFailed": tally.times_failed,
         "dropped": tally.dropped,
         "missed": [gap.shown() for gap in tally.missed],
-        "deliveredSince": broker.dispatcher.started_at,
+        "deliveredSince": broker.dispatcher.since(tenant, document["id"]),
     }
     if course is not None and course.behind is not None:
         summary["pendingUnreadFrom"] = course.behind
@@ -274,3 +316,7 @@ def _position(given: JsonObject, member: str, least: int) -> int:
 
 def _no_notification(notification: str) -> ResourceNotFound:
     return ResourceNotFound(f"there is no such notification on record: {notification}", instance=notification)
+
+
+DEEDS: Final[dict[str, Deed]] = {"list": _list, "retrieve": _retrieve, "discard": _discard, "replay": _replay}
+"""What only the process can do that has the subscription."""

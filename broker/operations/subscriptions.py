@@ -1,5 +1,6 @@
 """Context information subscription (5.8.1 to 5.8.5): create, update, retrieve, query and delete subscriptions."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ async def retrieve_subscription(
 ) -> JsonObject:
     """5.8.3 Retrieve Subscription, with names compacted by `names`. Raises BadRequestData, ResourceNotFound."""
     document = await stored_subscription(broker, tenant, subscription_id)
-    tally = await broker.dispatcher.tally(tenant, subscription_id)
+    tally = await broker.dispatcher.tally(tenant, subscription_id, document["createdAt"])
     return render_subscription(document, tally, names, broker.now(), sys_attrs=sys_attrs)
 
 
@@ -124,11 +125,13 @@ async def query_subscriptions(
     """5.8.4 Query Subscriptions: one page of them in order of creation, and how many there are altogether."""
     documents = await broker.store.list_documents(KIND, tenant)
     now = broker.now()
+    chosen = [document for _, _, document in documents[offset : offset + limit]]
+    tallies = await asyncio.gather(
+        *(broker.dispatcher.tally(tenant, document["id"], document["createdAt"]) for document in chosen)
+    )
     page = [
-        render_subscription(
-            document, await broker.dispatcher.tally(tenant, subscription_id), names, now, sys_attrs=sys_attrs
-        )
-        for _, subscription_id, document in documents[offset : offset + limit]
+        render_subscription(document, tally, names, now, sys_attrs=sys_attrs)
+        for document, tally in zip(chosen, tallies, strict=True)
     ]
     return page, len(documents)
 

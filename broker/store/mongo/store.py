@@ -20,6 +20,7 @@ from broker.store.mongo import (
 from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
+from broker.store.mongo.gate import Gate
 from broker.store.mongo.log import Log
 from broker.store.protocol import (
     NO_CURSORS,
@@ -50,6 +51,9 @@ class MongoStore:
         self._search = Search(self._connection, query_seconds)
         self._query_seconds = query_seconds
         self._turn = asyncio.Lock()
+        self._leases = (
+            Gate()
+        )  # saves move the documents of their leases: a renewal of many of them would hardly get a turn
 
     async def open(self) -> None:
         """Connect, create what is missing, refuse a server without transactions or a schema from the future."""
@@ -148,7 +152,8 @@ class MongoStore:
         under: Lease | None = None,
     ) -> bool:
         """Add entries and, if there is one, set the recorder's cursor in the same commit, unless the lease is lost."""
-        return await history.append(self._connection, entries, cursor, evolutions, under)
+        async with self._leases.together():
+            return await history.append(self._connection, entries, cursor, evolutions, under)
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
@@ -276,7 +281,8 @@ class MongoStore:
 
     async def take_leases(self, names: Collection[str], holder: str, seconds: float) -> dict[str, Lease]:
         """Take or renew those of these leases that can be had; those that the holder has now."""
-        return await leases.take(self._connection, names, holder, seconds)
+        async with self._leases.alone():
+            return await leases.take(self._connection, names, holder, seconds)
 
     async def release_leases(self, leases_held: Collection[Lease]) -> None:
         """Give leases up, as far as they are still held so."""
@@ -298,4 +304,5 @@ class MongoStore:
         drop_cursors: Collection[str] = (),
     ) -> bool:
         """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
-        return await leases.save_under(self._connection, lease, puts, deletes, cursors, drop_cursors)
+        async with self._leases.together():
+            return await leases.save_under(self._connection, lease, puts, deletes, cursors, drop_cursors)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+
 from broker.contexts.library import ContextLibrary
 from broker.delivery.dispatcher import Dispatcher
 from broker.delivery.mqtt import MqttPublisher
@@ -24,6 +25,9 @@ from broker.operations import entities, subscriptions
 from broker.operations.broker import Broker
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
+from broker.sharing.following import Following
+from broker.sharing.leases import Leases
+from broker.sharing.members import Membership
 from broker.sharing.turns import Turns
 from broker.store.sqlite.store import SqliteStore
 from broker.store.writer import EntityWriter
@@ -184,8 +188,15 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     http, mqtt = OutboundHttp(policy, certificates), MqttPublisher(policy, certificates)
     contexts = ContextLibrary(store, http, now, "http://127.0.0.1:9")
     await contexts.open()
-    dispatcher = Dispatcher(store, contexts, http, mqtt, now)
-    await dispatcher.start()
+    members = Membership(store)
+    leases = Leases(store, members.name)
+    following = Following(store)
+    dispatcher = Dispatcher(store, contexts, http, mqtt, now, leases, members, following)
+    await members.start()
+    dispatcher.start()
+    following.start()
+    await leases.start()
+    await dispatcher.settled()
     registry = ContextRegistry(store, contexts, http, mqtt, now, Turns(store, "desk"))
     lease = (await store.take_leases(["registrations"], "desk", 3600.0))["registrations"]
     serving = asyncio.create_task(registry.serve(lease))
@@ -197,6 +208,9 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     finally:
         await writer.close()
         await dispatcher.stop()
+        await following.stop()
+        await leases.stop()
+        await members.stop()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         await mqtt.close()

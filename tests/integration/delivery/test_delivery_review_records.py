@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from delivery_desk import Desk, OpenDesk, Receiver, eventually, opened_desk
 
-from broker.delivery import dispatcher as dispatching
+from broker.delivery import courses, handover, matcher
 from broker.delivery.course import SIDE_BY_SIDE
 from broker.errors import StoreUnavailable
 from broker.model.instants import canonical
@@ -65,7 +65,7 @@ async def test_one_notification_that_hangs_does_not_make_a_crash_repeat_the_othe
 async def test_an_orderly_stop_repeats_nothing_even_where_something_hangs(
     tmp_path: Path, picky: Picky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatching, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(handover, "GRACE_SECONDS", 0.05)
     async with opened_desk(tmp_path / "one") as desk:
         await desk.subscribe(f"{picky.url}/")
         await desk.create(HOT, level=LEVEL)
@@ -82,7 +82,7 @@ async def test_an_orderly_stop_repeats_nothing_even_where_something_hangs(
 async def test_the_record_of_a_receiver_that_does_not_answer_stays_small_and_loses_nothing(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatching, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(handover, "GRACE_SECONDS", 0.05)
     receiver.hold.add("/")
     async with opened_desk(tmp_path / "one") as desk:
         subscription = await desk.subscribe(f"{receiver.url}/")
@@ -152,7 +152,7 @@ async def test_a_store_that_fails_at_the_end_does_not_keep_deliveries_from_endin
 async def test_an_unexpected_fault_does_not_end_deliveries(
     desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dispatching, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(matcher, "LONGEST_WAIT", 0.05)
     await desk.subscribe(f"{receiver.url}/")
     store = desk.broker.store
     real = store.changes
@@ -174,7 +174,7 @@ async def test_5_8_1_a_subscription_expires_although_the_clock_was_set_forward(
 ) -> None:
     ahead = timedelta(0)
     monkeypatch.setattr(delivery_desk, "now", lambda: canonical(datetime.now(UTC) + ahead))
-    monkeypatch.setattr(dispatching, "CLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(courses, "CLOCK_SECONDS", 0.1)
     desk = await open_desk()
     in_an_hour = canonical(datetime.now(UTC) + timedelta(hours=1))
     subscription = await desk.subscribe(f"{receiver.url}/", expiresAt=in_an_hour)

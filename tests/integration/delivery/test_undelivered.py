@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from delivery_desk import Desk, Receiver, Refusing, eventually, opened_desk
@@ -10,10 +12,10 @@ from delivery_desk import Desk, Receiver, Refusing, eventually, opened_desk
 from broker.delivery import course as courses
 from broker.delivery import undelivered as bounds
 from broker.delivery.failure import Failure
-from broker.delivery.undelivered import UNDELIVERED, Undelivered, UndeliveredStore
+from broker.delivery.undelivered import UNDELIVERED, Undelivered, UndeliveredStore, read_undelivered
 from broker.errors import StoreUnavailable
 from broker.model.change import Change, Touch
-from broker.store.protocol import Store
+from broker.store.protocol import Document, DocumentKey, Lease, Store
 from broker.store.sqlite.store import SqliteStore
 
 CHILD = Path(__file__).parent / "undelivered_child.py"
@@ -146,16 +148,16 @@ async def test_a_store_that_fails_for_a_while_delays_setting_aside_and_loses_not
     desk: Desk, refusing: Refusing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, faults = desk.broker.store, 3
-    write = store.put_document
+    write = store.save_under
 
-    async def put_document(kind: str, *arguments: object, **options: object) -> bool:
+    async def save_under(lease: Lease, **what: Any) -> bool:
         nonlocal faults
-        if kind == UNDELIVERED and faults:
+        if faults and any(put.kind == UNDELIVERED for put in what["puts"]):
             faults -= 1
             raise StoreUnavailable("away")
-        return await write(kind, *arguments, **options)  # type: ignore[arg-type]
+        return await write(lease, **what)
 
-    monkeypatch.setattr(store, "put_document", put_document)
+    monkeypatch.setattr(store, "save_under", save_under)
     refusing.refused.add(BAD)
     await desk.subscribe(f"{refusing.url}/")
     await desk.create(BAD, level=LEVEL)
@@ -203,19 +205,35 @@ def sample(number: int, subscription: str = "urn:s", size: int = 10) -> tuple[Un
     return one, Change("", f"urn:{number}", "entityUpdated", AT, touched, None, entity, number)  # type: ignore[arg-type]
 
 
+async def kept_in(store: Store, dropped: list[str]) -> UndeliveredStore:
+    """What is set aside in a store, written under a lease."""
+    lease = (await store.take_leases(["delivery"], "test", 60))["delivery"]
+
+    async def write(
+        _: tuple[str, str], *, puts: Sequence[Document] = (), deletes: Collection[DocumentKey] = ()
+    ) -> None:
+        assert await store.save_under(lease, puts=puts, deletes=deletes)
+
+    return UndeliveredStore(store, write, lambda one: dropped.append(one.notification_id))
+
+
 async def test_records_survive_a_restart_in_every_store(store: Store) -> None:
-    kept = UndeliveredStore(store, lambda _: None)
+    kept = await kept_in(store, [])
     one, change = sample(1)
     other, other_change = sample(2, "urn:gone")
     await kept.keep(one, [change])
     await kept.keep(other, [other_change])
-    again = UndeliveredStore(store, lambda _: None)
-    await again.restore([("", "urn:s")])
+    other_kept = kept.find(("", "urn:gone"), "urn:n:2")
+    again = await kept_in(store, [])
+    again.take_in(await read_undelivered(store))
+    assert again.find(("", "urn:gone"), "urn:n:2") == other_kept
+    again.forget(("", "urn:gone"))
     (found,) = again.of(("", "urn:s"))
     assert found == kept.find(("", "urn:s"), "urn:n:1")
     assert await again.changes(found) == [change]
     assert again.of(("", "urn:gone")) == []
-    assert len(await store.list_documents(UNDELIVERED)) == 1
+    assert len(await store.list_documents(UNDELIVERED)) == 2
+    await kept.erase(("", "urn:gone"))
     assert await again.discard(("", "urn:s"), "urn:n:1")
     assert not await again.discard(("", "urn:s"), "urn:n:1")
     assert await store.list_documents(UNDELIVERED) == []
@@ -227,7 +245,7 @@ async def test_bytes_are_bounded_for_one_subscription_and_for_all(
     monkeypatch.setattr(bounds, "MOST_BYTES", 4_000)
     monkeypatch.setattr(bounds, "MOST_BYTES_OF_ALL", 6_500)
     dropped: list[str] = []
-    kept = UndeliveredStore(store, lambda one: dropped.append(one.notification_id))
+    kept = await kept_in(store, dropped)
     for number in range(1, 6):
         one, change = sample(number, size=1_000)
         await kept.keep(one, [change])
@@ -241,8 +259,9 @@ async def test_bytes_are_bounded_for_one_subscription_and_for_all(
     assert dropped[-1] == "urn:n:9"
     assert len(kept.of(("", "urn:other"))) == 3
     monkeypatch.setattr(bounds, "MOST", 1)
-    again = UndeliveredStore(store, lambda one: dropped.append(one.notification_id))
-    await again.restore([("", "urn:s"), ("", "urn:other")])
+    again = await kept_in(store, dropped)
+    again.take_in(await read_undelivered(store))
+    await again.make_room()
     assert [one.notification_id for one in again.of(("", "urn:s"))] == ["urn:n:5"]
     assert [name for _, name, _ in await store.list_documents(UNDELIVERED)] == ["urn:n:5", "urn:n:8"]
 

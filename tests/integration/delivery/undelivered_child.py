@@ -13,25 +13,26 @@ from delivery_desk import opened_desk
 
 from broker.delivery import course
 from broker.delivery.undelivered import UNDELIVERED
+from broker.store.protocol import Lease
 from broker.store.sqlite.store import SqliteStore
 
 
 async def main(folder: str, endpoint: str, moment: str, number: int) -> None:
     course.FIRST_PAUSE, course.LONGEST_PAUSE = 0.01, 0.02  # type: ignore[misc]
-    write = SqliteStore.put_document
+    write = SqliteStore.save_under
     left = number
 
-    async def put_document(store: SqliteStore, kind: str, *arguments: Any, **options: Any) -> bool:
+    async def save_under(store: SqliteStore, lease: Lease, **what: Any) -> bool:
         nonlocal left
-        left -= kind == UNDELIVERED
+        left -= any(put.kind == UNDELIVERED for put in what["puts"])
         if left == 0 and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        written = await write(store, kind, *arguments, **options)
+        written = await write(store, lease, **what)
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return written
 
-    SqliteStore.put_document = put_document  # type: ignore[method-assign]
+    SqliteStore.save_under = save_under  # type: ignore[method-assign]
     async with opened_desk(Path(folder)) as desk:
         await desk.subscribe(endpoint)
         for first in range(0, 100_000, 4):

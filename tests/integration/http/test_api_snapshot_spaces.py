@@ -222,7 +222,7 @@ async def test_5_16_5_subscriptions_of_a_deleted_snapshot_end(api: Api, store: S
         await asyncio.sleep(1.5)
         assert len(receiver.received) == tried
     assert await store.list_documents("subscription") == []
-    assert not [name for name in await store.cursors() if name.startswith("delivery/")]
+    assert not [name for name in await store.cursors() if name.startswith("delivery/") and name.count("/") > 1]
 
 
 async def test_4_8_last_used_is_the_last_operation_on_a_snapshot(api: Api, store: Store) -> None:

@@ -3,7 +3,7 @@
 from delivery_samples import subscription
 
 from broker.delivery.course import FIRST_PAUSE, SIDE_BY_SIDE, Course
-from broker.delivery.ledger import lag_of
+from broker.delivery.record import lag_of
 from broker.delivery.tally import Tally
 
 

@@ -1,0 +1,218 @@
+"""The ledgers of all shares that this process has, and all writing under their leases.
+
+Whatever is written here is written only if its share is still this process's own; where it has gone to another process, nothing
+is, and whoever keeps the shares is told. So a process that was frozen for a while cannot undo what its successor has done.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from broker import metrics
+from broker.delivery.background import report
+from broker.delivery.course import Course
+from broker.delivery.lag import lag_behind
+from broker.delivery.ledger import Draft
+from broker.delivery.record import DOCUMENTS
+from broker.delivery.share import Share, ShareLost, guard_name, share_of
+from broker.delivery.subscription import SubscriptionKey
+from broker.store.protocol import Document, DocumentKey, Store
+
+SAVE_SECONDS: Final = 0.05
+"""How soon what was delivered or failed is on record: a crash repeats no more than what was delivered in such a time."""
+COUNTS_SECONDS: Final = 0.5
+"""How often counts are saved, and the watermark where nothing is delivered."""
+IDLE_TURNS: Final = 4
+"""Where there are many shares, the watermark of one in which nothing happens is saved each time in so many only."""
+FAILED_SECONDS: Final = 5.0
+"""Seconds after which a store that failed is tried again."""
+TOGETHER: Final = 500
+"""Documents that are written in one commit."""
+
+
+class Books:
+    """See the module. `shares` are those that this process has, by number, out of `number`. `matched` is the last position of the
+    log that all of them were matched with, `lost` is told of a share that is gone."""
+
+    def __init__(
+        self,
+        store: Store,
+        number: int,
+        matched: Callable[[], int],
+        lost: Callable[[Share], None],
+        now: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._matched = matched
+        self._lost = lost
+        self._now = now
+        self._moved = asyncio.Event()
+        self.number = number
+        self.shares: dict[int, Share] = {}
+
+    def share(self, key: SubscriptionKey) -> Share | None:
+        """The share of a subscription, if this process has it."""
+        return self.shares.get(share_of(key, self.number))
+
+    def head(self, share: Share) -> int:
+        """The last position of the log that a share was matched with."""
+        return max(share.floor, self._matched()) if share.ends is None else share.ends
+
+    # --- what happens
+
+    def owed(self, course: Course) -> None:
+        """A position was added to a course, or it fell behind."""
+        if (share := self._of(course)) is not None:
+            share.ledger.owed(course)
+            self._moved.set()
+
+    def attempted(self, course: Course) -> None:
+        """A delivery succeeded or failed, or what else is counted has changed."""
+        if (share := self._of(course)) is not None:
+            share.ledger.attempted(course)
+            self._moved.set()
+
+    def forget(self, course: Course) -> None:
+        """The course is closed: nothing is owed any more."""
+        if (share := self._of(course)) is not None:
+            share.ledger.forget(course)
+
+    def succeed(self, old: Course, new: Course) -> None:
+        """A closed course is followed by another one of the same subscription."""
+        if (share := self._of(new)) is not None:
+            share.ledger.succeed(old, new)
+
+    def _of(self, course: Course) -> Share | None:
+        return None if course.gone else self.shares.get(course.share)
+
+    # --- writing it down
+
+    async def erase(self, key: SubscriptionKey, course: Course | None) -> None:
+        """The subscription is gone: remove what is on record about it, once a save that is under way has ended.
+
+        Where the share has gone to another process, that one does. Raises StoreUnavailable.
+        """
+        share = self.share(key)
+        if share is None:
+            return
+        async with share.writing:
+            if course is not None:
+                share.ledger.erase(course)
+            await self._save_under(share, deletes=[(DOCUMENTS, *key)], drop_cursors=[guard_name(key)])
+
+    async def write(
+        self, key: SubscriptionKey, *, puts: Sequence[Document] = (), deletes: Collection[DocumentKey] = ()
+    ) -> None:
+        """Write documents of a subscription. Raises ShareLost where it is in another process's hands, StoreUnavailable."""
+        share = self.share(key)
+        if share is not None:
+            async with share.writing:
+                if await self._save_under(share, puts=puts, deletes=deletes):
+                    return
+        raise ShareLost(f"the deliveries of {key[1]} have gone to another process: try again", instance=key[1])
+
+    async def save(
+        self,
+        share: Share,
+        *,
+        counts: bool = True,
+        final: bool = False,
+        deletes: Collection[DocumentKey] = (),
+        drop_cursors: Collection[str] = (),
+        check: bool = False,
+    ) -> bool:
+        """Write what must be durable of a share, then move its watermark; whether the share was still here.
+
+        With it goes what is to be deleted. `check`: find out whether the share is here, also if there is nothing to write.
+        Raises StoreUnavailable.
+        """
+        async with share.writing:
+            draft = share.ledger.draft(self.head(share), counts=counts, final=final)
+            draft.drop_cursors += drop_cursors
+            if draft.is_empty and not (deletes or check):
+                share.ledger.written(draft)
+                return True
+            try:
+                saved = await self._save(share, draft, deletes)
+            except BaseException:
+                share.ledger.failed(draft)
+                raise
+            if saved:
+                share.ledger.written(draft)
+            return saved
+
+    async def _save(self, share: Share, draft: Draft, deletes: Collection[DocumentKey]) -> bool:
+        documents = draft.documents
+        *groups, last = [documents[first : first + TOGETHER] for first in range(0, len(documents), TOGETHER)] or [[]]
+        for group in groups:
+            if not await self._save_under(share, puts=group):
+                return False
+        return await self._save_under(
+            share, puts=last, deletes=deletes, cursors=draft.cursors, drop_cursors=draft.drop_cursors
+        )
+
+    async def _save_under(
+        self,
+        share: Share,
+        *,
+        puts: Sequence[Document] = (),
+        deletes: Collection[DocumentKey] = (),
+        cursors: dict[str, int] | None = None,
+        drop_cursors: Collection[str] = (),
+    ) -> bool:
+        saved = await self._store.save_under(
+            share.lease, puts=puts, deletes=deletes, cursors=cursors or {}, drop_cursors=drop_cursors
+        )
+        if not saved:
+            self._lost(share)
+        return saved
+
+    async def run(self) -> None:
+        """Keep what is durable close behind what is true: soon while there are deliveries, else now and then."""
+        loop = asyncio.get_running_loop()
+        counted, turn = loop.time(), 0
+        while True:
+            try:
+                async with asyncio.timeout(COUNTS_SECONDS):
+                    await self._moved.wait()
+                await asyncio.sleep(SAVE_SECONDS)
+            except TimeoutError:
+                pass  # nothing moved
+            self._moved.clear()
+            counts = loop.time() >= counted + COUNTS_SECONDS
+            turn += counts
+            try:
+                await self.save_all(self._due(counts, turn), counts=counts)
+                counted = loop.time() if counts else counted
+            except Exception as error:  # noqa: BLE001 - deliveries must never come to a silent stop
+                report("the state of deliveries cannot be saved", error)
+                await asyncio.sleep(FAILED_SECONDS)
+            if counts:
+                await self._show()
+
+    def _due(self, counts: bool, turn: int) -> list[Share]:
+        """The shares that are to be saved now."""
+        turns = 1 if self.number == 1 else IDLE_TURNS
+        return [
+            share
+            for share in self.shares.values()
+            if share.ledger.is_busy or (counts and (turn + share.number) % turns == 0)
+        ]
+
+    async def save_all(self, shares: Iterable[Share], *, counts: bool = True, final: bool = False) -> None:
+        """Save several shares side by side. Raises what one of them raises, when all have come to an end."""
+        saves = [self.save(share, counts=counts, final=final) for share in shares]
+        for outcome in await asyncio.gather(*saves, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _show(self) -> None:
+        """Put what waits, and for how long, into the metrics."""
+        ledgers = [share.ledger for share in self.shares.values()]
+        metrics.notifications_waiting.set(sum(ledger.waiting for ledger in ledgers))
+        oldest = [position for position in (ledger.oldest for ledger in ledgers) if position is not None]
+        try:
+            _, seconds = await lag_behind(self._store, min([*oldest, self._matched() + 1]), self._now())
+            metrics.delivery_lag_seconds.set(seconds)
+        except Exception as error:  # noqa: BLE001 - as above
+            report("the lag of deliveries is not known", error)

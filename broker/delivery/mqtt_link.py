@@ -27,9 +27,10 @@ KEEP_ALIVE: Final = 30
 """Seconds after which the MQTT broker may count a client that says nothing as gone; half as often it hears of this one."""
 ANSWER_SECONDS: Final = 10.0
 """How long an MQTT broker that owes an answer may say nothing before the connection counts as dead."""
+LOOK_SECONDS: Final = 2.5
+"""How often that is looked at."""
 END_SECONDS: Final = 1.0
 """How long a goodbye may take."""
-_LOOK_SECONDS: Final = 2.5
 _MOST_RECEIVED: Final = 1024 * 1024
 """Bytes of a packet that a publisher takes: an acknowledgement has a few."""
 
@@ -94,8 +95,7 @@ class Link:
             self._write(packet)
 
     def _write(self, packet: bytes) -> None:
-        """Write, unless the connection broke a moment ago: uvloop raises RuntimeError then, and `_next` is about to tell."""
-        if not self._writer.transport.is_closing():
+        if not self._writer.transport.is_closing():  # uvloop raises RuntimeError then, before `_read` has heard of it
             self._writer.write(packet)
 
     async def confirm(self, packet: bytes) -> None:
@@ -173,6 +173,9 @@ class Link:
             reason = MqttError(f"{self.place} does not speak MQTT: {error}")
         except MqttError as error:
             reason = error
+        except Exception as error:  # noqa: BLE001 - a fault in here must not leave a connection that nobody listens to
+            _LOG.exception("an MQTT connection cannot be read", extra={"endpoint": self.place})
+            reason = MqttError(f"{self.place}: {type(error).__name__}")
         if self.ended is not None:
             reason = self.ended  # `_look_after` knows better why
         self._writer.transport.abort()
@@ -182,15 +185,16 @@ class Link:
 
     async def _look_after(self) -> None:
         """Ping when there was nothing to say, and end the connection when an answer is overdue."""
+        keep_alive = self.accepted.keep_alive or KEEP_ALIVE
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(min(LOOK_SECONDS, keep_alive / 4))
             now = self._loop_time()
             if self._is_owed:
                 if now >= self._heard + ANSWER_SECONDS:
                     self.ended = EgressError("timeout", self.place, f"no answer within {ANSWER_SECONDS:g} s")
                     self._writer.transport.abort()
                     return
-            elif now >= self._said + KEEP_ALIVE / 2:
+            elif now >= self._said + keep_alive / 2:
                 self._ping()
 
     def _fail(self, reason: EgressError | MqttError) -> None:

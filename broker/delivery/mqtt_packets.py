@@ -37,13 +37,14 @@ TAKEN_OVER: Final = 0x8E
 """The reason code of a DISCONNECT: another client has come with the same client id."""
 
 _SESSION_EXPIRY: Final = 0x11
+_SERVER_KEEP_ALIVE: Final = 0x13
 _RECEIVE_MAXIMUM: Final = 0x21
 _MAXIMUM_QOS: Final = 0x24
 _MAXIMUM_PACKET: Final = 0x27
 
 _SIZES: Final[Mapping[int, int]] = {
     0x01: 1, 0x17: 1, 0x19: 1, _MAXIMUM_QOS: 1, 0x25: 1, 0x28: 1, 0x29: 1, 0x2A: 1,
-    0x13: 2, _RECEIVE_MAXIMUM: 2, 0x22: 2, 0x23: 2,
+    _SERVER_KEEP_ALIVE: 2, _RECEIVE_MAXIMUM: 2, 0x22: 2, 0x23: 2,
     0x02: 4, _SESSION_EXPIRY: 4, 0x18: 4, _MAXIMUM_PACKET: 4,
 }  # fmt: skip
 """Properties that are numbers, with their sizes in bytes."""
@@ -93,13 +94,17 @@ class MalformedPacket(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Connack:
-    """A server's answer to a CONNECT. `reason` 0 lets in; the others are what it bears."""
+    """A server's answer to a CONNECT. `reason` 0 lets in; the others are what it bears, None for what it does not say.
+
+    `keep_alive`: seconds in which it wants to hear of the client, in place of those that this asked for.
+    """
 
     session_present: bool
     reason: int
     receive_maximum: int | None = None
     maximum_qos: int = 2
     maximum_packet: int = LONGEST
+    keep_alive: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,7 @@ def read_connack(version: Version, body: bytes) -> Connack:
         receive_maximum=properties.get(_RECEIVE_MAXIMUM),
         maximum_qos=properties.get(_MAXIMUM_QOS, 2),
         maximum_packet=properties.get(_MAXIMUM_PACKET, LONGEST),
+        keep_alive=properties.get(_SERVER_KEEP_ALIVE),
     )
 
 

@@ -24,6 +24,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from broker.delivery.mqtt_link import Link, MqttError
@@ -208,7 +209,7 @@ class MqttSession:
 
     # --- what the MQTT broker says
 
-    def _take(self, kind: int, body: bytes) -> None:
+    def _take(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Packet.DISCONNECT:
             reason = body[0] if body else 0
             if reason == TAKEN_OVER:
@@ -227,8 +228,7 @@ class MqttSession:
             self._settle(message, MqttError(f"{self._place} refuses the message: {reason_text(reason)}"))
         elif kind == Packet.PUBREC:
             message.received = True
-            if self._link is not None:
-                self._link.send(pubrel_packet(packet_id))
+            link.send(pubrel_packet(packet_id))
         else:
             self._settle(message, None)
 
@@ -292,7 +292,7 @@ class MqttSession:
         self._on_the_wire.clear()
         self._unsent = deque(self._in_flight.values())
         link.owes_answer = lambda: bool(self._on_the_wire)
-        link.run(self._take, self._lost)
+        link.run(partial(self._take, link), partial(self._lost, link))
         self._pump()
         return link
 
@@ -306,9 +306,11 @@ class MqttSession:
             raise
         return link
 
-    def _lost(self, reason: EgressError | MqttError) -> None:
+    def _lost(self, link: Link, reason: EgressError | MqttError) -> None:
         """The connection is gone: get it back at once where something is in flight."""
         _LOG.info("an MQTT connection is lost", extra={"endpoint": self._place, "reason": str(reason)})
+        if self._link is not link:
+            return
         self._link = None
         if self._in_flight and self._recovering is None:
             self._recovering = asyncio.create_task(self._recover())

@@ -83,7 +83,6 @@ class Told:
     scripts: list[list[bytes]]
     port: int = 0
     got: list[list[tuple[int, int, bytes]]] = field(default_factory=list)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packets: list[tuple[int, int, bytes]] = []
@@ -95,8 +94,9 @@ class Told:
                 writer.write(answer)
                 await writer.drain()
             if len(self.got) == len(self.scripts):
-                self.done.set()
                 await reader.read()
+        except (EOFError, OSError):
+            pass  # the client left
         finally:
             writer.transport.abort()
 

@@ -9,6 +9,7 @@ from delivery_desk import Desk, Receiver, eventually
 from mosquitto import MqttBroker, find_mosquitto, running_mqtt_broker
 from mqtt_listener import ack, connack, info, keeping, told
 
+from broker.delivery import mqtt_link
 from broker.delivery.endpoint import MqttAddress
 from broker.delivery.mqtt import MqttPublisher
 from broker.delivery.mqtt_link import MqttError
@@ -142,6 +143,16 @@ async def test_a_publish_without_acknowledgement_is_repeated_under_its_number_wh
     assert (first[0], first[1] & 8) == (Packet.PUBLISH, 0)
     assert (second[0], second[1] & 8) == (Packet.PUBLISH, 8)
     assert first[2] == second[2]
+
+
+async def test_a_connection_on_which_an_answer_is_overdue_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_link, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(mqtt_link, "LOOK_SECONDS", 0.05)
+    again = [connack(session_present=True), ack(Packet.PUBACK, 1), b""]
+    async with told([connack(), b"", b""], again) as broker:
+        await _published(broker.port, 1)
+    assert [packet[0] for packet in broker.got[0]] == [Packet.CONNECT, Packet.PUBLISH]
+    assert [packet[0] for packet in broker.got[1][:2]] == [Packet.CONNECT, Packet.PUBLISH]
 
 
 async def test_quality_2_is_completed_where_the_session_is_there_and_begun_anew_where_it_is_lost() -> None:

@@ -47,9 +47,9 @@ def test_disconnect_ends_the_session_with_mqtt_5() -> None:
 
 def test_connack_says_what_the_server_bears() -> None:
     assert read_connack("mqtt3.1.1", b"\x01\x00") == Connack(True, 0)
-    properties = b"\x21\x00\x0a\x24\x01\x27\x00\x00\x10\x00\x12\x00\x02id\x26\x00\x01a\x00\x01b\x2a\x01"
+    properties = b"\x21\x00\x0a\x24\x01\x27\x00\x00\x10\x00\x12\x00\x02id\x26\x00\x01a\x00\x01b\x2a\x01\x13\x00\x05"
     body = b"\x00\x00" + bytes((len(properties),)) + properties
-    assert read_connack("mqtt5.0", body) == Connack(False, 0, 10, 1, 4096)
+    assert read_connack("mqtt5.0", body) == Connack(False, 0, 10, 1, 4096, 5)
     assert read_connack("mqtt5.0", b"\x00\x87\x00") == Connack(False, 0x87, None, 2, LONGEST)
 
 

@@ -131,9 +131,13 @@ class MqttBroker:
         self.process.send_signal(signal.SIGCONT)
 
     def save(self) -> None:
-        """Have it write its sessions and messages to disk, soon (mosquitto only)."""
+        """Have it write its sessions and messages to disk for the first time (mosquitto only), and wait until they are there."""
         assert self.process is not None
         self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + START_SECONDS
+        while not (self.folder / "mosquitto.db").exists():
+            assert time.monotonic() < deadline, f"mosquitto cannot save what it has:\n{self.log[-2000:]}"
+            time.sleep(0.02)
 
     @property
     def log(self) -> str:

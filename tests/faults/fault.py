@@ -48,7 +48,7 @@ async def _stop_broker(stage: Stage, tempo: Tempo) -> None:
 async def _freeze_broker(stage: Stage, tempo: Tempo) -> None:
     broker = tempo.chance.choice(stage.brokers)
     _send(broker, signal.SIGSTOP)
-    await tempo.last_long()
+    await (tempo.stay_away() if stage.is_shared else tempo.last_long())  # others take over what is its own, after 3 s
     _send(broker, signal.SIGCONT)
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,8 @@ from mosquitto import MqttBroker, find_mosquitto
 StoreKind: TypeAlias = Literal["sqlite", "mongo"]
 
 START_SECONDS: Final = 60.0
+LIVE_SECONDS: Final = 2.0
+"""How long it may take until a subscription is live in all brokers; one second, where the machine is not busy."""
 QUIET_SECONDS: Final = 240.0
 """How long deliveries may go on after the last write: pauses after failures grow."""
 
@@ -119,6 +123,8 @@ class Stage:
             url = f"{self.brokers[0].url}/ngsi-ld/v1/subscriptions"
             async with self.session.post(url, json=watch.document, headers=_headers(watch)) as answer:
                 assert answer.status == 201, await answer.text()
+        if brokers > 1:
+            await asyncio.sleep(LIVE_SECONDS)
 
     async def _start_store(self) -> None:
         if self.kind == "sqlite":
@@ -135,13 +141,13 @@ class Stage:
     async def _start_mosquitto(self) -> Wire:
         if find_mosquitto() is None:
             do_without("mosquitto is not installed")
-        folder = self.folder / "mosquitto"
-        folder.mkdir()
-        self.mosquitto = MqttBroker(folder, persistent=True, inflight=1000)  # what it acknowledges, it has passed on
+        # It does not stay root, and pytest's folders are for their owner alone. What it acknowledges, it has passed on.
+        self.mosquitto = MqttBroker(Path(tempfile.mkdtemp(prefix="tsunagu-mqtt-")), persistent=True, inflight=1000)
         await asyncio.to_thread(self.mosquitto.start)
         self.subscriber = Subscriber(self.mosquitto.port)
         await asyncio.to_thread(self.subscriber.start)
-        self.mosquitto.save()  # from here on it knows the session of its subscriber, whenever it is killed
+        # From here on it knows the session of its subscriber, whenever it is killed.
+        await asyncio.to_thread(self.mosquitto.save)
         self.mosquitto_wire = Wire(self.mosquitto.port, self._chance)
         await self.mosquitto_wire.open()
         return self.mosquitto_wire
@@ -159,6 +165,7 @@ class Stage:
             await asyncio.to_thread(self.subscriber.stop)
         if self.mosquitto is not None:
             self.mosquitto.kill()
+            shutil.rmtree(self.mosquitto.folder, ignore_errors=True)
         if self.mongod is not None:
             self.mongod.kill()
         for receiver in (self.troubled, self.calm):
@@ -186,6 +193,11 @@ class Stage:
         """Wait until the receiver over MQTT is connected again."""
         assert self.subscriber is not None
         assert await asyncio.to_thread(self.subscriber.connected.wait, 20), "the subscriber does not come back"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several brokers are on the store."""
+        return len(self.brokers) > 1
 
     # what is under way and what has come
 

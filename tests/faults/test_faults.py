@@ -26,20 +26,28 @@ SEED = int(os.environ.get("TSUNAGU_TEST_SEED", "20211"))
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(600 + 15 * FAULTS)]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+@pytest.mark.parametrize(
+    ("kind", "brokers"),
+    [
+        pytest.param("sqlite", 1, id="sqlite"),
+        pytest.param("mongo", 1, id="mongo", marks=pytest.mark.mongo),
+        pytest.param("mongo", 3, id="three-on-mongo", marks=pytest.mark.mongo),
+    ],
+)
 async def test_whatever_fails_no_write_and_no_notification_is_lost(
-    kind: StoreKind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: StoreKind, brokers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
     stage = Stage(kind, tmp_path, chance)
     try:
-        await stage.set_up()
+        await stage.set_up(brokers)
         began = time.monotonic()
         writers = Writers([f"http://127.0.0.1:{wire.port}" for wire in stage.client_wires], chance)
         await writers.start()
         try:
-            tempo = Tempo(chance) if FAULTS else brisk(chance)
-            faults = await undergo(stage, writers, FAULTS or len(kinds(stage)), tempo)
+            faults = await undergo(
+                stage, writers, FAULTS or len(kinds(stage)), Tempo(chance) if FAULTS else brisk(chance)
+            )
         finally:
             await writers.stop()
         set_aside = await stage.be_quiet()
@@ -48,7 +56,14 @@ async def test_whatever_fails_no_write_and_no_notification_is_lost(
             assert await broker.end(signal.SIGTERM) == 0
         evidence = await gather(stage.store_url, states, stage.receipts())
         found = report(
-            kind, time.monotonic() - began, faults, writers.writes, writers.strange, evidence, stage.watches, set_aside
+            f"{kind}, {brokers} broker{'s' * (brokers > 1)}",
+            time.monotonic() - began,
+            faults,
+            writers.writes,
+            writers.strange,
+            evidence,
+            stage.watches,
+            set_aside,
         )
     finally:
         await stage.clear()

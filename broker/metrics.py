@@ -215,6 +215,15 @@ changes_missed: Final = Counter(
 delivery_lag_seconds: Final = Gauge(
     "tsunagu_delivery_lag_seconds", "Age of the oldest change that a notification is still owed of.", registry=REGISTRY
 )
+duty: Final = Gauge(
+    "tsunagu_duty",
+    "1 where this process does what is done by one for all on its store, else 0.",
+    ("duty",),
+    registry=REGISTRY,
+)
+processes: Final = Gauge(
+    "tsunagu_processes", "Processes that live on the store of this one, itself included.", registry=REGISTRY
+)
 streams: Final = Gauge("tsunagu_streams", "Clients that follow the change log.", registry=REGISTRY)
 stream_events: Final = Counter(
     "tsunagu_stream_events", "Events told on streams, by kind (notification, gap, fault).", ("kind",), registry=REGISTRY

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+from broker import metrics
 from broker.errors import StoreUnavailable
 from broker.sharing.leases import Leases
 from broker.store.protocol import Lease
@@ -82,6 +83,8 @@ class _Post:
             if lease is None:
                 continue
             _LOG.info("taking over duties", extra={"lease": lease.name, "epoch": lease.epoch})
+            shown = metrics.duty.labels(lease.name.removeprefix("duty/"))
+            shown.set(1)
             self._working = [
                 asyncio.create_task(_keep_doing(what, work, lease), name=what) for what, work in self.duties
             ]
@@ -90,6 +93,7 @@ class _Post:
                     await self._changed.wait()
                     self._changed.clear()
             finally:
+                shown.set(0)
                 for task in self._working:
                     task.cancel()
                 await asyncio.gather(*self._working, return_exceptions=True)

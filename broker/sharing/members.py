@@ -7,6 +7,7 @@ import socket
 import uuid
 from typing import Final
 
+from broker import metrics
 from broker.errors import NgsiLdError
 from broker.sharing.leases import LEASE_SECONDS, RENEWAL_SECONDS
 from broker.store.cancellation import check_cancelled
@@ -57,3 +58,4 @@ class Membership:
         if alive != self.alive:
             _LOG.info("%d processes share the work on this store", len(alive), extra={"processes": sorted(alive)})
         self.alive = alive
+        metrics.processes.set(len(alive))

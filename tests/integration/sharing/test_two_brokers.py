@@ -13,6 +13,7 @@ from api import Api, running_api
 from context_web import context_web
 from snapshot_receiver import receiving
 
+from broker import metrics
 from broker.model.instants import canonical
 from broker.store.mongo.store import MongoStore
 
@@ -217,6 +218,20 @@ async def test_5_13_5_4_a_cached_context_that_one_broker_reloads_is_the_new_one_
         await soon(lambda: meant(first))
         await soon(lambda: meant(second))
         assert source.hits["speeds"] == 2, "the other broker has it from the store"
+
+
+async def test_the_metrics_show_who_does_what(brokers: tuple[Api, Api]) -> None:
+    """Both brokers are in this process, so that the metrics are of both: of each duty there is one."""
+
+    def shown(duty: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value("tsunagu_duty", {"duty": duty})
+
+    assert [shown(duty) for duty in ("history", "registrations", "snapshots", "upkeep")] == [1, 1, 1, 1]
+
+    async def both_known() -> bool:
+        return metrics.REGISTRY.get_sample_value("tsunagu_processes") == 2
+
+    await soon(both_known)
 
 
 async def test_4_22_what_expires_is_removed_once(brokers: tuple[Api, Api]) -> None:

@@ -1,12 +1,12 @@
 """Documents: subscriptions, @contexts, registrations and whatever else is kept whole, by kind, tenant and id."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import orjson
 
 from broker.model.entity import JsonObject
-from broker.store.protocol import Document, DocumentExists
+from broker.store.protocol import Document, DocumentExists, DocumentKey
 
 
 def put(
@@ -60,6 +60,35 @@ def delete(connection: sqlite3.Connection, kind: str, tenant: str, document_id: 
         "DELETE FROM documents WHERE kind = ? AND tenant = ? AND id = ?", (kind, tenant, document_id)
     )
     return cursor.rowcount == 1
+
+
+def replace(
+    connection: sqlite3.Connection, key: DocumentKey, found: JsonObject, body: JsonObject, others: Sequence[Document]
+) -> bool:
+    """Replace a body that is still `found`, and store other new documents; whether it was. Raises DocumentExists."""
+    if get(connection, *key) != found:
+        return False
+    put(connection, *key, body, create=False)
+    add(connection, others)
+    return True
+
+
+def delete_with(
+    connection: sqlite3.Connection, key: DocumentKey, found: JsonObject | None, puts: Sequence[Document]
+) -> bool:
+    """Delete a document, where given only one with the body `found`, and store others; whether it was there."""
+    if (found is not None and get(connection, *key) != found) or not delete(connection, *key):
+        return False
+    write(connection, puts, ())
+    return True
+
+
+def write(connection: sqlite3.Connection, puts: Sequence[Document], deletes: Collection[DocumentKey]) -> None:
+    """Store and delete documents; what is there is replaced. To be called in a transaction, as those above."""
+    for each in puts:
+        put(connection, each.kind, each.tenant, each.id, each.body, create=False)
+    for key in deletes:
+        delete(connection, *key)
 
 
 def listing(connection: sqlite3.Connection, kind: str, tenant: str | None) -> list[tuple[str, str, JsonObject]]:

@@ -412,16 +412,10 @@ class SqliteStore:
         puts: Sequence[Document] = (),
     ) -> bool:
         """Delete a document, if its body is still `found`, and write others in its stead; whether it was there."""
-
-        def delete(connection: sqlite3.Connection) -> bool:
-            if found is not None and document_rows.get(connection, kind, tenant, document_id) != found:
-                return False
-            deleted = document_rows.delete(connection, kind, tenant, document_id)
-            for each in puts if deleted else ():
-                document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=False)
-            return deleted
-
-        return await self._database.write_together(delete, "deleting a document")
+        key = kind, tenant, document_id
+        return await self._database.write_together(
+            lambda c: document_rows.delete_with(c, key, found, puts), "deleting a document"
+        )
 
     async def list_documents(self, kind: str, tenant: str | None = None) -> list[tuple[str, str, JsonObject]]:
         """(tenant, id, body) of every document of a kind, of one tenant or (None) of all, in order of creation."""
@@ -438,15 +432,10 @@ class SqliteStore:
         documents: Sequence[Document] = (),
     ) -> bool:
         """Store a document, with others, if its body is still `found`; whether it was. Raises DocumentExists."""
-
-        def replace(connection: sqlite3.Connection) -> bool:
-            if document_rows.get(connection, kind, tenant, document_id) != found:
-                return False
-            document_rows.put(connection, kind, tenant, document_id, body, create=False)
-            document_rows.add(connection, documents)
-            return True
-
-        return await self._database.write_together(replace, "replacing a document")
+        key = kind, tenant, document_id
+        return await self._database.write_together(
+            lambda c: document_rows.replace(c, key, found, body, documents), "replacing a document"
+        )
 
     async def follow_documents(self, kinds: Collection[str]) -> AsyncGenerator[DocumentEvent | None]:
         """Nothing but the None at first: no other process has this database open."""
@@ -487,10 +476,7 @@ class SqliteStore:
         def save(connection: sqlite3.Connection) -> bool:
             if not self._leases.holds(lease):
                 return False
-            for each in puts:
-                document_rows.put(connection, each.kind, each.tenant, each.id, each.body, create=False)
-            for key in deletes:
-                document_rows.delete(connection, *key)
+            document_rows.write(connection, puts, deletes)
             log.save_cursors(connection, values)
             for name in drop_cursors:
                 log.drop_cursor(connection, name)

@@ -218,6 +218,27 @@ async def test_of_those_who_replace_a_document_at_the_same_time_each_sees_the_on
     assert await store.get_document("state", "city", "x") == {"n": 15}
 
 
+async def test_a_document_is_deleted_only_while_it_is_what_was_found_and_others_take_its_place(
+    store: Store, other: Store
+) -> None:
+    await store.put_document("state", "city", "x", {"n": 1})
+    await store.put_document("former", "city", "x", {"n": 0})
+    left = Document("former", "city", "x", {"n": 1})
+    assert not await other.delete_document("state", "city", "x", found={"n": 0}, puts=[left])
+    assert not await other.delete_document("state", "city", "never there", puts=[left])
+    assert await store.get_document("state", "city", "x") == {"n": 1}
+    assert await store.get_document("former", "city", "x") == {"n": 0}
+    assert await other.delete_document("state", "city", "x", found={"n": 1}, puts=[left])
+    assert not await store.delete_document("state", "city", "x", found={"n": 1}, puts=[left])
+    assert await store.list_documents("state") == []
+    assert await store.list_documents("former") == [("city", "x", {"n": 1})]
+
+
+async def test_one_cursor_is_read_by_itself(store: Store) -> None:
+    await store.save_cursors({"one": 1, "two": 2})
+    assert [await store.cursor(name) for name in ("one", "two", "three")] == [1, 2, None]
+
+
 # following documents
 
 

@@ -26,6 +26,8 @@ IDLE_TURNS: Final = 4
 """Where there are many shares, the watermark of one in which nothing happens is saved each time in so many only."""
 FAILED_SECONDS: Final = 5.0
 """Seconds after which a store that failed is tried again."""
+SIDE_BY_SIDE: Final = 4
+"""Shares that are saved at the same time."""
 TOGETHER: Final = 500
 """Documents that are written in one commit."""
 
@@ -200,9 +202,14 @@ class Books:
         ]
 
     async def save_all(self, shares: Iterable[Share], *, counts: bool = True, final: bool = False) -> None:
-        """Save several shares side by side. Raises what one of them raises, when all have come to an end."""
-        saves = [self.save(share, counts=counts, final=final) for share in shares]
-        for outcome in await asyncio.gather(*saves, return_exceptions=True):
+        """Save several shares, some side by side. Raises what one of them raises, when all have come to an end."""
+        turn = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def save(share: Share) -> None:
+            async with turn:
+                await self.save(share, counts=counts, final=final)
+
+        for outcome in await asyncio.gather(*map(save, shares), return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from bson.binary import Binary
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from broker.model.entity import JsonObject
@@ -128,18 +128,23 @@ async def replace(
 async def write(
     connection: Connection, puts: Sequence[Document], deletes: Collection[DocumentKey], session: Session
 ) -> None:
-    """Store and delete documents in the transaction of a session; what is there is replaced. Raises what the driver raises."""
+    """Store and delete documents in the transaction of a session; what is there is replaced. Raises what the driver raises.
+
+    New ones get their numbers apart from the transaction: many transactions that move one counter would wait for each other.
+    """
     documents = connection.collection("documents")
     if puts:
         made = {each["_id"]: each for each in (new(put.kind, put.tenant, put.id, put.body) for put in puts)}
         present = {
             found["_id"] async for found in documents.find({"_id": {"$in": list(made)}}, {"_id": 1}, session=session)
         }
-        if present:
-            updates = [UpdateOne({"_id": key}, {"$set": {"body": made[key]["body"]}}) for key in present]
-            await documents.bulk_write(updates, ordered=False, session=session)
-        if fresh := [each for key, each in made.items() if key not in present]:
-            await add(connection, fresh, session)
+        fresh = [key for key in made if key not in present]
+        last = await connection.advance(COUNTER, "last", len(fresh)) if fresh else 0
+        writes: list[InsertOne[dict[str, Any]] | UpdateOne] = [
+            InsertOne({**made[key], "number": last - place}) for place, key in enumerate(reversed(fresh))
+        ]
+        writes += [UpdateOne({"_id": key}, {"$set": {"body": made[key]["body"]}}) for key in present]
+        await documents.bulk_write(writes, ordered=False, session=session)
     if deletes:
         await documents.delete_many({"_id": {"$in": [_key(*key) for key in deletes]}}, session=session)
 

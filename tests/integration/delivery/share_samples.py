@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from api import Api, running_api
@@ -76,6 +77,7 @@ def shares_of(api: Api) -> set[int]:
     return {number for number in range(SHARES) if api.broker.dispatcher.has("", subscription_in(number))}
 
 
+@cache
 def subscription_in(share: int, name: str = "s") -> str:
     """The id of a subscription that belongs to a share."""
     for number in range(10_000):

@@ -6,6 +6,7 @@ is, and whoever keeps the shares is told. So a process that was frozen for a whi
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
 from typing import Final
 
 from broker import metrics
@@ -26,8 +27,6 @@ IDLE_TURNS: Final = 4
 """Where there are many shares, the watermark of one in which nothing happens is saved each time in so many only."""
 FAILED_SECONDS: Final = 5.0
 """Seconds after which a store that failed is tried again."""
-SIDE_BY_SIDE: Final = 4
-"""Shares that are saved at the same time."""
 TOGETHER: Final = 500
 """Documents that are written in one commit."""
 
@@ -135,23 +134,15 @@ class Books:
                 share.ledger.written(draft)
                 return True
             try:
-                saved = await self._save(share, draft, deletes)
+                saved = await self._write([(share, draft)], deletes)
             except BaseException:
                 share.ledger.failed(draft)
                 raise
             if saved:
                 share.ledger.written(draft)
+            else:
+                self._lost(share)
             return saved
-
-    async def _save(self, share: Share, draft: Draft, deletes: Collection[DocumentKey]) -> bool:
-        documents = draft.documents
-        *groups, last = [documents[first : first + TOGETHER] for first in range(0, len(documents), TOGETHER)] or [[]]
-        for group in groups:
-            if not await self._save_under(share, puts=group):
-                return False
-        return await self._save_under(
-            share, puts=last, deletes=deletes, cursors=draft.cursors, drop_cursors=draft.drop_cursors
-        )
 
     async def _save_under(
         self,
@@ -159,12 +150,9 @@ class Books:
         *,
         puts: Sequence[Document] = (),
         deletes: Collection[DocumentKey] = (),
-        cursors: dict[str, int] | None = None,
         drop_cursors: Collection[str] = (),
     ) -> bool:
-        saved = await self._store.save_under(
-            share.lease, puts=puts, deletes=deletes, cursors=cursors or {}, drop_cursors=drop_cursors
-        )
+        saved = await self._store.save_under(share.lease, puts=puts, deletes=deletes, drop_cursors=drop_cursors)
         if not saved:
             self._lost(share)
         return saved
@@ -202,16 +190,48 @@ class Books:
         ]
 
     async def save_all(self, shares: Iterable[Share], *, counts: bool = True, final: bool = False) -> None:
-        """Save several shares, some side by side. Raises what one of them raises, when all have come to an end."""
-        turn = asyncio.Semaphore(SIDE_BY_SIDE)
+        """Save several shares in one commit, which costs little more than that of one. Raises StoreUnavailable."""
+        shares = sorted(shares, key=lambda share: share.number)
+        if len(shares) > 1 and await self._save_together(shares, counts=counts, final=final):
+            return
+        for share in shares:  # where one of them is lost, it is found out which
+            await self.save(share, counts=counts, final=final)
 
-        async def save(share: Share) -> None:
-            async with turn:
-                await self.save(share, counts=counts, final=final)
+    async def _save_together(self, shares: Sequence[Share], *, counts: bool, final: bool) -> bool:
+        """Save several shares in one commit; False, and nothing saved, if one of them is lost."""
+        async with AsyncExitStack() as turns:
+            for share in shares:
+                await turns.enter_async_context(share.writing)
+            drafts = [(share, share.ledger.draft(self.head(share), counts=counts, final=final)) for share in shares]
+            saved = False
+            try:
+                saved = await self._write([(share, draft) for share, draft in drafts if not draft.is_empty])
+            finally:
+                for share, draft in drafts:
+                    if saved or draft.is_empty:
+                        share.ledger.written(draft)
+                    else:
+                        share.ledger.failed(draft)
+            return saved
 
-        for outcome in await asyncio.gather(*map(save, shares), return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+    async def _write(self, drafts: Sequence[tuple[Share, Draft]], deletes: Collection[DocumentKey] = ()) -> bool:
+        """Write drafts under the leases of their shares; whether these are all held. Raises StoreUnavailable."""
+        if not drafts:
+            return True
+        lease, *beside = (share.lease for share, _ in drafts)
+        documents = [document for _, draft in drafts for document in draft.documents]
+        *groups, last = [documents[first : first + TOGETHER] for first in range(0, len(documents), TOGETHER)] or [[]]
+        for group in groups:
+            if not await self._store.save_under(lease, puts=group, beside=beside):
+                return False
+        return await self._store.save_under(
+            lease,
+            puts=last,
+            deletes=deletes,
+            cursors={name: position for _, draft in drafts for name, position in draft.cursors.items()},
+            drop_cursors=[name for _, draft in drafts for name in draft.drop_cursors],
+            beside=beside,
+        )
 
     async def _show(self) -> None:
         """Put what waits, and for how long, into the metrics."""

@@ -461,7 +461,8 @@ class Store(Protocol):
         deletes: Collection[DocumentKey] = (),
         cursors: Mapping[str, int] = NO_CURSORS,
         drop_cursors: Collection[str] = (),
+        beside: Collection[Lease] = (),
     ) -> bool:
-        """Write and delete documents and cursors in one durable commit, unless another holder has had the lease; whether it
-        was done. Here `puts` replace what is there. Raises OutcomeUnknown."""
+        """Write and delete documents and cursors in one durable commit, unless another holder has had the lease, or one of the
+        leases `beside` it; whether it was done. Here `puts` replace what is there. Raises OutcomeUnknown."""
         ...

@@ -107,22 +107,28 @@ async def enlist(connection: Connection, member: str, seconds: float) -> frozens
 
 async def hold(connection: Connection, lease: Lease, session: Session) -> bool:
     """In a transaction that writes under a lease: whether it is still held so. If it is, nobody else gets it until the end."""
-    moved = await connection.collection("leases").update_one(_held(lease), {"$inc": {"writes": 1}}, session=session)
-    return moved.matched_count == 1
+    return await hold_all(connection, (lease,), session)
+
+
+async def hold_all(connection: Connection, held: Sequence[Lease], session: Session) -> bool:
+    """The same for several leases."""
+    which: Row = _held(held[0]) if len(held) == 1 else {"$or": [_held(lease) for lease in held]}
+    moved = await connection.collection("leases").update_many(which, {"$inc": {"writes": 1}}, session=session)
+    return moved.matched_count == len(held)
 
 
 async def save_under(
     connection: Connection,
-    lease: Lease,
+    held: Sequence[Lease],
     puts: Sequence[Document],
     deletes: Collection[DocumentKey],
     cursors: Mapping[str, int],
     drop_cursors: Collection[str],
 ) -> bool:
-    """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
+    """Write documents and cursors in one commit, unless another holder has had one of the leases; whether it was done."""
 
     async def work(session: Session) -> bool:
-        if not await hold(connection, lease, session):
+        if not await hold_all(connection, held, session):
             return False
         await documents.write(connection, puts, deletes, session)
         rows = connection.collection("cursors")

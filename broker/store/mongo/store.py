@@ -302,7 +302,9 @@ class MongoStore:
         deletes: Collection[DocumentKey] = (),
         cursors: Mapping[str, int] = NO_CURSORS,
         drop_cursors: Collection[str] = (),
+        beside: Collection[Lease] = (),
     ) -> bool:
-        """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
+        """Write documents and cursors in one commit, unless another holder has had one of the leases; whether it was done."""
         async with self._leases.together():
-            return await leases.save_under(self._connection, lease, puts, deletes, cursors, drop_cursors)
+            held = lease, *beside
+            return await leases.save_under(self._connection, held, puts, deletes, cursors, drop_cursors)

@@ -469,12 +469,13 @@ class SqliteStore:
         deletes: Collection[DocumentKey] = (),
         cursors: Mapping[str, int] = NO_CURSORS,
         drop_cursors: Collection[str] = (),
+        beside: Collection[Lease] = (),
     ) -> bool:
-        """Write documents and cursors in one commit, unless another holder has had the lease; whether it was done."""
+        """Write documents and cursors in one commit, unless another holder has had one of the leases; whether it was done."""
         values = dict(cursors)
 
         def save(connection: sqlite3.Connection) -> bool:
-            if not self._leases.holds(lease):
+            if not all(self._leases.holds(each) for each in (lease, *beside)):
                 return False
             document_rows.write(connection, puts, deletes)
             log.save_cursors(connection, values)

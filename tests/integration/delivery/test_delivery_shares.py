@@ -100,13 +100,23 @@ async def test_5_8_2_a_subscription_that_is_changed_through_another_broker_is_an
         "notification": {"format": "keyValues", "endpoint": {"uri": f"{receiver.url}/new"}},
     }
     assert (await other.patch(f"subscriptions/{subscription}", fragment)).status == 204
-    await asyncio.sleep(1)
+
+    async def is_moved() -> bool:
+        course = one.broker.dispatcher.course("", subscription)
+        return course is not None and course.subscription.endpoint.uri.endswith("/new")
+
+    await eventually(is_moved)
     await set_level(other, "urn:ngsi-ld:Device:1", 2)
     await receiver.wait(1, path="/new")
     assert (
         await other.patch(f"subscriptions/{subscription}", {"type": "Subscription", "isActive": False})
     ).status == 204
-    await asyncio.sleep(1)
+
+    async def is_paused() -> bool:
+        course = one.broker.dispatcher.course("", subscription)
+        return course is not None and course.closed
+
+    await eventually(is_paused)
     await set_level(other, "urn:ngsi-ld:Device:1", 3)
     assert (
         await other.patch(f"subscriptions/{subscription}", {"type": "Subscription", "isActive": True})
@@ -134,11 +144,15 @@ async def test_5_8_5_a_subscription_that_is_deleted_through_another_broker_ends_
 
     await eventually(one_is_aside)
     assert (await other.delete(f"subscriptions/{subscription}")).status == 204
-    await asyncio.sleep(1)
-    await receiver.silence(0.5)
-    for kind in ("subscription", "delivery", "undelivered"):
-        assert await store.list_documents(kind) == []
-    assert not [name for name in await store.cursors() if name.count("/") > 1]
+
+    async def is_gone() -> bool:
+        kept = [await store.list_documents(kind) for kind in ("subscription", "delivery", "undelivered")]
+        guards = [name for name in await store.cursors() if name.count("/") > 1]
+        return not (any(kept) or guards)
+
+    await eventually(is_gone)
+    await receiver.silence(1)
+    assert await is_gone()
 
 
 async def test_5_8_5_a_subscription_that_takes_the_id_of_a_deleted_one_begins_anew(
@@ -166,20 +180,23 @@ async def test_5_8_3_every_broker_tells_the_same_counts_within_a_second(brokers:
     for number in range(5):
         await create(other, f"urn:ngsi-ld:Device:{number}")
     await receiver.wait(5)
-    await asyncio.sleep(1)
-    of_one = (await one.get(f"subscriptions/{subscription}")).json["notification"]
-    assert of_one["timesSent"] == 5
-    assert of_one["status"] == "ok"
-    assert (await other.get(f"subscriptions/{subscription}")).json["notification"] == of_one
-    ((listed),) = (await other.get("subscriptions")).json
-    assert listed["notification"] == of_one
+
+    async def all_tell_the_same() -> bool:
+        of_one = (await one.get(f"subscriptions/{subscription}")).json["notification"]
+        of_other = (await other.get(f"subscriptions/{subscription}")).json["notification"]
+        (listed,) = (await other.get("subscriptions")).json
+        is_told = (of_one.get("timesSent"), of_one.get("status")) == (5, "ok")
+        return is_told and of_one == of_other == listed["notification"]
+
+    await eventually(all_tell_the_same)
     receiver.status["/"] = 500
     await set_level(other, "urn:ngsi-ld:Device:1", 2)
-    await receiver.wait(6)
-    await asyncio.sleep(1)
-    failed = (await other.get(f"subscriptions/{subscription}")).json["notification"]
-    assert failed["status"] == "failed"
-    assert failed["timesFailed"] >= 1
+
+    async def failure_is_told() -> bool:
+        seen = (await other.get(f"subscriptions/{subscription}")).json["notification"]
+        return seen["status"] == "failed" and seen["timesFailed"] >= 1
+
+    await eventually(failure_is_told)
 
 
 async def test_deliveries_are_listed_replayed_and_discarded_through_any_broker(

@@ -246,3 +246,15 @@ async def test_following_begins_with_a_look_at_everything(store: Store) -> None:
     following = store.follow_documents(["state"])
     assert await asyncio.wait_for(anext(following), 10) is None
     await following.aclose()
+
+
+async def test_what_is_written_under_several_leases_is_written_if_all_are_held(store: Store) -> None:
+    taken = await store.take_leases(["one", "two"], "a", 60)
+    one, two = taken["one"], taken["two"]
+    assert await store.save_under(one, puts=[document("x", 1)], cursors={"work": 1}, beside=[two])
+    await store.release_leases([two])
+    await store.take_leases(["two"], "b", 60)
+    assert not await store.save_under(one, puts=[document("x", 2)], cursors={"work": 2}, beside=[two])
+    assert await store.save_under(one, puts=[document("y", 1)])
+    assert await store.list_documents("state", "city") == [("city", "x", {"n": 1}), ("city", "y", {"n": 1})]
+    assert (await store.cursors())["work"] == 1

@@ -29,9 +29,12 @@ from pymongo.write_concern import WriteConcern
 
 from broker.errors import InternalError, NgsiLdError, StoreUnavailable
 from broker.store.cancellation import check_cancelled
+from broker.store.mongo import driver
 from broker.store.mongo.orphans import end_orphans
 from broker.store.mongo.reach import Call, Reach
 from broker.store.protocol import OutcomeUnknown
+
+driver.mend()
 
 Document: TypeAlias = dict[str, Any]
 Collection: TypeAlias = AsyncCollection[Document]

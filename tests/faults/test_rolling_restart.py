@@ -115,6 +115,7 @@ class Load:
                         return answer.status, body
                     problems.append(f"{answer.status} {body.decode()}")
                     self.refused[str(answer.status)] += 1
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", "0")))
             except (aiohttp.ClientError, OSError) as error:
                 problems.append(repr(error))
                 self.refused[type(error).__name__] += 1

@@ -35,4 +35,4 @@ def mend() -> None:
         for module in (pymongo.lock, pymongo.asynchronous.pool, pymongo.asynchronous.topology):
             if not hasattr(module, "_async_cond_wait"):
                 raise RuntimeError(f"{module.__name__} waits in another way: look whether it still needs mending")
-            module._async_cond_wait = wait_on  # type: ignore[attr-defined] # noqa: SLF001
+            module._async_cond_wait = wait_on  # type: ignore[attr-defined]

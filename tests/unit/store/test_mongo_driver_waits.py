@@ -20,7 +20,7 @@ async def test_a_wait_that_is_cancelled_again_and_again_leaves_the_lock_free(
 
     async def call() -> None:
         async with condition:
-            await module._async_cond_wait(condition, 10.0)  # type: ignore[attr-defined] # noqa: SLF001
+            await module._async_cond_wait(condition, 10.0)  # type: ignore[attr-defined]
 
     calling = asyncio.create_task(call())
     await asyncio.sleep(0.01)
@@ -42,7 +42,7 @@ async def test_a_wait_ends_when_it_is_told_or_its_time_is_over(module: object) -
 
     async def call(timeout: float | None) -> bool:
         async with condition:
-            told: bool = await module._async_cond_wait(condition, timeout)  # type: ignore[attr-defined] # noqa: SLF001
+            told: bool = await module._async_cond_wait(condition, timeout)  # type: ignore[attr-defined]
             return told
 
     assert not await call(0.01)

@@ -23,6 +23,8 @@ from faults.writer import Writers
 FAULTS = int(os.environ.get("TSUNAGU_TEST_FAULTS", "0"))
 SEED = int(os.environ.get("TSUNAGU_TEST_SEED", "20211"))
 
+in_make_faults = pytest.mark.skipif(not FAULTS, reason="TSUNAGU_TEST_FAULTS is not set: this takes long")
+
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(600 + 15 * FAULTS)]
 
 
@@ -31,7 +33,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(600 + 15 * FAULTS)]
     [
         pytest.param("sqlite", 1, id="sqlite"),
         pytest.param("mongo", 1, id="mongo", marks=pytest.mark.mongo),
-        pytest.param("mongo", 3, id="three-on-mongo", marks=pytest.mark.mongo),
+        pytest.param("mongo", 3, id="three-on-mongo", marks=[pytest.mark.mongo, in_make_faults]),
     ],
 )
 async def test_whatever_fails_no_write_and_no_notification_is_lost(

@@ -1,6 +1,7 @@
 """Evidence: the log, the states and the history of all tenants, and all receipts, as plain data, once a run is over."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,12 @@ from typing import Any, Final
 import aiohttp
 from faults.receipt import Receipt
 from faults.write import EntityKey
-from faults.writer import HOT, TYPE
+from faults.writer import HOT, TYPE, hot_id
 
 from broker.app import make_store
 from broker.model.entity import Entity
 from broker.settings import parse_store
 from broker.store.protocol import Store
-from broker.temporal.recorder import Recorder
 
 NUMBER: Final = "https://uri.etsi.org/ngsi-ld/default-context/number"
 CATCH_UP_SECONDS: Final = 60.0
@@ -59,12 +59,23 @@ async def read_states(url: str) -> dict[EntityKey, int]:
     return states
 
 
+async def wait_for_history(url: str) -> None:
+    """Return when the history has reached the log's head: a temporal request waits for that, or says that it takes longer."""
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/ngsi-ld/v1/temporal/entities/{hot_id(0)}?lastN=1") as answer:
+                if answer.status == 200:
+                    return
+                assert time.monotonic() < deadline, await answer.text()
+            await asyncio.sleep(0.5)
+
+
 async def gather(store_url: str, states: dict[EntityKey, int], receipts: list[Receipt]) -> Evidence:
     """Read what no broker is at work on any more."""
     store = make_store(parse_store(store_url))
     await store.open()
     try:
-        await _record_all(store)
         log = await _read_log(store)
         history: dict[EntityKey, list[int]] = defaultdict(list)
         deleted = set()
@@ -79,17 +90,6 @@ async def gather(store_url: str, states: dict[EntityKey, int], receipts: list[Re
         return Evidence(log, states, dict(history), deleted, receipts)
     finally:
         await store.close()
-
-
-async def _record_all(store: Store) -> None:
-    """Let the history reach the log's head, as the next start of a broker would."""
-    recorder = Recorder(store)
-    recording = asyncio.create_task(recorder.run())
-    try:
-        await recorder.caught_up(await store.head(), timeout=CATCH_UP_SECONDS)
-    finally:
-        recording.cancel()
-        await asyncio.gather(recording, return_exceptions=True)
 
 
 async def _read_log(store: Store) -> list[Logged]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from faults.evidence import gather, read_states
+from faults.evidence import gather, read_states, wait_for_history
 from faults.fault import kinds
 from faults.ordeal import undergo
 from faults.report import report
@@ -54,6 +54,7 @@ async def test_whatever_fails_no_write_and_no_notification_is_lost(
             await writers.stop()
         set_aside = await stage.be_quiet()
         states = await read_states(stage.brokers[0].url)
+        await wait_for_history(stage.brokers[0].url)
         for broker in stage.brokers:
             assert await broker.end(signal.SIGTERM) == 0
         evidence = await gather(stage.store_url, states, stage.receipts())

@@ -13,6 +13,7 @@ from datamodels.code_lists import FORMATS
 from datamodels.errors import InvalidModel
 from datamodels.files import CONTEXT_VERSION, context_text, context_url, digest, released_contexts
 from datamodels.model import NAMESPACE, parse_model
+from datamodels.representations import KINDS
 
 DATA = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
 EEI = DATA / "gif-eei"
@@ -139,3 +140,12 @@ def test_a_model_takes_shared_attributes_by_name_and_may_change_them():
     assert (name.iri, name.required, name.description["en"]) == ("https://uri.etsi.org/ngsi-ld/name", True, "Called")
     assert name.columns["standard"] == ("名称",)
     assert model_of("AED").attributes["pediatric"].iri == NAMESPACE + "pediatric"
+
+
+def test_4_5_1_no_member_of_a_value_looks_like_that_of_an_attribute():
+    """In concise representation, an object with such a member is an attribute and no value."""
+    for model in models().values():
+        for attribute in model.attributes.values():
+            members = set(attribute.schema.get("properties", {}))
+            members |= set(attribute.schema.get("items", {}).get("properties", {}))
+            assert not members & set(KINDS.values()), attribute.name

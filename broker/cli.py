@@ -1,4 +1,4 @@
-"""The command line: `tsunagu serve`, `import`, `adapters`, `doctor` and `conformance`.
+"""The command line: `tsunagu serve`, `import`, `adapters`, `models`, `doctor` and `conformance`.
 
 What a command needs is imported when the command runs, so that `--version`, `--help` and shell completion answer at
 once.
@@ -20,6 +20,7 @@ from adapters.commands import app as adapters
 from broker import __version__
 from broker.settings import ABOUT, Settings, SettingsError, StoreAddress, load_settings
 from conformance.commands import app as conformance
+from datamodels.commands import app as models
 
 if TYPE_CHECKING:
     from broker.store.protocol import Finding, Store
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(conformance, name="conformance")
 app.add_typer(adapters, name="adapters")
+app.add_typer(models, name="models")
 
 
 def _version(wanted: bool) -> None:

@@ -58,7 +58,8 @@ from broker.operations.errands import Errands
 from broker.operations.expiry import Sweeper
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
-from broker.settings import Settings, StoreAddress
+from broker.operations.validation import Validation
+from broker.settings import Settings, SettingsError, StoreAddress
 from broker.sharing.duties import Duties, Work
 from broker.sharing.following import Following
 from broker.sharing.leases import Leases
@@ -70,6 +71,9 @@ from broker.store.writer import EntityWriter
 from broker.temporal.recorder import Recorder
 from broker.workers.lifeline import Lifeline
 from broker.workers.slot import Slot
+from datamodels.bundle import as_checks, load_bundle
+from datamodels.errors import InvalidBundle
+from datamodels.validation import Checks
 
 FAREWELL_SECONDS: Final = 1.0
 """How long a worker that ends waits for the next requests on its connections, to say `Connection: close` in the answers."""
@@ -91,6 +95,21 @@ def make_store(address: StoreAddress) -> Store:
     from broker.store.sqlite.store import SqliteStore
 
     return SqliteStore(address.path)
+
+
+def make_validation(settings: Settings) -> Validation | None:
+    """What holds writes against data models, None where nothing is to be. Raises SettingsError."""
+    rules = settings.validation_rules
+    if all(rule.mode == "off" for rule in rules):
+        return None
+    try:
+        bundle = load_bundle(Path(settings.models)) if settings.models else {}
+        validation = Validation(Checks(as_checks(bundle)), rules)
+    except InvalidBundle as error:
+        raise SettingsError(f"models: {error}") from None
+    except ValueError as error:
+        raise SettingsError(f"validation: {error}") from None
+    return None if validation.idle else validation
 
 
 def run(settings: Settings, on_ready: Callable[[str], None], slot: Slot | None = None) -> int:
@@ -173,6 +192,9 @@ async def _serve_until(
     except AdapterError as error:
         logger.error("the adapters cannot run: %s", error)
         return 1
+    except SettingsError as error:
+        logger.error("a setting is wrong: %s", error)
+        return 1
     return 0
 
 
@@ -215,10 +237,12 @@ async def store_opened(store: Store) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]:
     """A broker on an open store, its consumers of the log at work, without HTTP server; all ended on leaving."""
+    validation = make_validation(settings)
     tls = TlsContexts(settings.tls_hosts)
     http = OutboundHttp(settings.egress_policy, tls)
     mqtt = MqttPublisher(settings.egress_policy, tls)
-    writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes)
+    judge = None if validation is None else validation.judged
+    writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes, judge=judge)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     membership = Membership(store)
     leases = Leases(store, membership.name)
@@ -240,6 +264,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     broker = Broker(
         store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
     )
+    broker.validation = validation
     broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, turns, limits)

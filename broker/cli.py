@@ -20,7 +20,7 @@ from adapters.commands import app as adapters
 from broker import __version__
 from broker.settings import ABOUT, Settings, SettingsError, StoreAddress, load_settings
 from conformance.commands import app as conformance
-from datamodels.commands import app as models
+from datamodels.commands import app as models_app
 
 if TYPE_CHECKING:
     from broker.store.protocol import Finding, Store
@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(conformance, name="conformance")
 app.add_typer(adapters, name="adapters")
-app.add_typer(models, name="models")
+app.add_typer(models_app, name="models")
 
 
 def _version(wanted: bool) -> None:
@@ -106,6 +106,8 @@ def serve(
     memory_limit: Annotated[str | None, _option("memory_limit", "BYTES")] = None,
     egress: _Egress = None,
     tls: _Tls = None,
+    validation: Annotated[str | None, _option("validation", "RULES")] = None,
+    models: Annotated[str | None, _option("models", "DIR")] = None,
     log_format: Annotated[str | None, _option("log_format", "FORMAT")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     slow_request: Annotated[str | None, _option("slow_request", "SECONDS")] = None,
@@ -141,6 +143,8 @@ def serve(
         memory_limit=memory_limit,
         egress=egress,
         tls=tls,
+        validation=validation,
+        models=models,
         log_format=log_format,
         log_level=log_level,
         slow_request=slow_request,

@@ -76,6 +76,12 @@ class BadRequestData(NgsiLdError):
     status = 400
 
 
+class ModelViolation(BadRequestData):
+    """What would be written does not fit its data model, and the tenant wants that it does (docs/validation.md)."""
+
+    title = "Does not fit its data model"
+
+
 class AlreadyExists(NgsiLdError):
     """The referred element already exists."""
 

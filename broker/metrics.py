@@ -224,6 +224,12 @@ duty: Final = Gauge(
 processes: Final = Gauge(
     "tsunagu_processes", "Processes that live on the store of this one, itself included.", registry=REGISTRY
 )
+model_violations: Final = Counter(
+    "tsunagu_model_violations",
+    "Entities that do not fit their data model, by model and mode: let through (warn) or refused (enforce).",
+    ("model", "mode"),
+    registry=REGISTRY,
+)
 streams: Final = Gauge("tsunagu_streams", "Clients that follow the change log.", registry=REGISTRY)
 stream_events: Final = Counter(
     "tsunagu_stream_events", "Events told on streams, by kind (notification, gap, fault).", ("kind",), registry=REGISTRY

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from broker.egress.policy import EgressPolicy
 from broker.egress.tls import HostTls, parse_tls
+from broker.operations.validation_rules import Rule, parse_rules
 
 ENVIRONMENT_PREFIX: Final = "TSUNAGU_"
 FILE_NAME: Final = "tsunagu.toml"
@@ -128,6 +129,16 @@ def _origins(value: object) -> str:
     return text
 
 
+def _validation(value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        texts = value
+    else:
+        texts = _text(value).split(",")
+    rules = tuple(rule for each in texts if (rule := each.strip()))
+    parse_rules(rules)
+    return rules
+
+
 def _listed(text: str) -> list[str]:
     return [each for part in text.split(",") if (each := part.strip().lower())]
 
@@ -233,6 +244,14 @@ class Settings:
     tls: str = _setting(
         "", _tls, "TLS files for hosts the broker calls: HOST[:PORT] ca=FILE certificate=FILE key=FILE; ..."
     )
+    validation: tuple[str, ...] = _setting(
+        (),
+        _validation,
+        "what is held against data models: off, warn or enforce, for all or as TYPE=MODE, TYPE@TENANT=MODE, separated by commas",
+    )
+    models: str = _setting(
+        "", _text, "folder of Smart Data Models (SUBJECT/TYPE/schema.json) beside the models that are built in"
+    )
     log_format: str = _setting("text", _one_of("text", "json"), "text or json")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error")
     slow_request: float = _setting(1.0, _seconds(0.001, 3600), "seconds from which on a request is logged as slow")
@@ -257,6 +276,11 @@ class Settings:
     def tls_hosts(self) -> tuple[HostTls, ...]:
         """The hosts of `tls`, each with its files."""
         return parse_tls(self.tls)
+
+    @property
+    def validation_rules(self) -> tuple[Rule, ...]:
+        """The rules of `validation`."""
+        return parse_rules(self.validation)
 
     @property
     def allowed_origins(self) -> frozenset[str]:

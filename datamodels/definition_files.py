@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from importlib import resources
-from typing import Any, Final
-
-import yaml
-
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where PyYAML was built with it: ten times faster, and there are some three thousand lines."""
+from typing import Any
 
 
 def parse_yaml(text: str) -> Any:
-    """The one document in a YAML text: plain data only, as both loaders are safe. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_LOADER)
+    """The one document in a YAML text: plain data only, as both loaders are safe. Raises yaml.YAMLError.
+
+    libyaml is used where PyYAML was built with it: it is ten times faster, and there are some three thousand lines.
+    """
+    import yaml  # here, so that the command line answers before anything is read
+
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def yaml_files(package: str) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,8 @@ from broker.http.problem import BareStatus, problem_response
 from broker.http.routes import SNAPSHOT_OPERATIONS, Endpoint, Routes
 from broker.model.naming import check_uri
 from broker.operations.broker import Broker
+from broker.operations.validation import HEADER as VALIDATION_HEADER
+from broker.operations.validation import noted
 
 logger: Final = logging.getLogger(__name__)
 
@@ -67,6 +69,18 @@ class Binding:
             await self._broker.tenants.require(exchange.tenant)
         if snapshot_id is not None:
             await self._enter_snapshot(endpoint, exchange, snapshot_id)
+        validation = self._broker.validation
+        if validation is None or request.method == "GET":
+            return await self._handled(endpoint, exchange)
+        with noted() as notes:
+            response = await self._handled(endpoint, exchange)
+        if notes.entities:
+            validation.report(request.headers.get("ngsild-tenant", ""), notes)
+            response.headers[VALIDATION_HEADER] = notes.header()
+        return response
+
+    async def _handled(self, endpoint: Endpoint, exchange: Exchange) -> Response:
+        request = exchange.request
         if "idempotency-key" in request.headers and request.method in METHODS and endpoint.effect != "none":
             return await self._idempotency.answer(endpoint.handler, exchange, committed=endpoint.effect == "one commit")
         return await endpoint.handler(exchange)

@@ -22,6 +22,7 @@ from broker.http import (
     streams,
     subscriptions,
     temporal,
+    validation,
 )
 from broker.http.exchange import API_ROOT, OWN_ROOT, Exchange
 from broker.http.message import Response
@@ -280,6 +281,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 """Endpoints by path template (below the API root) and verb."""
 
 OWN_ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "validation": {"GET": Endpoint("retrieve_validation", validation.retrieve, frozenset(), needs_tenant=False)},
     "subscriptions/{subscriptionId}/deliveries": {
         "GET": Endpoint("query_deliveries", deliveries.query, PAGING_PARAMETERS | {"state"}),
     },

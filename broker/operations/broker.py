@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker.operations.archive import SnapshotArchive
     from broker.operations.errands import Errands
     from broker.operations.receipts import Receipt, Receipts
+    from broker.operations.validation import Validation
     from broker.store.plan import Outcome, Record
     from broker.store.writer import EntityWriter
     from broker.temporal.recorder import Recorder
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Broker:
     """`now` gives the canonical instant of the moment (broker.model.instants). `archive` and `errands` work with all the others,
     so that they are put in their places after them. `streams` only where there are clients to follow them. `receipt` is that
-    of the one request that this broker is for, where it has an idempotency key.
+    of the one request that this broker is for, where it has an idempotency key. `validation` only where something is held
+    against data models.
     """
 
     store: Store
@@ -41,6 +43,7 @@ class Broker:
     entity_maps: "EntityMaps"
     receipts: "Receipts"
     receipt: "Receipt | None" = None
+    validation: "Validation | None" = None
     archive: "SnapshotArchive" = field(init=False)
     streams: "Streams" = field(init=False)
     errands: "Errands" = field(init=False)

@@ -3,7 +3,7 @@
 The history is durable before an operation returns. The current state of entities is another thing: none of these change it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +36,8 @@ async def create_or_update_evolution(
     """5.6.11 Create or Update Temporal Evolution of an Entity: its id, and whether it was created."""
     now = broker.now()
     fragment = parse_evolution(document, names)
+    if broker.validation is not None:
+        broker.validation.judge_instances(tenant, fragment.entity_id, fragment.types, fragment.attrs)
     await broker.tenants.ensure(tenant, now)
     existed = await _add(broker, tenant, fragment, now, create=True)
     return fragment.entity_id, not existed
@@ -44,6 +46,7 @@ async def create_or_update_evolution(
 async def add_attributes(broker: Broker, tenant: str, entity_id: str, document: dict[str, Any], names: Names) -> None:
     """5.6.12 Add Attributes to Temporal Evolution of an Entity. Raises ResourceNotFound."""
     fragment = parse_evolution_fragment(document, names, check_uri(entity_id, "entityId"))
+    await _judge(broker, tenant, entity_id, fragment.attrs)
     if not await _add(broker, tenant, fragment, broker.now(), create=False):
         raise _unknown(entity_id)
 
@@ -73,6 +76,7 @@ async def modify_instance(
 ) -> None:
     """5.6.14 Modify Attribute Instance: replaced completely, but its instanceId and createdAt."""
     replacement = parse_instance(document, names, attribute)
+    await _judge(broker, tenant, entity_id, {attribute: [replacement]})
     await history_caught_up(broker)
     now = broker.now()
 
@@ -144,6 +148,16 @@ async def evolution_of(broker: Broker, tenant: str, entity_id: str) -> Evolution
     if not found:
         raise _unknown(entity_id)
     return found[0]
+
+
+async def _judge(broker: Broker, tenant: str, entity_id: str, attributes: Mapping[str, Sequence[Instance]]) -> None:
+    """Judge instances under the models of the types that the evolution has by now, if it is there."""
+    if broker.validation is None or not broker.validation.concerns(tenant):
+        return
+    await history_caught_up(broker)
+    found = await broker.store.evolutions(tenant, [EntitySelector(ids=frozenset({entity_id}))], 1)
+    for evolution in found:
+        broker.validation.judge_instances(tenant, entity_id, evolution.types, attributes)
 
 
 async def _add(broker: Broker, tenant: str, fragment: EvolutionFragment, now: str, *, create: bool) -> bool:

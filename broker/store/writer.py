@@ -26,6 +26,10 @@ from broker.store.protocol import (
     VersionConflict,
 )
 
+Judge: TypeAlias = Callable[[str, Decision], Decision]
+"""Given a tenant and a decision of a caller, the decision that is to be made instead: one that also refuses some outcomes.
+What expires by itself is not judged."""
+
 T = TypeVar("T")
 _Reads: TypeAlias = dict[EntityKey, list[asyncio.Future[Entity | None]]]
 
@@ -48,11 +52,18 @@ class EntityWriter:
     """
 
     def __init__(
-        self, store: Store, now: Callable[[], str], *, max_batch: int = 1000, max_waiting: int = 10_000
+        self,
+        store: Store,
+        now: Callable[[], str],
+        *,
+        max_batch: int = 1000,
+        max_waiting: int = 10_000,
+        judge: Judge | None = None,
     ) -> None:
         self.on_commit: list[Callable[[list[Change]], None]] = []
         self._store = store
         self._now = now
+        self._judge = judge
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._writes: deque[Request] = deque()
@@ -160,6 +171,8 @@ class EntityWriter:
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
             metrics.requests_shed.labels("writes").inc()
             raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
+        if self._judge is not None and not see_expired:
+            requests = [(entity_id, self._judge(tenant, decide)) for entity_id, decide in requests]
         loop = asyncio.get_running_loop()
         queued = [
             Request((tenant, entity_id), decide, loop.create_future(), see_expired, record)

@@ -72,6 +72,8 @@ GIVEN = {
     "max_waiting_writes": ("5000", 5000),
     "memory_limit": ("536870912", 536_870_912),
     "egress": ("any", "any"),
+    "validation": ("warn, AED@exercise=off", ("warn", "AED@exercise=off")),
+    "models": ("./smart-data-models", "./smart-data-models"),
     "log_format": ("JSON", "json"),
     "log_level": ("debug", "debug"),
     "slow_request": ("2.5", 2.5),
@@ -121,6 +123,10 @@ def test_variables_of_the_other_commands_and_of_kubernetes_are_no_settings(tmp_p
     [
         ({"options": {"port": "70000"}}, "--port: '70000' is not a whole number from 0 to 65535"),
         ({"options": {"port": "1e3"}}, "--port: '1e3' is not a whole number from 0 to 65535"),
+        (
+            {"options": {"validation": "warn,strict"}},
+            "--validation: 'warn,strict' has 'strict', which is no mode (off, warn, enforce) and no TYPE=MODE or TYPE@TENANT=MODE",
+        ),
         (
             {"environ": {"TSUNAGU_PORT": "-1"}},
             "TSUNAGU_PORT in the environment: '-1' is not a whole number from 0 to 65535",

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import latency, overload, sockets, temporal
+from bench import latency, overload, sockets, temporal, validation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -16,6 +16,7 @@ app.command("sockets")(sockets.main)
 app.command("temporal")(temporal.main)
 app.command("overload")(overload.main)
 app.command("latency")(latency.main)
+app.command("validation")(validation.main)
 
 if __name__ == "__main__":
     app()

@@ -125,7 +125,8 @@ def test_variables_of_the_other_commands_and_of_kubernetes_are_no_settings(tmp_p
         ({"options": {"port": "1e3"}}, "--port: '1e3' is not a whole number from 0 to 65535"),
         (
             {"options": {"validation": "warn,strict"}},
-            "--validation: 'warn,strict' has 'strict', which is no mode (off, warn, enforce) and no TYPE=MODE or TYPE@TENANT=MODE",
+            "--validation: 'warn,strict' has 'strict', "
+            "which is no mode (off, warn, enforce) and no TYPE=MODE or TYPE@TENANT=MODE",
         ),
         (
             {"environ": {"TSUNAGU_PORT": "-1"}},

@@ -18,7 +18,7 @@ from broker.model.entity import Entity
 from broker.operations.validation import Validation
 from broker.operations.validation_rules import parse_rules
 from broker.store.sqlite.store import SqliteStore
-from broker.store.writer import Decision, EntityWriter
+from broker.store.plan import Decision, EntityWriter
 from datamodels.model import Model, models
 from datamodels.validation import Checks, ModelCheck, check_of
 

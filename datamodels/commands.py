@@ -59,13 +59,13 @@ def list_(bundle: _Bundle = None, as_json: _Json = False) -> None:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("type", "source", "", "IRI", box=None)
+    table = Table("type", "source", "", Column("IRI", overflow="fold"), box=None)
     for row in rows:
         title: Any = row["title"]
         table.add_row(str(row["type"]), str(row["source"]), title.get("ja", ""), str(row["iri"]))
-    Console(soft_wrap=True).print(table)
+    Console().print(table)
 
 
 @app.command()

@@ -58,3 +58,13 @@ def test_the_latency_benchmark_measures_with_and_without_a_receiver_that_is_ill(
     found = run_bench("latency", tmp_path / "figures.json", "--window", "1", "--rounds", "1", "--illness", "hang")
     assert len(found["windows"]) == 2
     assert all(each["notifications"] > 0 for each in found["windows"])
+
+
+def test_the_benchmark_of_validation_runs() -> None:
+    options = ["--entities", "20", "--rounds", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "bench", "validation", *options], cwd=ROOT, capture_output=True, text=True, timeout=110
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "RiverGauge" in ended.stdout
+    assert "enforce" in ended.stdout

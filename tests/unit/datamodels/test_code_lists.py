@@ -46,7 +46,7 @@ def test_local_governments_include_the_prefectures():
 
 
 def test_hazards_of_warnings_are_phenomena():
-    for name in ("jma_warnings", "jma_flood_forecasts"):
+    for name in ("jma_warnings", "jma_flood_forecasts", "jma_landslide_alerts"):
         for meaning in code_lists()[name].codes.values():
             assert meaning["severity"] in {"informational", "low", "medium", "high", "critical"}
             assert meaning.get("hazard", "flood") in code_lists()["jma_hazards"]
@@ -63,6 +63,9 @@ def test_the_kinds_of_the_sample_telegrams_are_in_the_lists():
     warnings = kinds("15_*.xml")
     assert len(warnings) > 15
     assert warnings <= {(code, meaning["ja"]) for code, meaning in code_lists()["jma_warnings"].codes.items()}
+    assert kinds("17_*.xml") == {
+        (code, each["ja"]) for code, each in code_lists()["jma_landslide_alerts"].codes.items()
+    }
     forecasts = {(code, name) for code, name in kinds("16_*.xml") if len(code) == 2}
     assert {code for code, _ in forecasts} == {"20", "30", "40", "53"}
     assert forecasts <= {(code, meaning["ja"]) for code, meaning in code_lists()["jma_flood_forecasts"].codes.items()}

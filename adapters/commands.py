@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or a file of feeds that is at fault.
 """
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import MISSING
 from pathlib import Path
@@ -117,6 +118,7 @@ def _greet(runner: "Runner") -> None:
         typer.echo(f"  {feed.name}: {feed.adapter.name} from {type(feed.transport).__name__.lower()}")
     if runner.push_url:
         typer.echo(f"  pushes: POST {runner.push_url}/in/NAME")
+    sys.stdout.flush()
 
 
 @app.command()

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -11,8 +9,10 @@ import pytest
 from aiohttp import web
 from mongod import free_port
 from runner_desk import LINES, a_broker, a_feed, gauges, line, some_feeds, told, until
+from typer.testing import CliRunner
 
 from adapters import quarantine
+from adapters.commands import app
 from adapters.errors import AdapterError
 from adapters.feeds import Files, Push
 from adapters.journal import Intake, Journal
@@ -120,14 +120,14 @@ async def test_an_older_reading_goes_to_the_history_once_and_leaves_the_state(tm
 
 
 async def test_a_file_of_many_readings_of_one_gauge_sets_the_newest_and_tells_all(tmp_path, inbox):
-    readings = [(f"2026-06-30T{minute // 60:02}:{minute % 60:02}:00Z", minute % 7) for minute in range(1200)]
+    readings = [(f"2026-06-30T{minute // 60:02}:{minute % 60:02}:00Z", minute % 7) for minute in range(360)]
     (inbox / "day.jsonl").write_text("\n".join(line(1, value, at) for at, value in readings))
     feed = a_feed("levels", files(tmp_path))
     async with a_broker() as api, running(some_feeds(tmp_path, feed), api.url) as runner:
         await until(lambda: _waited(runner, "levels", 1))
         assert await gauges(api) == {"1": readings[-1][1]}
         found = []
-        for hour in range(20):
+        for hour in range(6):
             answer = await api.get(
                 "temporal/entities/urn:ngsi-ld:Gauge:1?timeproperty=observedAt&timerel=between"
                 f"&timeAt=2026-06-30T{hour:02}:00:00Z&endTimeAt=2026-06-30T{hour:02}:59:59Z"
@@ -269,13 +269,13 @@ async def test_old_runs_and_inputs_are_forgotten(tmp_path):
         assert kept == 3
 
 
-def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path):
+def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     (tmp_path / "adapters.toml").write_text('[feeds.sites]\nadapter = "table"\nfiles = {path = "in/*.csv"}\n')
 
     def tsunagu(*arguments):
-        command = [sys.executable, "-m", "broker.cli", "adapters", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+        return CliRunner().invoke(app, list(arguments), env={"TSUNAGU_ADAPTERS": None})
 
     async def leave():
         feed = a_feed("sites", files(tmp_path))
@@ -284,18 +284,23 @@ def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path):
             await until(lambda: _waited(runner, "sites", 1))
 
     asyncio.run(leave())
-    assert tsunagu("check").stdout == "adapters.toml: 1 feeds: sites.\n"
-    shown = json.loads(tsunagu("status", "--json").stdout)
+    assert tsunagu("check").output == "adapters.toml: 1 feeds: sites.\n"
+    shown = json.loads(tsunagu("status", "--json").output)
     assert (shown[0]["feed"], shown[0]["quarantined"]) == ("sites", 1)
-    assert "1 records in the quarantine" in tsunagu("status").stdout
-    assert "(no-reading): The line is no reading." in tsunagu("quarantine", "list").stdout
-    assert tsunagu("quarantine", "edit", "1", "--set", "line={}").returncode == 0
-    assert json.loads(tsunagu("quarantine", "show", "1").stdout)["mended"] == {"line": "{}"}
-    assert tsunagu("quarantine", "drop", "1").returncode == 0
-    assert tsunagu("quarantine", "list").stdout == "Nothing is in the quarantine.\n"
-    assert tsunagu("quarantine", "replay", "7").stderr == "tsunagu: There is no record 7 in the quarantine.\n"
-    assert "table: municipal open data" in tsunagu("list").stdout
-    assert tsunagu("check", "nothing.toml").returncode == 2
+    assert "1 records in the quarantine" in tsunagu("status").output
+    assert "(no-reading): The line is no reading." in tsunagu("quarantine", "list").output
+    assert tsunagu("quarantine", "edit", "1", "--set", "line={}").exit_code == 0
+    assert json.loads(tsunagu("quarantine", "show", "1").output)["mended"] == {"line": "{}"}
+    (tmp_path / "record.json").write_text('{"line": "[]"}')
+    assert tsunagu("quarantine", "edit", "1", "--record", "record.json").exit_code == 0
+    assert json.loads(tsunagu("quarantine", "list", "--json").output)[0]["mended"] == {"line": "[]"}
+    assert tsunagu("quarantine", "edit", "1", "--set", "line").exit_code == 2
+    assert tsunagu("quarantine", "drop", "1").exit_code == 0
+    assert tsunagu("quarantine", "list").output == "Nothing is in the quarantine.\n"
+    gone = tsunagu("quarantine", "replay", "7")
+    assert (gone.exit_code, gone.output) == (1, "tsunagu: There is no record 7 in the quarantine.\n")
+    assert "table: municipal open data" in tsunagu("list").output
+    assert tsunagu("check", "nothing.toml").exit_code == 2
 
 
 async def _true(value):

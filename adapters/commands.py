@@ -218,8 +218,6 @@ def edit(
     file: _FileOption = _DEFAULT,
 ) -> None:
     """Mend a record: with --set, from a file, or else in $EDITOR. `replay` then tries it."""
-    import click  # typer is made of it
-
     from adapters.quarantine import held_record, mend
 
     found = _with_journal(file, lambda _, journal: held_record(journal, number))
@@ -227,10 +225,7 @@ def edit(
     if record is not None:
         mended = _object(record.read_text("utf-8"), str(record))
     elif not set_:
-        text = click.edit(json.dumps(mended, ensure_ascii=False, indent=2), extension=".json")
-        if text is None:
-            raise _fail("nothing was changed", 1)
-        mended = _object(text, "the record")
+        mended = _object(_edited(json.dumps(mended, ensure_ascii=False, indent=2)), "the record")
     for each in set_ or ():
         name, equals, value = each.partition("=")
         if not equals:
@@ -262,6 +257,24 @@ def drop(numbers: _Numbers, file: _FileOption = _DEFAULT) -> None:
 
     _with_journal(file, lambda _, journal: give_up(journal, numbers))
     typer.echo(f"{len(numbers)} records dropped.")
+
+
+def _edited(text: str) -> str:
+    """The text after the user has had it in an editor."""
+    import os
+    import shlex
+    import subprocess
+    import tempfile
+
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "record.json"
+        file.write_text(text, "utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(file)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise _fail(f"the editor {editor!r} fails ({error}); use --set or --record", 1) from None
+        return file.read_text("utf-8")
 
 
 def _object(text: str, where: str) -> dict[str, Any]:

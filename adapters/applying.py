@@ -112,8 +112,12 @@ async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str) -
     for attempt in range(3):
         plans = await _plans(client, batch)
         changes = [each.change for each in plans if each.change is not None]
-        fragments = [each.fragment for each in changes if each.created or each.attributes]
+        new = [each.fragment for each in changes if each.created]
+        fragments = [each.fragment for each in changes if not each.created and each.attributes]
         try:
+            # What somebody else has created meanwhile is refused, and brought up to date with the rest.
+            there = await client.create(new, key=_key(f"{key}/c", attempt, new)) if new else {}
+            fragments += [each for each in new if each["id"] in there]
             refused = await client.upsert(fragments, key=_key(key, attempt, fragments)) if fragments else {}
             for found in changes:
                 if found.id not in refused:

@@ -35,6 +35,8 @@ RUN_LASTS: Final = timedelta(hours=1)
 LOOK_SECONDS: Final = 1.0
 """How often the journal is looked at for what others put into it: replays."""
 AGAIN_SECONDS: Final = 5.0
+STAND_BY_SECONDS: Final = 2.0
+"""How often a runner that stands by looks whether the other one is still there."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -204,6 +206,39 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError:
             raise RunnerBusy(f"Another runner is at work on {folder}.") from None
         yield
+
+
+@asynccontextmanager
+async def standing_by(feeds: Feeds, broker_url: str) -> AsyncIterator[None]:
+    """A runner at work as soon as no other one is: of several processes on one state, one works and the others are its heirs.
+
+    Raises what `running` does, but for RunnerBusy.
+    """
+    begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        while True:
+            try:
+                async with running(feeds, broker_url):
+                    _LOG.info("adapters: %d feeds at work", len(feeds.feeds))
+                    if not begun.done():
+                        begun.set_result(None)
+                    await asyncio.Event().wait()
+            except RunnerBusy as busy:
+                if not begun.done():
+                    _LOG.info("adapters: standing by: %s", busy)
+                    begun.set_result(None)
+                await asyncio.sleep(STAND_BY_SECONDS)
+
+    task = asyncio.create_task(work(), name="adapters")
+    await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def serve_alone(feeds: Feeds, stopping: asyncio.Event, on_ready: Callable[[Runner], None]) -> None:

@@ -206,13 +206,13 @@ async def _adapters_running(settings: Settings, port: int) -> AsyncIterator[None
         return
     from adapters import metrics as adapter_metrics
     from adapters.feeds import read_feeds
-    from adapters.runner import running
+    from adapters.runner import standing_by
 
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     metrics.REGISTRY.register(adapter_metrics.REGISTRY)
     try:
-        async with running(read_feeds(Path(settings.adapters)), url):
+        async with standing_by(read_feeds(Path(settings.adapters)), url):
             yield
     finally:
         metrics.REGISTRY.unregister(adapter_metrics.REGISTRY)

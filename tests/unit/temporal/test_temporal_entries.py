@@ -1,14 +1,18 @@
 """Changes become entries of temporal history (4.5.6 to 4.5.8)."""
 
 from dataclasses import replace
+from hashlib import sha1
+from uuid import uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from store_samples import BASE, LEVEL, T1, T2, creation, deletion, entity, instance
 
 from broker.model.change import Change, Touch
 from broker.model.evolution import SCOPE
 from broker.model.terms import KINDS, NGSI_LD_NULL
-from broker.temporal.entries import entries_of
+from broker.temporal.entries import _INSTANCES, _urn, entries_of
 
 NOTE = BASE + "note"
 DATASET = "urn:ngsi-ld:Dataset:1"
@@ -100,3 +104,9 @@ def test_the_same_change_gives_the_same_entries_and_no_other_change_the_same_ids
 def test_a_touch_told_twice_is_recorded_once() -> None:
     change = creation(entity(1)).committed(5)
     assert len(entries_of(replace(change, touched=change.touched * 2))) == 1
+
+
+@given(st.text())
+def test_an_instance_id_is_the_name_based_uuid_of_the_change(name):
+    digest = sha1(_INSTANCES.bytes + name.encode("utf-8", "replace")).hexdigest()
+    assert _urn(digest) == uuid5(_INSTANCES, name.encode("utf-8", "replace").decode()).urn

@@ -69,6 +69,14 @@ bench-overload: $(VENV)/.installed-bench ## 2.5 times what the broker sustains, 
 bench-latency: $(VENV)/.installed-bench ## change to receiver, beside one that hangs, drips or fails (ON=sqlite or mongo): six minutes
 	$(BIN)/python -m bench latency --store $(ON)
 
+.PHONY: bench-adapters
+bench-adapters: install-test ## rows a second of an import, and milliseconds from MQTT to a query
+	$(BIN)/python -m bench adapters
+
+.PHONY: adapter-kills
+adapter-kills: install-test ## kill the runner of adapters at every step, and 100 times during an import of 50,000 rows
+	TSUNAGU_ADAPTER_KILLS=100 $(BIN)/python -m pytest tests/faults/test_adapter_kills.py tests/integration/adapters/test_adapter_crashes.py
+
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

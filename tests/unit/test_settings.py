@@ -65,6 +65,7 @@ GIVEN = {
     "max_snapshots": ("3", 3),
     "max_streams": ("30", 30),
     "max_tenant_streams": ("3", 3),
+    "adapters": ("feeds.toml", "feeds.toml"),
     "stream_origins": ("https://map.city.example", "https://map.city.example"),
     "max_body_bytes": ("4096", 4096),
     "max_requests_in_flight": ("200", 200),

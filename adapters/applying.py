@@ -22,6 +22,8 @@ IN_FLIGHT: Final = 4
 """Batches that may be under way at the same time: the back-pressure of a run."""
 
 HISTORIES_AT_ONCE: Final = 8
+ATTEMPTS: Final = 3
+"""How often a batch is compared and written before what the broker still will not have counts as refused."""
 
 Parts = Sequence[tuple[Entity, frozenset[str]]]
 """Parts of entities on the wire, in order, each with the names on the wire that it owns."""
@@ -74,15 +76,18 @@ async def apply(
     results[:done] = [Applied()] * done
     sofar = Applied(Counter(before.counts), dict(before.failed))
     low = done
+    all_new = False
     room = asyncio.Semaphore(IN_FLIGHT)
     moved = asyncio.Condition()
 
     async def bring(place: int) -> None:
-        nonlocal low
+        nonlocal low, all_new
         async with moved:
             await moved.wait_for(lambda: low >= todo[place].after)
         async with room:
-            result = await apply_batch(client, todo[place].entities, f"{key}/{place}")
+            # Where all of a batch was new, the next one most likely is: it need not be compared first.
+            result = await apply_batch(client, todo[place].entities, f"{key}/{place}", new=all_new)
+            all_new = result.counts["created"] == len(todo[place].entities)
         async with moved:
             results[place] = result
             while low < len(results) and (ended := results[low]) is not None:
@@ -106,38 +111,59 @@ async def apply(
     return sofar
 
 
-async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str) -> Applied:
-    """Apply one batch; what became of it. Raises BrokerUnreachable."""
-    plans: list[Plan] = []
-    for attempt in range(3):
-        plans = await _plans(client, batch)
-        changes = [each.change for each in plans if each.change is not None]
-        new = [each.fragment for each in changes if each.created]
-        fragments = [each.fragment for each in changes if not each.created and each.attributes]
+async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str, *, new: bool = False) -> Applied:
+    """Apply one batch; what became of it. Raises BrokerUnreachable.
+
+    `new`: the broker is expected to have none of the entities, so they are created without comparing; those that are there
+    are compared then.
+    """
+    applied = Applied()
+    rest = list(batch)
+    reasons: dict[str, str] = {}
+    for attempt in range(ATTEMPTS):
+        compared = attempt > 0 or not new
+        plans = await _plans(client, rest) if compared else [plan(each, None) for each in rest]
         try:
-            # What somebody else has created meanwhile is refused, and brought up to date with the rest.
-            there = await client.create(new, key=_key(f"{key}/c", attempt, new)) if new else {}
-            fragments += [each for each in new if each["id"] in there]
-            refused = await client.upsert(fragments, key=_key(key, attempt, fragments)) if fragments else {}
-            for found in changes:
-                if found.id not in refused:
-                    for name in found.removed:
-                        await client.delete_attribute(found.id, name)
-            late, refused_late = await _add_history(
-                client, [each for each in plans if each.history], f"{key}/h{attempt}"
-            )
-        except OutcomeUnknown:
+            done, reasons = await _carry_out(client, plans, f"{key}/{attempt}")
+        except OutcomeUnknown as unknown:
+            reasons = {each.id: str(unknown) for each in plans}
             continue
         except BrokerRefused as refusal:
-            return _all_failed(plans, str(refusal))
-        created = sum(each.created and each.id not in refused for each in changes)
-        updated = sum(not each.created and each.id not in refused for each in changes)
-        counts = Counter(
-            created=created, updated=updated, unchanged=len(plans) - len(changes), failed=len(refused), late=late
-        )
-        counts["failed"] += len(refused_late.keys() - refused.keys())
-        return Applied(counts, refused_late | refused)
-    return _all_failed(plans, "The broker cannot tell what became of it.")
+            reasons = {each.id: str(refusal) for each in plans}
+            break
+        applied.add(done)
+        rest = [each for each in rest if each.entity["id"] in reasons]
+        if not rest:
+            break
+    applied.add(Applied(Counter(failed=len(reasons)), reasons))
+    return applied
+
+
+async def _carry_out(client: NgsiLdClient, plans: Sequence[Plan], key: str) -> tuple[Applied, dict[str, str]]:
+    """Do what is planned; what became of it, and what was not created, with the reason: it is there by now, or cannot be.
+
+    Raises BrokerUnreachable, BrokerRefused, OutcomeUnknown.
+    """
+    changes = [each.change for each in plans if each.change is not None]
+    new = [each.fragment for each in changes if each.created]
+    fragments = [each.fragment for each in changes if not each.created and each.attributes]
+    there = await client.create(new, key=_key(f"{key}/c", new)) if new else {}
+    refused = await client.upsert(fragments, key=_key(f"{key}/u", fragments)) if fragments else {}
+    for found in changes:
+        if found.id not in refused:
+            for name in found.removed:
+                await client.delete_attribute(found.id, name)
+    late = [each for each in plans if each.history and each.id not in there]
+    told, refused_late = await _add_history(client, late, f"{key}/h")
+    failed = refused_late | refused
+    counts = Counter(
+        created=len(new) - len(there),
+        updated=sum(not each.created and each.id not in refused for each in changes),
+        unchanged=len(plans) - len(changes),
+        failed=len(failed),
+        late=told,
+    )
+    return Applied(counts, failed), there
 
 
 async def delete(client: NgsiLdClient, ids: Iterable[str], key: str) -> Applied:
@@ -147,7 +173,7 @@ async def delete(client: NgsiLdClient, ids: Iterable[str], key: str) -> Applied:
     for start in range(0, len(listed), BATCH):
         some = listed[start : start + BATCH]
         try:
-            failed = await client.delete_entities(some, key=_key(f"{key}/d{start}", 0, some))
+            failed = await client.delete_entities(some, key=_key(f"{key}/d{start}", some))
         except OutcomeUnknown:
             failed = await client.delete_entities(some)
         except BrokerRefused as refusal:
@@ -186,14 +212,10 @@ async def _add_history(client: NgsiLdClient, plans: Sequence[Plan], key: str) ->
         new = new_instances(found.history, known)
         if new:
             evolution: Mapping[str, Any] = {"id": found.id, "type": found.type, **new}
-            await client.append_history(evolution, key=_key(key, 0, evolution))
+            await client.append_history(evolution, key=_key(key, evolution))
         return sum(map(len, new.values()))
 
     return sum(await asyncio.gather(*map(add, plans))), failed
-
-
-def _all_failed(plans: Sequence[Plan], reason: str) -> Applied:
-    return Applied(Counter(failed=len(plans)), {each.id: reason for each in plans})
 
 
 async def _some_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
@@ -210,6 +232,5 @@ async def _some_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     return rest
 
 
-def _key(place: str, attempt: int, content: Any) -> str:
-    digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return f"{place}/{attempt}/{digest[:24]}"
+def _key(place: str, content: Any) -> str:
+    return f"{place}/{sha256(orjson.dumps(content)).hexdigest()[:24]}"

@@ -17,8 +17,9 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.operations.validation import Validation
 from broker.operations.validation_rules import parse_rules
+from broker.store.plan import Decision
 from broker.store.sqlite.store import SqliteStore
-from broker.store.plan import Decision, EntityWriter
+from broker.store.writer import EntityWriter
 from datamodels.model import Model, models
 from datamodels.validation import Checks, ModelCheck, check_of
 

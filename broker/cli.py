@@ -154,8 +154,6 @@ def serve(
     from adapters.feeds import read_feeds
 
     if settings.adapters:
-        if settings.workers > 1:
-            raise _fail("With several workers, adapters run beside them: tsunagu adapters run FILE.", 2)
         try:
             read_feeds(Path(settings.adapters))
         except InvalidFeeds as error:

@@ -20,7 +20,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from broker.egress.answer import NotHttp
 from broker.egress.error import EgressError
+from broker.egress.plain import NoAnswer, NoConnection, PlainHttp
 from broker.egress.policy import EgressPolicy
 from broker.egress.tls import TlsContexts, fault_of
 
@@ -31,6 +33,9 @@ CONNECTIONS_PER_ENDPOINT: Final = 16
 KEEP_ALIVE_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 10.0
 DNS_CACHE_SECONDS: Final = 30
+MOST_RESOLVED: Final = 10_000
+MOST_TARGETS: Final = 10_000
+"""Hosts whose addresses, and URLs whose parts, are remembered: of more, all are forgotten."""
 ANSWER_LIMIT: Final = 64 * 1024
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -94,11 +99,17 @@ class OutboundHttp:
         self._session = _session(policy, headers, trace)
         # For the second try of a post whose pooled connection turned out to be closed: never pooled itself.
         self._fresh = _session(policy, headers, trace, pooled=False)
+        self._resolver = _PolicyResolver(policy)
+        self._targets: dict[str, URL] = {}
+        self._resolved: dict[tuple[str, int], tuple[float, list[str]]] = {}
+        self._plain = PlainHttp(self._addresses, user_agent, ANSWER_LIMIT)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
         await self._fresh.close()
+        await self._plain.close()
+        await self._resolver.close()
 
     async def fetch(self, url: str, *, headers: Mapping[str, str], timeout: float, max_bytes: int) -> Fetched:
         """GET, following up to MAX_REDIRECTS redirects, in at most `timeout` seconds altogether.
@@ -120,9 +131,11 @@ class OutboundHttp:
         Raises EgressError.
         """
         target = self._checked(url)
+        deadline = asyncio.get_running_loop().time() + timeout
+        if target.scheme == "http" and target.raw_user is None and target.raw_password is None:
+            return await self._post_plainly(url, target, body, headers, timeout, deadline)
         secure = self._secured(target)
         try:
-            deadline = asyncio.get_running_loop().time() + timeout
             context = SimpleNamespace(reused=False)
             try:
                 return await _post(self._session, target, body, headers, context, deadline, secure)
@@ -142,6 +155,39 @@ class OutboundHttp:
                 # With TLS 1.3 a server looks at the client's certificate when the client believes to be connected already.
                 raise EgressError("refused", url, f"{failure.message} {_AFTER_HANDSHAKE}") from error
             raise failure from error
+
+    async def _post_plainly(
+        self, url: str, target: URL, body: bytes, headers: Mapping[str, str], timeout: float, deadline: float
+    ) -> Answer:
+        try:
+            reply = await self._plain.post(target, body, headers, deadline)
+        except TimeoutError as error:
+            raise EgressError("timeout", url, f"no answer within {timeout:g} s") from error
+        except NoConnection as error:
+            raise EgressError("refused", url, f"no connection: {error}") from error
+        except NoAnswer as error:
+            raise EgressError("refused", url, str(error)) from error
+        except (NotHttp, ValueError) as error:
+            raise EgressError("protocol", url, str(error)) from error
+        return Answer(reply.status, reply.headers, reply.body)
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host that the policy allows. Raises EgressError."""
+        if _is_literal(host):
+            return [host]
+        now = asyncio.get_running_loop().time()
+        known = self._resolved.get((host, port))
+        if known is not None and known[0] > now:
+            return known[1]
+        try:
+            found = await self._resolver.resolve(host, port)
+        except OSError as error:
+            raise EgressError("dns", host, f"the host does not resolve: {error.strerror or error}") from error
+        if len(self._resolved) >= MOST_RESOLVED:
+            self._resolved.clear()
+        addresses = [each["host"] for each in found]
+        self._resolved[host, port] = now + DNS_CACHE_SECONDS, addresses
+        return addresses
 
     async def _follow(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
         target = self._checked(url)
@@ -176,6 +222,8 @@ class OutboundHttp:
 
     def _checked(self, url: str, base: URL | None = None) -> URL:
         """The URL, if it is one for HTTP and an address written into it is allowed."""
+        if base is None and (known := self._targets.get(url)) is not None:
+            return known
         try:
             target = _as_given(url) if base is None else base.join(URL(url))
             host, port = target.host, target.port
@@ -185,6 +233,10 @@ class OutboundHttp:
             raise EgressError("protocol", url, "not an http or https URL")
         if _is_literal(host) and not self._policy.allows(host, host, port):
             raise EgressError("forbidden", str(target), f"the egress policy does not allow {host}")
+        if base is None:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            self._targets[url] = target
         return target
 
 

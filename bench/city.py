@@ -14,8 +14,6 @@ from typing import Any, Final
 ROOT: Final = "/ngsi-ld/v1"
 WATCHED: Final = "no2"
 OTHERS: Final = ("pm10", "pm25", "noise")
-PATIENCE: Final = 2_000
-"""Milliseconds that the broker waits for a receiver."""
 
 
 _LEVELS: Final = 997
@@ -39,6 +37,8 @@ class City:
     kinds: int = 40
     subscriptions: int = 10_000
     hosts: int = 100
+    patience: int = 10_000
+    """Milliseconds that the broker waits for a receiver."""
 
     def station(self, number: int) -> str:
         """The id of a station."""
@@ -81,7 +81,7 @@ class City:
                 "type": "Subscription",
                 **document,
                 "notification": {
-                    "endpoint": {"uri": f"http://{address(host)}:{port}/{number}", "timeout": PATIENCE},
+                    "endpoint": {"uri": f"http://{address(host)}:{port}/{number}", "timeout": self.patience},
                     "format": "simplified" if number % 3 == 0 else "normalized",
                     "attributes": [WATCHED],
                 },

@@ -5,8 +5,10 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ BISECTIONS: Final = 3
 MOST_SECONDS: Final = 900.0
 """How long the deliveries of a step may take before the benchmark gives up."""
 LOADED_AT_ONCE: Final = 500
+CLIENTS: Final = 8
 
 
 @dataclass(slots=True)
@@ -139,11 +142,17 @@ def loaded(kind: str, folder: Path, city: City, cache_gb: float, *options: str) 
 
 
 def _subscribe(city: City, broker: Broker, port: int) -> None:
-    asker = Asker(broker, None)
+    """Make all subscriptions, by several clients."""
     start = time.monotonic()
-    for document in city.documents(port):
-        asker.expect(201, "POST", "/subscriptions", document)
-    asker.close()
+
+    def client(first: int) -> None:
+        asker = Asker(broker, None)
+        for document in islice(city.documents(port), first, None, CLIENTS):
+            asker.expect(201, "POST", "/subscriptions", document)
+        asker.close()
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(client, range(CLIENTS)))
     print(f"{city.subscriptions:,} subscriptions made in {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import adapters, latency, overload, sockets, temporal, validation
+from bench import adapters, latency, operations, overload, sockets, temporal, validation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -18,6 +18,7 @@ app.command("overload")(overload.main)
 app.command("latency")(latency.main)
 app.command("validation")(validation.main)
 app.command("adapters")(adapters.main)
+app.command("operations")(operations.main)
 
 if __name__ == "__main__":
     app()

@@ -198,12 +198,15 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes, deadline: float, limit: int) -> Reply:
         """Send a request and wait for the answer. Raises NoAnswer, NotHttp, TimeoutError."""
-        if not self.is_open:
-            raise NoAnswer("the connection was closed without an answer")
         loop = asyncio.get_running_loop()
         reader = self.reader = AnswerReader(limit)
+        if self._transport.is_closing():
+            raise NoAnswer("the connection was closed without an answer")
         self._answered = loop.create_future()
-        self._transport.write(request)
+        try:
+            self._transport.write(request)
+        except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
+            raise NoAnswer(f"the connection broke: {error}") from error
         expiry = loop.call_at(deadline, self._expire)
         try:
             await self._answered

@@ -96,6 +96,19 @@ async def test_a_connection_whose_answer_is_not_waited_for_any_more_is_not_used_
         await http.close()
 
 
+async def test_a_kept_connection_that_is_being_closed_is_replaced() -> None:
+    peers: Peers = set()
+    async with receiving(peers) as port:
+        http = client("127.0.0.1")
+        assert await post(http, port) == 204
+        (host,) = http._hosts.values()
+        host.free[0]._transport.close()
+        assert host.free[0].is_open
+        assert await post(http, port) == 204
+        assert len(peers) == 2
+        await http.close()
+
+
 async def test_connections_that_nobody_uses_are_closed_and_their_hosts_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

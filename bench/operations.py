@@ -103,7 +103,7 @@ def _measure(kind: str, files: Path, clients: int, seconds: float, rounds: int, 
                 for server in servers:
                     cost = found.setdefault(f"{operation} {server.name}", Cost())
                     number = numbers[operation, server.name]
-                    errand = Errand(server.port, operation, number, seconds if turn else 1.0, clients)
+                    errand = Errand(server.port, operation, number, seconds if turn else min(1.0, seconds), clients)
                     numbers[operation, server.name] = _take(server, errand, cost if turn else Cost())
         asker = Asker(broker, None)
         count = asker.expect(200, "GET", "/entities?type=Station&limit=0&count=true").headers["ngsild-results-count"]

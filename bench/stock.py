@@ -24,7 +24,10 @@ def entity(number: int, level: int | None = None) -> dict[str, Any]:
     return {
         "id": entity_id(number),
         "type": TYPE,
-        "name": {"type": "Property", "value": f"Measuring station {number:07} beside the river"},
+        "name": {
+            "type": "Property",
+            "value": f"Measuring station {number:07}, on the left bank below the weir, beside the school; asks to be read every ten minutes, all day",
+        },
         "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [139.5, 35.5]}},
         "level": {"type": "Property", "value": number % LEVELS if level is None else level, "unitCode": "CMT"},
         "flow": {"type": "Property", "value": 12.5, "unitCode": "MQS", "observedAt": "2026-01-01T00:00:00Z"},

@@ -68,3 +68,18 @@ def test_the_benchmark_of_validation_runs() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "RiverGauge" in ended.stdout
     assert "enforce" in ended.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_operations_compares_with_the_raw_floor(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    options = ["--seconds", "0.2", "--rounds", "1", "--folder", str(tmp_path), "--json", str(figures)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "bench", "operations", *options], cwd=ROOT, capture_output=True, text=True, timeout=110
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(figures.read_text("utf-8"))
+    assert found["wrong"] == []
+    assert len(found["operations"]) == 12
+    assert all(each["answers"] > 0 and each["cpu"] > 0 for each in found["operations"].values())
+    assert list(tmp_path.iterdir()) == [figures]

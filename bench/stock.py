@@ -26,7 +26,8 @@ def entity(number: int, level: int | None = None) -> dict[str, Any]:
         "type": TYPE,
         "name": {
             "type": "Property",
-            "value": f"Measuring station {number:07}, on the left bank below the weir, beside the school; asks to be read every ten minutes, all day",
+            "value": f"Measuring station {number:07}, on the left bank below the weir, beside the school,"
+            " to be read every ten minutes, all day and all night",
         },
         "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [139.5, 35.5]}},
         "level": {"type": "Property", "value": number % LEVELS if level is None else level, "unitCode": "CMT"},

@@ -94,6 +94,15 @@ def decode_amedas(data: bytes, origin: Origin, options: AmedasOptions, state: St
     return _decoded(observations, (state or {}).get("stations", {}), options, state)
 
 
+def links_of_time(data: bytes, origin: Origin, options: AmedasOptions) -> list[str]:
+    """The table of stations, and the map file of the instant that `latest_time.txt` says. Raises UnreadableFile."""
+    try:
+        latest = datetime.fromisoformat(data.decode("ascii").strip()).astimezone(JST)
+    except (UnicodeDecodeError, ValueError, OverflowError):
+        raise UnreadableFile("The file is no latest_time.txt: it does not say an instant.") from None
+    return ["../const/amedastable.json", f"map/{latest:%Y%m%d%H%M%S}.json"]
+
+
 def _document(data: bytes) -> dict[str, Any]:
     document = read_json(data)
     if not isinstance(document, dict):
@@ -245,8 +254,9 @@ def _refused(row: int, code: str, rule: str, reason: str, record: Any) -> Quaran
 
 AMEDAS: Final = Adapter(
     "jma-amedas",
-    "observations of the Japan Meteorological Agency's automatic weather stations",
+    "observations of the Japan Meteorological Agency's automatic weather stations; polled by data/latest_time.txt",
     decode_amedas,
     AmedasOptions,
     stateful=True,
+    links=links_of_time,
 )

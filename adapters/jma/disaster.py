@@ -11,7 +11,7 @@ from adapters.contract import LIVE, Adapter, Decoded, Origin, Repair, State
 from adapters.jma.alerts import FLOODS, Matter, matter_of
 from adapters.jma.board import post
 from adapters.jma.flood import gauges
-from adapters.jma.telegram import CANCELLED, Telegram, parse_telegram
+from adapters.jma.telegram import CANCELLED, Telegram, parse_telegram, telegrams_of
 from adapters.options import Options, option
 from adapters.transforms.reading import Severity
 
@@ -25,6 +25,7 @@ class DisasterOptions(Options):
     """What a feed may say of its telegrams."""
 
     areas: tuple[str, ...] = option("codes, or how codes begin, of the areas that are wanted; all without", ())
+    titles: tuple[str, ...] = option("how the titles of telegrams begin that are fetched from a feed; all without", ())
     event_hours: int = option(
         "hours for which record rain and earthquakes, which are never lifted, count as in force", 3
     )
@@ -55,6 +56,11 @@ def decode_telegram(data: bytes, origin: Origin, options: DisasterOptions, state
     )
 
 
+def links_of_feed(data: bytes, origin: Origin, options: DisasterOptions) -> list[str]:
+    """The addresses of the telegrams that are wanted of an Atom feed, the oldest first. Raises UnreadableFile."""
+    return [address for title, address in telegrams_of(data) if title.startswith(options.titles or ("",))]
+
+
 def _wanted(matter: Matter, areas: tuple[str, ...]) -> Matter:
     if not areas:
         return matter
@@ -66,5 +72,10 @@ def _notes(telegram: Telegram) -> dict[str, str]:
 
 
 DISASTER: Final = Adapter(
-    "jma-xml", "disaster telegrams of the Japan Meteorological Agency", decode_telegram, DisasterOptions, stateful=True
+    "jma-xml",
+    "disaster telegrams of the Japan Meteorological Agency; polled by its Atom feeds",
+    decode_telegram,
+    DisasterOptions,
+    stateful=True,
+    links=links_of_feed,
 )

@@ -27,6 +27,7 @@ MEANT: Final = "通常"
 CANCELLED: Final = "取消"
 """The InfoType of a telegram that takes an earlier one back. The others, 発表, 訂正 and 遅延, all say how things are."""
 
+_FEED: Final = "{http://www.w3.org/2005/Atom}feed"
 _REPORT: Final = "{http://xml.kishou.go.jp/jmaxml1/}Report"
 _LEVEL: Final = re.compile(r"レベル([1-5])")
 _HEADLINE_LEVEL: Final = re.compile(r"警戒レベル([1-5])(?:相当)?")
@@ -100,14 +101,7 @@ class Telegram:
 
 def parse_telegram(data: bytes) -> Telegram:
     """Read a telegram. Raises UnreadableFile, whose message says what it is instead."""
-    if len(data) > MOST_BYTES:
-        raise UnreadableFile(f"The telegram has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
-    try:
-        report = fromstring(data, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise UnreadableFile("The telegram has a document type or entities, which no telegram needs.") from error
-    except (ParseError, ValueError, LookupError) as error:
-        raise UnreadableFile(f"The telegram is no well-formed XML: {error}.") from error
+    report = _parsed(data, "telegram")
     if report.tag != _REPORT:
         raise UnreadableFile(f"The document is no telegram of 気象庁防災情報XML: its root is {report.tag[:80]}.")
     control, head = child(report, "Control"), child(report, "Head")
@@ -136,6 +130,20 @@ def parse_telegram(data: bytes) -> Telegram:
         informations=found,
         body=child(report, "Body"),
     )
+
+
+def telegrams_of(feed: bytes) -> list[tuple[str, str]]:
+    """Title and address of each telegram that an Atom feed of the agency names, the oldest first. Raises UnreadableFile."""
+    root = _parsed(feed, "feed")
+    if root.tag != _FEED:
+        raise UnreadableFile(f"The document is no Atom feed: its root is {root.tag[:80]}.")
+    found = []
+    for entry in children(root, "entry"):
+        link = child(entry, "link")
+        address = text(entry, "id") if link is None else link.get("href", "")
+        if address.startswith(("https://", "http://")):
+            found.append((text(entry, "title"), address))
+    return found[::-1]
 
 
 def level_in(name: str) -> int | None:
@@ -172,6 +180,18 @@ def text(element: Element, *path: str) -> str:
     """The text of the first element at the end of a path, without outer space; empty if there is none."""
     found = child(element, *path)
     return "" if found is None else (found.text or "").strip()
+
+
+def _parsed(data: bytes, what: str) -> Element:
+    """The root of a document. Raises UnreadableFile."""
+    if len(data) > MOST_BYTES:
+        raise UnreadableFile(f"The {what} has {len(data):,} bytes; more than {MOST_BYTES:,} are not read.")
+    try:
+        return fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise UnreadableFile(f"The {what} has a document type or entities, which no {what} needs.") from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise UnreadableFile(f"The {what} is no well-formed XML: {error}.") from error
 
 
 def _information(element: Element) -> Information:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.river.standing import THRESHOLDS, LevelReading, Standing, computed, stand
 from adapters.transforms.reading import Severity, Unreadable
-from adapters.transforms.times import instant
+from adapters.transforms.times import JST, instant
 from datamodels import model_of
 
 MOST_BYTES: Final = 2**20
@@ -56,10 +57,14 @@ KINDS: Final = {
 """The kinds of stations by the item in their numbers."""
 
 
+FOLDERS: Final = {"004": "stg", "001": "rn", "007": "dam"}
+
+
 @dataclass(frozen=True, slots=True)
 class KawabouOptions(Options):
     """What a feed may say of its gauges."""
 
+    stations: tuple[str, ...] = option("numbers of the stations that are polled, 13 digits each", ())
     thresholds: Mapping[str, Any] = option(
         "thresholds in metres by station number, {caution = 3.0, danger = 4.2}, for a status to be computed",
         MappingProxyType({}),
@@ -95,6 +100,19 @@ def decode_station(data: bytes, origin: Origin, options: KawabouOptions, state: 
     standings = dict(state or {})
     entities = [_entity(number, kind, at, found[at], options, standings) for at in sorted(found)]
     return Decoded(row, tuple(entities), tuple(repairs), tuple(quarantine), state=standings)
+
+
+def links_of_time(data: bytes, origin: Origin, options: KawabouOptions) -> list[str]:
+    """The files of the stations that are wanted, of the time that `tmCrntTime.json` says. Raises UnreadableFile."""
+    try:
+        said = instant(str(_document(data).get("crntObsTime"))).value
+    except Unreadable:
+        raise UnreadableFile("The file is no tmCrntTime.json: it does not say a time.") from None
+    latest = datetime.fromisoformat(said).astimezone(JST)
+    found = ((_STATION.search(f"{number}.json"), number) for number in options.stations)
+    return [
+        f"../files/tmlist/{FOLDERS[match[2]]}/{latest:%Y%m%d/%H%M}/{number}.json" for match, number in found if match
+    ]
 
 
 def _document(data: bytes) -> dict[str, Any]:
@@ -172,5 +190,10 @@ def _is_number(value: Any) -> bool:
 
 
 KAWABOU: Final = Adapter(
-    "kawabou", "levels, rain and dams in the JSON shape of 川の防災情報", decode_station, KawabouOptions, stateful=True
+    "kawabou",
+    "levels, rain and dams in the JSON shape of 川の防災情報; polled by system/tmCrntTime.json",
+    decode_station,
+    KawabouOptions,
+    stateful=True,
+    links=links_of_time,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Origin
 from adapters.errors import UnreadableFile
-from adapters.jma.amedas import AMEDAS, AmedasOptions, decode_amedas
+from adapters.jma.amedas import AMEDAS, AmedasOptions, decode_amedas, links_of_time
 from adapters.testing import AdapterContract, Sample
 
 DATA = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "jma-amedas"
@@ -139,6 +139,14 @@ def test_records_that_are_none_are_quarantined():
 def test_a_file_whose_instant_nobody_says_is_refused(address):
     with pytest.raises(UnreadableFile, match="name"):
         decode(MAP, address)
+
+
+def test_the_latest_time_leads_to_the_table_and_to_its_map_file():
+    latest = b"2021-02-24T15:00:00+09:00\n"
+    expected = ["../const/amedastable.json", "map/20210224150000.json"]
+    assert links_of_time(latest, origin("latest_time.txt"), AmedasOptions()) == expected
+    with pytest.raises(UnreadableFile, match="latest_time"):
+        links_of_time(b"now", origin("latest_time.txt"), AmedasOptions())
 
 
 # --- real files

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.contract import LIVE, Origin
 from adapters.errors import UnreadableFile
-from adapters.jma.disaster import DISASTER, DisasterOptions, decode_telegram
+from adapters.jma.disaster import DISASTER, DisasterOptions, decode_telegram, links_of_feed
 from adapters.jma.hazards import severity, sub_category
 from adapters.jma.telegram import level_in, parse_telegram
 from adapters.testing import AdapterContract, Sample
@@ -263,6 +263,17 @@ def test_kinds_are_told_apart_by_their_names(name, level, hazard, grave):
     assert level_in(name) == level
     assert sub_category(name) == hazard
     assert severity(name, level) == grave
+
+
+def test_a_feed_names_its_telegrams_the_oldest_first_and_only_those_that_are_wanted():
+    feed = """<feed xmlns="http://www.w3.org/2005/Atom"><title>随時</title>
+    <entry><title>気象警報・注意報</title><link type="application/xml" href="https://jma.example/2.xml"/></entry>
+    <entry><title>府県天気予報</title><id>https://jma.example/1.xml</id></entry>
+    <entry><title>気象警報・注意報</title><link href="file:///etc/passwd"/></entry></feed>""".encode()
+    assert links_of_feed(feed, ORIGIN, DisasterOptions()) == ["https://jma.example/1.xml", "https://jma.example/2.xml"]
+    assert links_of_feed(feed, ORIGIN, DisasterOptions(titles=("気象",))) == ["https://jma.example/2.xml"]
+    with pytest.raises(UnreadableFile, match="Atom"):
+        links_of_feed(telegram(), ORIGIN, DisasterOptions())
 
 
 # --- the agency's own samples

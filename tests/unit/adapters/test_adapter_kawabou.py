@@ -5,7 +5,7 @@ import pytest
 
 from adapters.contract import Origin
 from adapters.errors import UnreadableFile
-from adapters.river.kawabou import KAWABOU, KawabouOptions, decode_station
+from adapters.river.kawabou import KAWABOU, KawabouOptions, decode_station, links_of_time
 from adapters.testing import AdapterContract, Sample
 
 LEVEL = "stg/20260630/1420/9999900400001.json"
@@ -113,3 +113,14 @@ def test_the_station_is_known_by_the_name_of_its_file():
 def test_a_record_without_time_is_quarantined():
     decoded = decode({"obsValue": {"stg": 1.0, "stgCcd": 0}, "min10Values": [3]})
     assert (decoded.records, [each.rule for each in decoded.quarantine]) == (2, ["no-time", "no-time"])
+
+
+def test_the_current_time_leads_to_the_files_of_the_stations_that_are_wanted():
+    now = b'{"crntObsTime": "2026/06/30 24:00"}'
+    options = KawabouOptions(stations=("9999900400001", "9999900100001", "12"))
+    assert links_of_time(now, origin("system/tmCrntTime.json"), options) == [
+        "../files/tmlist/stg/20260701/0000/9999900400001.json",
+        "../files/tmlist/rn/20260701/0000/9999900100001.json",
+    ]
+    with pytest.raises(UnreadableFile, match="tmCrntTime"):
+        links_of_time(b"{}", origin("system/tmCrntTime.json"), options)

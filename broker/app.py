@@ -71,9 +71,6 @@ from broker.store.writer import EntityWriter
 from broker.temporal.recorder import Recorder
 from broker.workers.lifeline import Lifeline
 from broker.workers.slot import Slot
-from datamodels.bundle import as_checks, load_bundle
-from datamodels.errors import InvalidBundle
-from datamodels.validation import Checks
 
 FAREWELL_SECONDS: Final = 1.0
 """How long a worker that ends waits for the next requests on its connections, to say `Connection: close` in the answers."""
@@ -98,10 +95,14 @@ def make_store(address: StoreAddress) -> Store:
 
 
 def make_validation(settings: Settings) -> Validation | None:
-    """What holds writes against data models, None where nothing is to be. Raises SettingsError."""
+    """What holds writes against data models, None where nothing is to be: then nothing of it is loaded. Raises SettingsError."""
     rules = settings.validation_rules
-    if all(rule.mode == "off" for rule in rules):
+    if not settings.models and all(rule.mode == "off" for rule in rules):
         return None
+    from datamodels.bundle import as_checks, load_bundle
+    from datamodels.errors import InvalidBundle
+    from datamodels.validation import Checks
+
     try:
         bundle = load_bundle(Path(settings.models)) if settings.models else {}
         validation = Validation(Checks(as_checks(bundle)), rules)

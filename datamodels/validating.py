@@ -76,6 +76,15 @@ def validate(
     entity_type: str | None = None,
 ) -> Verdict:
     """The verdict on one entity: what is wrong with it as NGSI-LD, or else what is wrong with it under its models."""
+    try:
+        return _validate(document, checks, place, representation, entity_type)
+    except (ValueError, RecursionError) as error:  # nested too deeply, or half of a surrogate pair
+        return Verdict(place, "", (), None, (), (Violation(None, "json", f"cannot be checked: {error}"),))
+
+
+def _validate(
+    document: object, checks: Checks, place: str, representation: Representation | None, entity_type: str | None
+) -> Verdict:
     reading = read_entity(document, representation)
     names = reading.types if entity_type is None else (entity_type,)
     iris = dict.fromkeys(iri for name in names if (iri := checks.find(_local(name))) is not None)

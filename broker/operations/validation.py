@@ -27,6 +27,8 @@ from broker.store.plan import Decision
 HEADER: Final = "Tsunagu-Validation"
 MOST_TOLD: Final = 20
 """Violations in an answer."""
+LONGEST_TOLD: Final = 300
+"""Characters of an id in a header."""
 LOG_PAUSE_SECONDS: Final = 1.0
 """How long after a line about a model the next one follows at the earliest; those in between are counted."""
 
@@ -279,5 +281,5 @@ def _is_deletion(instance: Instance) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Text as it may stand between quotes in a header."""
-    return quote(text, safe=" !#$&'()*+,/:;<=>?@[]^`{|}", errors="replace")
+    """Text as it may stand between quotes in a header; the beginning of one that is very long."""
+    return quote(text[:LONGEST_TOLD], safe=" !#$&'()*+,/:;<=>?@[]^`{|}", errors="replace")

@@ -280,7 +280,7 @@ async def test_smart_data_models_stand_beside_ours(store, tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"validation": ("Unicorn=warn",)}, "Unicorn"), ({"validation": ("warn",), "models": "/nowhere"}, "/nowhere")],
+    [({"validation": ("Unicorn=warn",)}, "Unicorn"), ({"models": "/nowhere"}, "/nowhere")],
 )
 async def test_a_rule_about_an_unknown_type_and_a_wrong_folder_are_told_at_start(store, settings, words):
     with pytest.raises(SettingsError, match=words):

@@ -229,3 +229,18 @@ def test_files_of_lines_lists_and_single_entities_are_read(tmp_path):
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000, "utf-8")
     assert [each.ok for each in validate_file(deep, CHECKS)] == [False]
+
+
+def nested(levels, value=1):
+    for _ in range(levels):
+        value = {"type": "Property", "value": 1, "below": value}
+    return value
+
+
+@pytest.mark.parametrize("value", ["\ud800", [[[]]], nested(300), nested(3_000)])
+def test_what_no_broker_would_take_is_a_violation_and_no_crash(value):
+    deep = [value]
+    for _ in range(400):
+        deep = [deep]
+    verdict = validate(gauge(name={"type": "Property", "value": deep}, stationId=value), CHECKS)
+    assert not verdict.ok

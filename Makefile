@@ -93,6 +93,10 @@ format: install-test ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: models
+models: install ## make the @context, schemas and pages from the data models anew
+	$(BIN)/python -m datamodels
+
 .PHONY: lock
 lock: install-test ## pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet pip-tools

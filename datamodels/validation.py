@@ -196,6 +196,8 @@ def words_of(error: jsonschema_rs.ValidationError) -> str:
     kind = error.kind
     if kind.name == "const":
         text = f"{_shown(kind.as_dict()['expected_value'])} is wanted, not {_shown(error.instance)}"
+    elif kind.name == "required":
+        text = f"{kind.as_dict()['property']} is missing"
     elif kind.name in ("anyOf", "oneOf") and (alternatives := kind.as_dict().get("context")):
         text = " and ".join(dict.fromkeys(_message(errors[0]) for errors in alternatives if errors))
     else:

@@ -95,6 +95,11 @@ class Handover:
             ledger = Ledger(share_name(estate.number, books.number), watermark, estate.courses, clock)
             share = Share(estate.number, estate.lease, ledger, max(estate.start, estate.tail), since)
             books.shares[estate.number] = share
+            for course in estate.courses:
+                if course.behind is not None:
+                    ledger.owed(course)
+            for course in estate.fresh:
+                ledger.attempted(course)
             self._undelivered.take_in(estate.undelivered)
             for course in estate.courses:
                 for aside in self._undelivered.of(course.subscription.key):

@@ -38,6 +38,14 @@ async def restored_tally(store: Store, key: SubscriptionKey, created_at: str | N
     return Tally() if document is None or not _is_of(document, created_at) else Tally.restored(document)
 
 
+def is_taken_up(course: Course, state: JsonObject | None) -> bool:
+    """Whether a subscription has a record, as it is now: made by somebody who matched what came since it is so."""
+    if state is None:
+        return False
+    subscription = course.subscription
+    return _is_of(state, subscription.created_at) and state.get("since", subscription.since) == subscription.since
+
+
 def _is_of(state: JsonObject, created_at: str | None) -> bool:
     """Whether a record is that of this subscription, and not of a deleted one that had the same id."""
     return created_at is None or state.get("of", created_at) == created_at

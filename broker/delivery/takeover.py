@@ -7,7 +7,7 @@ from typing import Final
 
 from broker.delivery.course import Course
 from broker.delivery.gaps import read_overtaken
-from broker.delivery.record import DOCUMENTS, restored_course
+from broker.delivery.record import DOCUMENTS, is_taken_up, restored_course
 from broker.delivery.share import WATERMARK, guard_name, guarded, share_name, share_of
 from broker.delivery.subscription import SubscriptionKey
 from broker.delivery.undelivered import UNDELIVERED, Undelivered, read_undelivered
@@ -23,7 +23,8 @@ BREATH: Final = 256
 @dataclass(slots=True)
 class Estate:
     """What the store has of one share. `watermark`: what its own cursor says, None where it has none yet. `start`: matching goes
-    on behind it. `tail`: how much of the log is gone. What belongs to no subscription any more is to be deleted."""
+    on behind it. `tail`: how much of the log is gone. Courses that are `fresh` have no record yet. What belongs to no
+    subscription any more is to be deleted."""
 
     number: int
     lease: Lease
@@ -31,6 +32,7 @@ class Estate:
     start: int
     tail: int
     courses: list[Course] = field(default_factory=list)
+    fresh: list[Course] = field(default_factory=list)
     undelivered: list[Undelivered] = field(default_factory=list)
     overtaken: dict[DocumentKey, Overtaken] = field(default_factory=dict)
     deletes: list[DocumentKey] = field(default_factory=list)
@@ -70,7 +72,12 @@ async def read_estates(store: Store, leases: Mapping[int, Lease], shares: int, n
             course = restored_course(tenant, document, states.get((tenant, document["id"]), {}), now)
             if course is not None:
                 course.share = number
-                _resume(course, states.get((tenant, document["id"])), estate)
+                state = states.get((tenant, document["id"]))
+                if not is_taken_up(course, state):
+                    estate.fresh.append(course)
+                # Where there is one process, what was created was taken up. Before there were shares, there was one as well.
+                is_new = shares > 1 and estate.watermark is not None and not is_taken_up(course, state)
+                _resume(course, estate, is_new=is_new)
                 estate.courses.append(course)
     created = {
         course.subscription.key: course.subscription.created_at
@@ -91,14 +98,13 @@ async def read_estates(store: Store, leases: Mapping[int, Lease], shares: int, n
     return estates
 
 
-def _resume(course: Course, state: JsonObject | None, estate: Estate) -> None:
-    """Where matching goes on for a course: behind its share's watermark, or, where no holder of the share had taken up the
-    subscription as it is, behind the position from which on changes concern it."""
+def _resume(course: Course, estate: Estate, *, is_new: bool) -> None:
+    """Where matching goes on for a course: behind its share's watermark, or, where it `is_new` because no holder of the share
+    had taken up the subscription as it is, behind the position from which on changes concern it."""
     if course.closed or course.behind is not None:
         return
     since = course.subscription.since
-    taken_up = estate.watermark is None or (state is not None and state.get("since", since) == since)
-    if taken_up:
+    if not is_new:
         course.through = max(course.through, estate.start)
     elif since < estate.start and course.subscription.interval is None:
         course.behind = since + 1

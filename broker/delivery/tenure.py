@@ -19,6 +19,8 @@ from broker.store.protocol import Lease
 
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether others came or went. Nobody is asked for that."""
+EAGER_SECONDS: Final = 4.0
+"""For how long after that free shares are asked for each time: a little longer than a lease of the dead may still run."""
 FAILED_SECONDS: Final = 1.0
 """Seconds after which something that failed is tried again."""
 
@@ -33,6 +35,8 @@ class Tenure:
         self._handover = handover
         self._granted: dict[int, Lease] = {}
         self._wanted: set[int] = set()
+        self._known = members.alive
+        self._changed_at = -EAGER_SECONDS
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -103,11 +107,19 @@ class Tenure:
         if new := {number: lease for number, lease in self._granted.items() if self._is_new(number, lease)}:
             await self._handover.take_over(new, self._is_granted)
         if len(self._granted) < part:
-            self._want(set(range(self._shares)) - self._wanted)
+            self._want(set(range(self._shares)) - (self._granted.keys() if self._is_eager() else self._wanted))
         elif spare := self._wanted - self._granted.keys():
             await self._give_up(spare)
         for number in self._handover.numbers - self._granted.keys():
             await self._handover.check(number)
+
+    def _is_eager(self) -> bool:
+        """Whether to ask at once, and not only when leases are renewed: somebody came or went lately."""
+        now = asyncio.get_running_loop().time()
+        if self._members.alive != self._known:
+            self._known = self._members.alive
+            self._changed_at = now
+        return now < self._changed_at + EAGER_SECONDS
 
     def _is_new(self, number: int, lease: Lease) -> bool:
         return number not in self._handover.numbers and self._handover.refused.get(number) != lease

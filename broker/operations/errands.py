@@ -162,8 +162,10 @@ class Errands:
             answer["error"] = _stored_error(InternalError(f"{document['deed']}: {type(error).__name__}"))
         try:
             await self._broker.store.put_document(ANSWER, "", errand, answer)
+            await asyncio.sleep(FORGET_SECONDS)
+            await self._broker.store.delete_document(ANSWER, "", errand)  # whoever asked may have died
         except NgsiLdError as error:
-            _LOG.warning("an answer for another process cannot be stored", extra={"detail": error.detail})
+            _LOG.warning("an answer for another process cannot be stored or removed", extra={"detail": error.detail})
 
 
 def _stored_error(error: NgsiLdError) -> JsonObject:

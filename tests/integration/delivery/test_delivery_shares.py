@@ -24,6 +24,7 @@ from share_samples import (
 
 from broker.delivery import course as courses
 from broker.delivery.share import SHARES, WATERMARK
+from broker.delivery.subscription import revision_of
 from broker.operations import errands
 from broker.store.retention import Bounds, Retention
 
@@ -61,6 +62,10 @@ async def test_one_change_is_one_notification_whichever_broker_it_went_through(
     await receiver.silence()
     assert set(told(receiver).values()) == {1}
     assert told(receiver).keys() == expected
+    for _, subscription, document in await one.broker.store.list_documents("subscription"):
+        course = one.broker.dispatcher.course("", subscription) or other.broker.dispatcher.course("", subscription)
+        assert course is not None
+        assert course.subscription.revision == revision_of(document), "what comes back as an event changes nothing"
 
 
 async def pair(brokers: Brokers) -> tuple[Api, Api, str]:

@@ -49,9 +49,9 @@ test-fast: install-test ## the pure floors only, in seconds
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: faults
-faults: install-test ## the long fault tests: FAULTS=300 of all kinds on each store, then 50 kills in each of the others
+faults: install-test ## the long fault tests: FAULTS=300 of all kinds on each store, then 50 kills and 20 rolling restarts
 	TSUNAGU_TEST_FAULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults/test_faults.py
-	TSUNAGU_KILLS=50 $(BIN)/python -m pytest tests/faults --ignore tests/faults/test_faults.py
+	TSUNAGU_KILLS=50 TSUNAGU_TEST_RESTARTS=20 $(BIN)/python -m pytest tests/faults --ignore tests/faults/test_faults.py
 
 .PHONY: conformance
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)

@@ -176,14 +176,6 @@ def test_workers_on_sqlite_are_refused(serve: Callable[..., Service]) -> None:
     assert "use MongoDB" in said
 
 
-def test_workers_of_which_none_can_start_are_given_up_loudly(serve: Callable[..., Service]) -> None:
-    service = serve("--workers", "2", "--store", "mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200")
-    assert service.wait() == 1
-    assert service.events("the store cannot be opened")
-    assert service.events("no worker became ready: giving up")
-    assert service.output.read_text() == ""
-
-
 def test_a_taken_port_is_told_by_the_supervisor(serve: Callable[..., Service]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

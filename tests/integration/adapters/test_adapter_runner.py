@@ -283,8 +283,7 @@ async def test_old_runs_and_inputs_are_forgotten(tmp_path):
             await runner.submit("levels", Intake(line(number, 1).encode(), "here", "2026-06-30T00:00:01Z"))
         await until(lambda: _done(runner))
         await until(lambda: _runs(api, 2, exactly=True))
-        (kept,) = await runner.journal.perform(lambda c: c.execute("SELECT count(*) FROM input").fetchone())
-        assert kept == 3
+        await until(lambda: _kept(runner, 3))
 
 
 def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path, monkeypatch):
@@ -339,6 +338,11 @@ async def _waited(runner, feed, count):
         lambda c: c.execute("SELECT count(*) FROM input WHERE feed = ? AND status = 2", (feed,)).fetchone()
     )
     return done[0] >= count
+
+
+async def _kept(runner, count):
+    (kept,) = await runner.journal.perform(lambda c: c.execute("SELECT count(*) FROM input").fetchone())
+    return kept == count
 
 
 async def _held(runner, count):

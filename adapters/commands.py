@@ -1,6 +1,6 @@
-"""The commands `tsunagu adapters run`, `check`, `list`, `status` and `quarantine`. What one needs is imported when it runs.
+"""The commands `tsunagu adapters run`, `check`, `list`, `decode`, `input`, `status` and `quarantine`.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or a file of feeds that is at fault.
+What one needs is imported when it runs. Exit codes: 0 done, 1 failed, 2 wrong usage or a file of feeds that is at fault.
 """
 
 import json
@@ -156,6 +156,65 @@ def list_(as_json: _Json = False) -> None:
 
 
 @app.command()
+def decode(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="Name of an adapter, as `list` shows it.")],
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="A file with an input.", exists=True, dir_okay=False)],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="Option of the adapter; texts as they are, else as in TOML."
+        ),
+    ] = None,
+) -> None:
+    """Decode a file without any broker, and show what it holds, as JSON: entities, repairs, quarantine."""
+    import tomllib
+
+    from adapters.contract import Origin
+    from adapters.door import now
+    from adapters.errors import AdapterError
+    from adapters.options import described, read_options
+    from adapters.registry import adapter_named
+
+    try:
+        chosen = adapter_named(adapter)
+        texts = {
+            name for name, kind, _, _ in described(chosen.options) if kind == "a text" or kind.startswith("one of")
+        }
+        options = read_options(chosen.options, tomllib.loads("\n".join(_toml(each, texts) for each in option or ())))
+        origin = Origin(input_.name, now(), str(input_), parameters={"name": input_.name})
+        decoded = chosen.decode(input_.read_bytes(), origin, options, None)
+    except (AdapterError, tomllib.TOMLDecodeError) as error:
+        raise _fail(str(error), 1) from None
+    answer = {
+        "counts": {
+            "records": decoded.records,
+            "accepted": decoded.accepted,
+            "repaired": decoded.repaired,
+            "quarantined": decoded.quarantined,
+            "entities": len(decoded.entities),
+        },
+        "notes": dict(decoded.notes),
+        "channel": decoded.channel,
+        "repairs": [each._asdict() for each in decoded.repairs],
+        "quarantine": [{**each._asdict(), "record": dict(each.record)} for each in decoded.quarantine],
+        "deleted": list(decoded.deleted),
+        "entities": list(decoded.entities),
+    }
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+@app.command(name="input")
+def input_of(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the input.")], file: _FileOption = _DEFAULT
+) -> None:
+    """Write the bytes of an input as they came: those of a live source make a good sample for a test."""
+    from adapters.quarantine import original
+
+    found = _with_journal(file, lambda _, journal: original(journal, number))
+    sys.stdout.buffer.write(found.data)
+
+
+@app.command()
 def status(file: _File = _DEFAULT, as_json: _Json = False) -> None:
     """Show how the feeds are doing: last look, last run, what waits, what is in the quarantine."""
     from adapters.status import as_text
@@ -257,6 +316,12 @@ def drop(numbers: _Numbers, file: _FileOption = _DEFAULT) -> None:
 
     _with_journal(file, lambda _, journal: give_up(journal, numbers))
     typer.echo(f"{len(numbers)} records dropped.")
+
+
+def _toml(given: str, texts: set[str]) -> str:
+    """NAME=VALUE as a line of TOML; the values of `texts` need no quotes."""
+    name, _, value = given.partition("=")
+    return f"{name} = {json.dumps(value, ensure_ascii=False) if name in texts else value}"
 
 
 def _edited(text: str) -> str:

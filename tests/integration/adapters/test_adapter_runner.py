@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -316,7 +317,14 @@ def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path, monkeypat
     assert tsunagu("quarantine", "list").output == "Nothing is in the quarantine.\n"
     gone = tsunagu("quarantine", "replay", "7")
     assert (gone.exit_code, gone.output) == (1, "tsunagu: There is no record 7 in the quarantine.\n")
+    assert tsunagu("input", "1").output == "{bad\n"
     assert "table: municipal open data" in tsunagu("list").output
+    sites = Path(__file__).parents[3] / "examples" / "evacuation_sites" / "standard.cp932.csv"
+    shown = json.loads(tsunagu("decode", "table", str(sites), "--option", "municipality=999997").output)
+    assert shown["counts"] == {"records": 3, "accepted": 0, "repaired": 2, "quarantined": 1, "entities": 2}
+    assert shown["notes"]["encoding"] == "cp932"
+    assert tsunagu("decode", "tabel", str(sites)).exit_code == 1
+    assert "no option" in tsunagu("decode", "table", str(sites), "--option", "x=1").output
     assert tsunagu("check", "nothing.toml").exit_code == 2
 
 

@@ -167,6 +167,8 @@ async def _look(journal: Journal, doors: Mapping[str, Door]) -> None:
     known = None
     while True:
         seen = await journal.perform(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0])
+        for name, door in doors.items():
+            metrics.waiting.labels(name).set(door.waiting)
         if seen != known:
             known = seen
             for door in doors.values():

@@ -126,7 +126,7 @@ async def round_of(poll: Poll, adapter: Adapter[Any], options: Options, door: Do
     if validators.get("sha256") == digest:
         await door.set_marks(mark)
         return 0
-    return await door.take([Intake(fetched.data, poll.url, now(), fetched.content_type, marks=mark)])
+    return await door.take([Intake(fetched.data, _shown(poll.url), now(), fetched.content_type, marks=mark)])
 
 
 async def _follow(
@@ -163,7 +163,7 @@ async def _follow(
             failure = other
             continue
         if fetched is not None:
-            intake = Intake(fetched.data, address, now(), fetched.content_type, marks={_LINK + address: now()})
+            intake = Intake(fetched.data, _shown(address), now(), fetched.content_type, marks={_LINK + address: now()})
             taken += await door.take([intake])
     if failure is not None:
         raise failure

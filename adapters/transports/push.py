@@ -14,7 +14,7 @@ from aiohttp import web
 
 from adapters.door import Door, now
 from adapters.feeds import Push
-from adapters.journal import Intake
+from adapters.journal import Intake, JournalFailed
 
 RETRY_AFTER_SECONDS: Final = 1
 REMEMBERED: Final = 100_000
@@ -59,7 +59,11 @@ def push_application(receivers: Mapping[str, Receiver]) -> web.Application:
             name=key,
             unless_among=REMEMBERED if key else 0,
         )
-        new = await receiver.door.take([intake])
+        try:
+            new = await receiver.door.take([intake])
+        except JournalFailed as error:
+            _LOG.error("feed %s: %s", receiver.door.feed, error)
+            return _problem(503, "the input cannot be put on disk", {"Retry-After": str(RETRY_AFTER_SECONDS)})
         return web.json_response({"accepted": True, "repeated": not new}, status=202)
 
     application = web.Application(client_max_size=1 << 62)

@@ -247,6 +247,9 @@ async def test_pushes_need_a_key_count_once_and_are_bounded(tmp_path):
         await until(lambda: _has(api, {"1": 5, "2": 6, "3": 7}))
         rows = await runner.journal.perform(lambda c: c.execute("SELECT parameters FROM input ORDER BY id").fetchall())
         assert [json.loads(row[0]) for row in rows] == [{}, {"i": "dev1"}, {}]
+        await runner.journal.perform(lambda c: c.execute("PRAGMA query_only = ON"))
+        assert (await push(body, **{"X-Api-Key": "a-long-key"}))[0] == 503, "what is not on disk is not taken"
+        await runner.journal.perform(lambda c: c.execute("PRAGMA query_only = OFF"))
         runner.doors["levels"]._waiting = 10**9
         assert (await push(body, **{"X-Api-Key": "a-long-key"}))[0] == 503
 

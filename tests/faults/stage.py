@@ -118,6 +118,7 @@ class Stage:
             f"http://127.0.0.1:{self.receiver_wire.port}",
             f"http://127.0.0.1:{self.calm.port}",
             f"mqtt://127.0.0.1:{mqtt.port}/faults",
+            is_shared=self.is_shared,
         )
         for watch in self.watches:
             url = f"{self.brokers[0].url}/ngsi-ld/v1/subscriptions"

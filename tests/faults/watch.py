@@ -10,6 +10,10 @@ from faults.writer import TYPE
 ENDPOINT_MILLISECONDS: Final = 1_500
 
 BY_THE_BROKER: Final = frozenset({"broker killed", "broker frozen", "broker stopped"})
+BY_THE_STORE: Final = frozenset(
+    {"disk full", "mongod killed", "mongod frozen", "mongod stepped down", "mongod cut off"}
+)
+"""Where several brokers share a store: one that cannot renew its leases is succeeded by another one."""
 BY_THE_RECEIVER: Final = frozenset(
     {"receiver killed", "receiver frozen", "receiver failing", "receiver dripping", "receiver cut off"}
 )
@@ -27,12 +31,13 @@ class Watch:
     tenant: str = ""
 
 
-def watches(troubled: str, calm: str, mqtt: str) -> list[Watch]:
+def watches(troubled: str, calm: str, mqtt: str, *, is_shared: bool) -> list[Watch]:
     """All subscriptions: at a receiver that faults befall, at one that none befalls, and at an MQTT broker.
 
-    Each argument is an endpoint's URI without the last part of its path.
+    Each is an endpoint's URI without the last part of its path. `is_shared`: several brokers are on the store.
     """
-    by_http, by_mqtt = BY_THE_BROKER | BY_THE_RECEIVER, BY_THE_BROKER | BY_MQTT
+    by_all = BY_THE_BROKER | BY_THE_STORE if is_shared else BY_THE_BROKER
+    by_http, by_mqtt = by_all | BY_THE_RECEIVER, by_all | BY_MQTT
     every = {"notificationTrigger": ["entityCreated", "entityUpdated", "entityDeleted"]}
     even = {"q": 'side=="even"', "watchedAttributes": ["number"]}
     shared = {"entities": [{"type": TYPE, "idPattern": "hot"}], "watchedAttributes": ["number"]}
@@ -40,8 +45,8 @@ def watches(troubled: str, calm: str, mqtt: str) -> list[Watch]:
         Watch("http", _document(troubled, "http", every), by_http, lambda it: _in(it, "")),
         Watch("http-q", _document(troubled, "http-q", even), by_http, lambda it: _in(it, "") and _is_even(it)),
         Watch("http-east", _document(troubled, "http-east", every), by_http, lambda it: _in(it, "east"), "east"),
-        Watch("calm", _document(calm, "calm", every), BY_THE_BROKER, lambda it: _in(it, "")),
-        Watch("calm-hot", _document(calm, "calm-hot", shared), BY_THE_BROKER, lambda it: _in(it, "") and _is_hot(it)),
+        Watch("calm", _document(calm, "calm", every), by_all, lambda it: _in(it, "")),
+        Watch("calm-hot", _document(calm, "calm-hot", shared), by_all, lambda it: _in(it, "") and _is_hot(it)),
         Watch("mqtt", _document(mqtt, "mqtt", every), by_mqtt, lambda it: _in(it, "")),
         Watch("mqtt-q", _document(mqtt, "mqtt-q", even), by_mqtt, lambda it: _in(it, "") and _is_even(it)),
     ]

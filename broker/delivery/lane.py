@@ -163,6 +163,8 @@ class Lane:
             del self._under_way[done]
             self._suspects_under_way -= suspect
             self._traffic.under_way -= 1
+            if done.cancelled():  # perhaps before its first step, and then it cannot have said so itself
+                course.released(positions)
             self._traffic.go_on()
             if course in self.courses:
                 self.offer(course)

@@ -76,3 +76,17 @@ async def test_a_lane_that_ends_does_not_wait_any_more() -> None:
     assert not road.traffic.waiting
     await road.wait(1)
     assert road.delivered == ["urn:s:1"]
+
+
+async def test_a_delivery_that_is_broken_off_before_its_first_step_is_owed_again() -> None:
+    road = Road(most=10)
+    road.add("urn:s:1", 3, 0.001)
+    lane = road.lanes[0]
+    (course,) = lane.courses
+    lane.leave(course, break_off=True)  # in the same moment: no delivery has had a turn yet
+    await asyncio.sleep(0.01)
+    assert road.delivered == []
+    assert len(course.pending) == 3
+    assert not course.flying
+    lane.join(course)
+    await road.wait(3)

@@ -14,6 +14,7 @@ def draw_overload(course: Course, file: Path) -> None:
     """Three panels on one clock: writes a second, the lag of notifications as they arrive, memory."""
     mpl.use("Agg")
     mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "svg.hashsalt": "tsunagu"})
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text: a fifth of the size
     figure, (rates, lag, memory) = pyplot.subplots(3, 1, sharex=True, figsize=(9, 7.5), layout="constrained")
     length = int(max(course.drained, course.end)) + 2
     for label, moments, colour in (
@@ -25,7 +26,7 @@ def draw_overload(course: Course, file: Path) -> None:
         rates.plot(*_per_second(moments, length), label=label, color=colour, drawstyle="steps-post")
     rates.set_ylabel("a second")
     rates.legend(loc="upper right")
-    rates.set_title(f"Overload: {course.facts['offered']}, {course.facts['subscriptions']} subscriptions")
+    rates.set_title(f"Offered: {course.facts['offered']}. Subscriptions: {course.facts['subscriptions']}")
     seconds, p50, p99, most = zip(*course.lag_by_second(), strict=True) if course.lags else ((), (), (), ())
     for label, values, colour in (("p50", p50, "tab:blue"), ("p99", p99, "tab:orange"), ("most", most, "tab:red")):
         lag.plot(seconds, values, label=label, color=colour)

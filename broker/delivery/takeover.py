@@ -73,10 +73,10 @@ async def read_estates(store: Store, leases: Mapping[int, Lease], shares: int, n
             if course is not None:
                 course.share = number
                 state = states.get((tenant, document["id"]))
-                if not is_taken_up(course, state):
+                is_fresh = shares > 1 and not is_taken_up(course, state)  # where there is one process, all is taken up
+                if is_fresh:
                     estate.fresh.append(course)
-                # Where there is one process, what was created was taken up. Before there were shares, there was one as well.
-                is_new = shares > 1 and estate.watermark is not None and not is_taken_up(course, state)
+                is_new = is_fresh and estate.watermark is not None  # before there were shares, there was one process
                 _resume(course, estate, is_new=is_new)
                 estate.courses.append(course)
     created = {

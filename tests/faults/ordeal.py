@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from faults.audit import Occurrence
-from faults.fault import Fault, kinds
+from faults.fault import Fault
 from faults.stage import Stage
 from faults.tempo import Tempo
 from faults.writer import Writers
@@ -30,8 +30,10 @@ def plan(faults: Sequence[Fault], number: int, tempo: Tempo) -> list[list[Fault]
     return groups
 
 
-async def undergo(stage: Stage, writers: Writers, number: int, tempo: Tempo) -> list[Occurrence]:
-    """Do so many faults to what is on the stage while clients write; what was done, and when."""
+async def undergo(
+    stage: Stage, writers: Writers, faults: Sequence[Fault], number: int, tempo: Tempo
+) -> list[Occurrence]:
+    """Do so many of these faults to what is on the stage while clients write; what was done, and when."""
     done: list[Occurrence] = []
 
     async def do(fault: Fault) -> None:
@@ -39,7 +41,7 @@ async def undergo(stage: Stage, writers: Writers, number: int, tempo: Tempo) -> 
         await fault.harm(stage, tempo)
         done.append(Occurrence(fault.name, began, time.monotonic()))
 
-    for group in plan(kinds(stage), number, tempo):
+    for group in plan(faults, number, tempo):
         await tempo.stay_calm()
         await asyncio.gather(*(do(fault) for fault in group))
         await _recovered(stage, writers, " and ".join(fault.name for fault in group))

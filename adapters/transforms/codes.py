@@ -5,6 +5,8 @@ import unicodedata
 from typing import Final
 
 from adapters.transforms.reading import Fix, Reading, Severity, Unreadable
+from datamodels.code_lists import code_lists
+from datamodels.corporate_number import is_corporate_number
 from datamodels.local_government import check_digit, is_code, local_governments, named
 
 _DASHES: Final = re.compile("[－−―‐–—ーｰ]")
@@ -91,6 +93,47 @@ def identifier(text: str) -> Reading:
     if re.fullmatch(r"\d(\.\d+)?[Ee][+]?\d+", text):
         return Reading(None, (Fix("id-in-scientific-notation", _WARN),))
     return Reading(text)
+
+
+def corporate_number(text: str) -> Reading:
+    """A 法人番号 of 13 digits with a valid check digit, which is never mended."""
+    digits, fixes = _digits(text)
+    if not is_corporate_number(digits):
+        raise Unreadable(
+            "corporate-number", f"{text!r} is no 法人番号: it has 13 digits, of which the first checks the others"
+        )
+    return Reading(digits, fixes)
+
+
+def institution_code(text: str) -> Reading:
+    """A 医療機関コード of 7 to 10 digits; hyphens, commas and points between them are taken out."""
+    digits, fixes = _digits(re.sub("[-,.]", "", text))
+    if not 7 <= len(digits) <= 10:
+        raise Unreadable("not-an-institution-code", f"{text!r} is no code of 7 to 10 digits")
+    return Reading(digits, (*fixes, Fix("separators-removed")) if re.search("[-,.]", text) else fixes)
+
+
+def office_number(text: str) -> Reading:
+    """A 事業所番号 of ten digits and capital letters."""
+    narrow = unicodedata.normalize("NFKC", text)
+    if not re.fullmatch("[0-9A-Z]{10}", narrow):
+        raise Unreadable("not-an-office-number", f"{text!r} is no 事業所番号 of ten characters")
+    return Reading(narrow, () if narrow == text else (Fix("full-width-characters"),))
+
+
+def poi_codes(text: str) -> Reading:
+    """POI codes (GIF 491-3-1) of four digits, separated by ; , or 、; a lost leading zero is given back."""
+    narrow = unicodedata.normalize("NFKC", text)
+    fixes = [Fix("full-width-characters")] if narrow != text else []
+    codes = []
+    for part in filter(None, re.split(r"[;,、・\s]+", narrow)):
+        code = part.zfill(4)
+        if code not in code_lists()["poi"].codes:
+            raise Unreadable("not-a-poi-code", f"{part!r} is no POI code")
+        if len(part) < 4:
+            fixes.append(Fix("leading-zero-added"))
+        codes.append(code)
+    return Reading(list(dict.fromkeys(codes)) or None, tuple(fixes))
 
 
 def _digits(text: str) -> tuple[str, tuple[Fix, ...]]:

@@ -46,3 +46,26 @@ def number(
 def count(text: str, *, zero_is_missing: bool = False) -> Reading:
     """A number of people: a whole number, `人` and `名` taken off."""
     return number(text, units=("人", "名"), zero_is_missing=zero_is_missing, whole=True)
+
+
+def diameter(text: str) -> Reading:
+    """A diameter in millimetres; one that is no number (75×150, 65/75) is kept as published."""
+    try:
+        reading = number(text, units=("mm", "ミリ", "φ"))
+    except Unreadable:
+        return Reading(text)
+    if reading.value <= 0:
+        raise Unreadable("not-a-diameter", f"{text!r} is no diameter")
+    return reading
+
+
+def indoor_capacity(text: str) -> Reading:
+    """The people that a shelter holds indoors, from 屋内480人／屋外3,350人(面積の1/2): where people stay is indoors.
+
+    That is an inference, so it is a warning, and the text is kept as published.
+    """
+    narrow = unicodedata.normalize("NFKC", text)
+    match = re.match(r"屋内([\d,]+)人", narrow)
+    if match is None:
+        return count(text)
+    return Reading(number(match[1], whole=True).value, (Fix("indoor-capacity", Severity.WARNING),))

@@ -28,6 +28,15 @@ def degrees(text: str) -> Reading:
     return Reading(round(value, 8), (Fix("degrees-minutes-seconds"),))
 
 
+def latitude_longitude(text: str) -> Reading:
+    """Both halves of a position from one cell: `34.342286,134.055021`."""
+    parts = re.split(r"[,，、\s]+", text.strip())
+    if len(parts) != 2:
+        raise Unreadable("not-a-position", f"{text!r} is no latitude and longitude")
+    latitude, longitude = map(degrees, parts)
+    return Reading({"latitude": latitude.value, "longitude": longitude.value}, (*latitude.fixes, *longitude.fixes))
+
+
 def in_japan(latitude: float, longitude: float) -> bool:
     """Whether a position lies in the box around Japan."""
     return LATITUDES[0] <= latitude <= LATITUDES[1] and LONGITUDES[0] <= longitude <= LONGITUDES[1]

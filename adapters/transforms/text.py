@@ -61,6 +61,14 @@ def link(text: str) -> Reading:
     return Reading(text)
 
 
+def links(text: str) -> Reading:
+    """http(s) URLs in one cell, separated by spaces, line ends, ; or ,"""
+    found = [link(part) for part in re.split(f"[;；{SPACE}]+|,(?=https?:)", text) if part]
+    return Reading(
+        [reading.value for reading in found] or None, tuple(fix for reading in found for fix in reading.fixes)
+    )
+
+
 def text_list(text: str, *, spaces: str = "keep") -> Reading:
     """A list in one cell, split at ; 、 , ・ and line ends, and with `spaces="split"` at U+3000, never within parentheses.
 

@@ -33,6 +33,8 @@ _YEAR_FIRST: Final = re.compile(r"(\d{4}) *[-/.年] *(\d{1,2}) *[-/.月] *(\d{1,
 _YEAR_LAST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 _INSTANT: Final = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ](\d{1,2}):(\d{2})(?::(\d{2}))?(Z|[+-]\d{2}:\d{2})?")
 
+_SPOKEN: Final = re.compile(r"(.*\d日)(午前|午後)?(\d{1,2})時(?:(\d{1,2})分|(半))?(?:現在|時点)?")
+
 
 def day(text: str, *, month_first: bool = False, serial: bool = False) -> Reading:
     """A date as YYYY-MM-DD, from 2023/4/1, 20150501, 令和5年4月1日, R5.4.1 or 昭32. 7. 1.
@@ -63,6 +65,8 @@ def day(text: str, *, month_first: bool = False, serial: bool = False) -> Readin
 def instant(text: str) -> Reading:
     """A date and time as a UTC instant (…Z): without a zone it is Japan's time, and 24:00 is 00:00 of the next day."""
     narrow = unicodedata.normalize("NFKC", text).strip()
+    if spoken := _SPOKEN.fullmatch(narrow):
+        return _spoken_instant(text, spoken)
     match = _INSTANT.fullmatch(narrow)
     if match is None:
         raise Unreadable("not-an-instant", f"{text!r} is no date and time")
@@ -75,6 +79,24 @@ def instant(text: str) -> Reading:
     except (ValueError, OverflowError):
         raise Unreadable("not-an-instant", f"{text!r} is no day of the calendar") from None
     return Reading(found.strftime("%Y-%m-%dT%H:%M:%SZ"), (Fix("hour-24"),) if hour == 24 else ())
+
+
+def midnight(day_text: str) -> str:
+    """The UTC instant at which a day (YYYY-MM-DD) begins in Japan."""
+    begins = datetime.combine(date.fromisoformat(day_text), datetime.min.time(), JST)
+    return begins.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _spoken_instant(text: str, match: re.Match[str]) -> Reading:
+    """令和6年1月13日午前6時: the day by `day`, and an hour of half a day (午後) or of a whole one."""
+    hour, minute = int(match[3]), 30 if match[5] else int(match[4] or 0)
+    if hour > (12 if match[2] else 24) or minute > 59:
+        raise Unreadable("not-an-instant", f"{text!r} is no time of a day")
+    hour += 12 if match[2] == "午後" and hour < 12 else 0
+    reading = day(match[1])
+    begins = datetime.combine(date.fromisoformat(reading.value), datetime.min.time(), JST)
+    found = (begins + timedelta(hours=hour, minutes=minute)).astimezone(UTC)
+    return Reading(found.strftime("%Y-%m-%dT%H:%M:%SZ"), reading.fixes)
 
 
 def _day(text: str, year: int, month: int, day_of_month: int, rule: str) -> Reading:

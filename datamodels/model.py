@@ -200,6 +200,19 @@ def models_of_dataset(dataset: str) -> tuple[Model, ...]:
     return tuple(model for model in models().values() if model.dataset == dataset)
 
 
+def common_targets(model: Model, layout: str) -> dict[str, Target]:
+    """Where columns go that other datasets in that layout have for attributes of the model, by `_shared.yaml`."""
+    found: dict[str, Target] = {}
+    for name, attribute in model.attributes.items():
+        entry = _shared().get(name, {}).get("columns", {}).get(layout, ())
+        if _shared().get(name, {}).get("iri") not in (None, attribute.iri):
+            continue
+        for column in entry:
+            part = entry[column] if isinstance(entry, dict) else None
+            found[column] = Target(name, item=part) if attribute.is_list_of_terms else Target(name, member=part)
+    return found
+
+
 @functools.cache
 def _shared() -> Mapping[str, Mapping[str, Any]]:
     text = (resources.files("datamodels.definitions") / "_shared.yaml").read_text("utf-8")

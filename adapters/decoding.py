@@ -8,32 +8,32 @@ An entity is normalized NGSI-LD (4.5.1) with the model's short names:
 Every row is accepted as it is, accepted with repairs, or quarantined; none is dropped in silence.
 """
 
-import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapters.building import CODE, RowRefused, entities_of, merged
 from adapters.contract import Entity, Quarantined, Repair
 from adapters.errors import UnreadableFile
 from adapters.headers import normalised
-from adapters.identity import hashed, identified
-from adapters.profile import LOCATION_PARTS, Column, Profile, choose
+from adapters.layouts import choose
+from adapters.privacy import WITHHELD, columns_withheld, withhold
+from adapters.profile import LOCATION_PARTS, Profile
+from adapters.rows import RowReading
 from adapters.table import UNREADABLE_BYTES, Row, Table, read_table
-from adapters.transforms import DERIVATIONS, TRANSFORMS
-from adapters.transforms.places import point
-from adapters.transforms.reading import Reading, Severity, Unreadable
-from adapters.transforms.text import MISSING_MARKS, trim
-from datamodels.local_government import local_governments, of_address
-from datamodels.model import VALUE_MEMBER, Model
+from adapters.transforms.reading import Severity
+from adapters.transforms.text import trim
+from adapters.whereabouts import elsewhere, municipality_of, outliers
+from datamodels import datasets
 
-_OWN_ID: Final = "externalSiteId"
-_CODE: Final = "localGovernmentCode"
+_KEY_IN_NAME: Final = re.compile(r"\d{6}_(?:\d{1,3}_)?([a-z][a-z_]*[a-z])(?:_?\d{4,8})?(?:\.[A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedTable:
-    """What a file holds: rows = accepted + repaired + quarantined, entities = accepted + repaired."""
+    """What a file holds: rows = accepted + repaired + quarantined; a row is an entity, with some profiles two."""
 
     profile: Profile
     encoding: str
@@ -43,6 +43,7 @@ class DecodedTable:
     quarantine: tuple[Quarantined, ...]
     unknown_columns: tuple[str, ...]
     missing_columns: tuple[str, ...]
+    dataset_key: str = ""
 
     @property
     def repaired(self) -> int:
@@ -55,262 +56,157 @@ class DecodedTable:
         return self.rows - self.repaired - len(self.quarantine)
 
 
-def decode(data: bytes, profile: Profile | None = None, *, municipality: str | None = None) -> DecodedTable:
+def decode(
+    data: bytes, profile: Profile | None = None, *, municipality: str | None = None, file_name: str = ""
+) -> DecodedTable:
     """Decode a table file, with the profile that fits its headers unless one is given.
 
-    `municipality` is the code to take where neither the rows nor the addresses say which municipality a file is of.
+    `municipality` is the code to take where neither the rows nor the addresses say which municipality a file is of. Of
+    `file_name` only the key of a list of the city's own is taken (`222127_municipal_parking_lot.csv`), never how it is read.
     Raises UnreadableFile and UnknownLayout.
     """
     table = read_table(data)
     chosen = choose(table.headers) if profile is None else profile
-    return _Decoding(table, chosen, municipality).run()
+    return _Decoding(table, chosen, municipality, key_in(file_name)).run()
 
 
-class _RowRefused(Exception):
-    """The row cannot become an entity."""
-
-    def __init__(self, column: str, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.column, self.rule, self.reason = column, rule, reason
+def key_in(file_name: str) -> str:
+    """The key of a list of the city's own that a file's name has; "" where it has none, or that of a dataset of the standard."""
+    match = _KEY_IN_NAME.fullmatch(file_name)
+    return match[1] if match and match[1] not in datasets() else ""
 
 
 class _Decoding:
     """One run of `decode`: collects repairs and quarantine while the rows pass."""
 
-    def __init__(self, table: Table, profile: Profile, municipality: str | None) -> None:
+    def __init__(self, table: Table, profile: Profile, municipality: str | None, key: str) -> None:
         self.table = table
         self.profile = profile
-        self.headers = normalised(table.headers)
-        self.present = frozenset(self.headers)
-        self.others = [
-            (trim(header) or f"column {place + 1}", name, place)
-            for place, (header, name) in enumerate(zip(table.headers, self.headers, strict=True))
-            if name not in profile.columns and name not in profile.ignore
-        ]
-        double = [header for header, count in Counter(filter(None, self.headers)).items() if count > 1]
+        self.municipality = municipality
+        self.key = key if profile.model.type == "PublicFacility" else ""
+        headers = normalised(table.headers)
+        double = [header for header, count in Counter(filter(None, headers)).items() if count > 1]
         if double:
             raise UnreadableFile(f"The file has the column {double[0]} more than once.")
-        self.municipality = municipality
         self.repairs: list[Repair] = []
         self.quarantine: list[Quarantined] = []
+        self.reading = RowReading(table, headers, profile, self.repairs)
 
     def run(self) -> DecodedTable:
-        entities: dict[str, tuple[int, Entity]] = {}
-        rows = self._with_code([(row, self._values(row)) for row in self.table.rows])
-        for row, values in rows:
-            if values is None:
-                continue
-            try:
-                entity = self._entity(values)
-                if entity["id"] in entities:
-                    raise self._twice(entities[entity["id"]], entity)
-            except _RowRefused as refusal:
-                self._refuse(row, refusal)
-            else:
-                entities[entity["id"]] = (row.number, entity)
+        read = [(row, self._values(row)) for row in self.table.rows]
+        rows = [(row, values) for row, values in read if values is not None]
+        code = self._give_code(rows)
+        entities = self._entities(self._without_outliers(rows, code))
         refused = {quarantined.row for quarantined in self.quarantine}
+        accepted = dict.fromkeys(repair for repair in self.repairs if repair.row not in refused)
         return DecodedTable(
             profile=self.profile,
             encoding=self.table.encoding,
             rows=len(self.table.rows),
-            entities=tuple(entity for _, entity in entities.values()),
-            repairs=tuple(sorted((r for r in self.repairs if r.row not in refused), key=lambda repair: repair.row)),
+            entities=tuple(entities.values()),
+            repairs=tuple(sorted(accepted, key=lambda repair: repair.row)),
             quarantine=tuple(sorted(self.quarantine, key=lambda row: row.row)),
-            unknown_columns=tuple(header for header, name, _ in self.others if name not in self.profile.keep),
-            missing_columns=self._missing_columns(),
+            unknown_columns=self.reading.unknown_columns,
+            missing_columns=self.reading.missing_columns,
+            dataset_key=self.key,
         )
-
-    def _missing_columns(self) -> tuple[str, ...]:
-        """The profile's columns that the file has in none of their spellings."""
-        found = {self.profile.columns[name].name for name in self.headers if name in self.profile.columns}
-        names = dict.fromkeys(column.name for column in self.profile.columns.values())
-        return tuple(name for name in names if name not in found)
 
     def _values(self, row: Row) -> dict[str, Any] | None:
         """The attribute values that the row's cells give, None where the row is quarantined."""
         try:
-            return self._read(row)
-        except _RowRefused as refusal:
+            return self.reading.read(row)
+        except RowRefused as refusal:
             self._refuse(row, refusal)
             return None
 
-    def _read(self, row: Row) -> dict[str, Any]:
-        if any(UNREADABLE_BYTES.search(cell) for cell in row.cells):
-            raise _RowRefused("", "undecodable-bytes", f"The row has bytes that are not {self.table.encoding.upper()}.")
-        if any(trim(cell) for cell in row.cells[len(self.headers) :]):
-            raise _RowRefused(
-                "", "too-many-cells", f"The row has {len(row.cells)} cells for {len(self.headers)} columns."
-            )
-        values: dict[str, Any] = {}
-        record: dict[str, str] = {}
-        cells = dict(zip(self.headers, row.cells, strict=False))
-        for name, column in self.profile.columns.items():
-            if name in self.present:
-                self._read_cell(row.number, column, cells.get(name, ""), values, record)
-        for header, _, place in self.others:
-            if text := trim(row.cells[place] if place < len(row.cells) else ""):
-                record[header] = text
-        self._locate(row.number, values)
-        if record and "sourceRecord" in self.profile.model.attributes:
-            values["sourceRecord"] = record
-        return values
-
-    def _read_cell(self, row: int, column: Column, raw: str, values: dict[str, Any], record: dict[str, str]) -> None:
-        text = trim(raw)
-        if text != raw:
-            self._report(row, column.name, raw, text, "outer-space", Severity.INFO)
-        if text in MISSING_MARKS:
-            self._report(row, column.name, raw, "", "missing-mark", Severity.INFO)
-            text = ""
-        if not text:
-            _place(values, column, column.empty)
-            return
-        try:
-            reading: Reading = TRANSFORMS[column.transform](text, **column.options)
-        except Unreadable as fault:
-            if column.fatal:
-                raise _RowRefused(column.name, fault.rule, f"{column.name}: {fault.reason}.") from fault
-            self._report(row, column.name, raw, "", fault.rule, Severity.WARNING)
-            record[column.name] = text
-            return
-        for fix in reading.fixes:
-            self._report(row, column.name, raw, _shown(reading.value), fix.rule, fix.severity)
-            if fix.severity is Severity.WARNING and reading.value is not None:
-                record[column.name] = text
-        _place(values, column, reading.value)
-
-    def _locate(self, row: int, values: dict[str, Any]) -> None:
-        """Turn the two halves of a position into a GeoJSON point."""
-        latitude, longitude = (values.pop(part, None) for part in LOCATION_PARTS)
-        names = "・".join(column.name for column in self.profile.columns.values() if column.to in LOCATION_PARTS)
-        if latitude is None and longitude is None:
-            return
-        if latitude is None or longitude is None:
-            only = _shown(longitude if latitude is None else latitude)
-            self._report(row, names, only, "", "half-a-position", Severity.WARNING)
-            return
-        try:
-            reading = point(latitude, longitude, repair=self.profile.repair)
-        except Unreadable as fault:
-            raise _RowRefused(names, fault.rule, f"{names}: {fault.reason}.") from fault
-        for fix in reading.fixes:
-            after = _shown(reading.value["coordinates"][::-1])
-            self._report(row, names, f"{latitude:.10g}, {longitude:.10g}", after, fix.rule, fix.severity)
-        values["location"] = reading.value
-
-    def _with_code(self, rows: list[tuple[Row, dict[str, Any] | None]]) -> list[tuple[Row, dict[str, Any] | None]]:
+    def _give_code(self, rows: list[tuple[Row, dict[str, Any]]]) -> str | None:
         """Give rows without a municipality code the file's: the one all others have, or the addresses', or the caller's."""
-        given = {values[_CODE] for _, values in rows if values and _CODE in values}
+        given = {values[CODE] for _, values in rows if CODE in values}
         code = self.municipality
         if code is None and len(given) == 1:
             code = next(iter(given))
         elif code is None and not given and self.profile.municipality_of_file:
-            code = _municipality_of(values for _, values in rows if values)
+            code = municipality_of(values for _, values in rows)
         for row, values in rows:
-            if values is not None and _CODE not in values and code is not None:
-                values[_CODE] = code
-                if not self.profile.municipality_of_file:
-                    self._report(row.number, _CODE, "", code, "code-of-the-other-rows", Severity.WARNING)
-        return rows
+            if CODE not in values and code is not None:
+                values[CODE] = code
+                if given or not self.profile.municipality_of_file:
+                    self._report(row.number, CODE, "", code, "code-of-the-other-rows")
+        return code
 
-    def _entity(self, values: dict[str, Any]) -> Entity:
+    def _without_outliers(
+        self, rows: list[tuple[Row, dict[str, Any]]], code: str | None
+    ) -> list[tuple[Row, dict[str, Any]]]:
+        """The rows whose positions can be true: one far from all others of the file is a slip, unless its address says so."""
+        placed = [(row, values) for row, values in rows if "location" in values]
+        points = [values["location"]["coordinates"] for _, values in placed]
+        if self.profile.accept_outliers:
+            return rows
+        far = set()
+        for index, distance in outliers([(latitude, longitude) for longitude, latitude in points]).items():
+            row, values = placed[index]
+            if elsewhere(values, code):
+                continue
+            longitude, latitude = points[index]
+            names = self.reading.names_of(*LOCATION_PARTS)
+            where = f"{names}: {latitude:.10g}, {longitude:.10g}"
+            reason = f"{where} is {distance:.2g} degrees from the middle of the file's positions."
+            self._refuse(row, RowRefused(names, "far-from-the-others", reason))
+            far.add(row.number)
+        return [(row, values) for row, values in rows if row.number not in far]
+
+    def _entities(self, rows: list[tuple[Row, dict[str, Any]]]) -> dict[str, Entity]:
+        entities: dict[str, Entity] = {}
+        first_rows: dict[str, int] = {}
+        for row, values in rows:
+            try:
+                self._withhold(row, values)
+                part = values.pop("", {})
+                made = list(entities_of(self.profile, values, part, self.key))
+                thing = made[0]
+                if thing["id"] in entities:
+                    made[0] = self._again(entities[thing["id"]], thing, made[1:], entities, first_rows[thing["id"]])
+            except RowRefused as refusal:
+                self._refuse(row, refusal)
+                continue
+            for entity in made:
+                entities[entity["id"]] = entity
+                first_rows.setdefault(entity["id"], row.number)
+        return entities
+
+    def _withhold(self, row: Row, values: dict[str, Any]) -> None:
+        """Take out what names a person, also of what is kept as published and of the report."""
         model = self.profile.model
-        for name in self.profile.derive:
-            values.update(DERIVATIONS[name].derive(values))
-        values.update(self.profile.constants)
-        if "name" not in values:
-            raise _RowRefused("name", "no-name", "The row has no name.")
-        if "location" not in values and "addressText" not in values.get("address", {}):
-            raise _RowRefused("address", "no-place", "The row has neither an address nor a position.")
-        if _CODE not in values:
-            raise _RowRefused(
-                _CODE, "no-municipality", "Nothing in the file says which municipality the row belongs to."
-            )
-        address = values.get("address", {})
-        values.setdefault("dataProvider", _name_of(values[_CODE]) or address.get("addressLocality", values[_CODE]))
-        if address:
-            values["address"] = {"addressCountry": "JP", **address}
-        own_id = values.get(_OWN_ID)
-        if own_id is None:
-            key = [_key_text(values.get(part)) for part in self.profile.key]
-            entity_id = hashed(model.type, values[_CODE], model.dataset, key)
-        else:
-            entity_id = identified(model.type, values[_CODE], own_id)
-        return {"id": entity_id, "type": model.type, **_attributes(model, values)}
+        if not (withheld := withhold(model, values)):
+            return
+        names = columns_withheld(self.reading.columns, withheld)
+        record = {header: text for header, text in values.get("sourceRecord", {}).items() if header not in names}
+        values.pop("sourceRecord", None)
+        if record:
+            values["sourceRecord"] = record
+        self.repairs[:] = [r for r in self.repairs if r.row != row.number or r.column not in names]
+        for name in sorted(names & set(self.reading.filled(row))):
+            self._report(row.number, name, WITHHELD, "", "personal-name")
 
-    def _twice(self, first: tuple[int, Entity], entity: Entity) -> _RowRefused:
-        same = "the same in all" if first[1] == entity else "different in other"
-        return _RowRefused("id", "duplicate", f"The row names the same thing as row {first[0]} and is {same} columns.")
+    def _again(
+        self, first: Entity, entity: Entity, parts: list[Entity], entities: Mapping[str, Entity], first_row: int
+    ) -> Entity:
+        """What two rows of one thing say together: only a list of its parts grows. Raises RowRefused."""
+        part = self.profile.part
+        if part is not None and parts and all(each["id"] not in entities for each in parts):
+            both = merged(first, entity, part.among)
+            if both is not None:
+                return both
+        same = "the same in all" if first == entity else "different in other"
+        raise RowRefused("id", "duplicate", f"The row names the same thing as row {first_row} and is {same} columns.")
 
-    def _report(self, row: int, column: str, before: str, after: str, rule: str, severity: Severity) -> None:
-        self.repairs.append(Repair(row, column, before, after, rule, severity))
+    def _report(self, row: int, column: str, before: str, after: str, rule: str) -> None:
+        self.repairs.append(Repair(row, column, before, after, rule, Severity.WARNING))
 
-    def _refuse(self, row: Row, refusal: _RowRefused) -> None:
+    def _refuse(self, row: Row, refusal: RowRefused) -> None:
         record = {
             header: UNREADABLE_BYTES.sub("\ufffd", cell)
             for header, cell in zip(self.table.headers, row.cells, strict=False)
             if trim(cell)
         }
         self.quarantine.append(Quarantined(row.number, refusal.column, refusal.rule, refusal.reason, record))
-
-
-def _place(values: dict[str, Any], column: Column, value: Any) -> None:
-    """Put a cell's value where the column belongs; None is absent."""
-    if value is None:
-        return
-    if column.item is not None:
-        if value:
-            values.setdefault(column.attribute, []).append(column.item)
-    elif column.to in LOCATION_PARTS:
-        values[column.to] = value
-    elif column.member is not None:
-        values.setdefault(column.attribute, {})[column.member] = value
-    else:
-        values[column.attribute] = value
-
-
-def _attributes(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as NGSI-LD attributes, in the order of the model."""
-    attributes = {}
-    for name, attribute in model.attributes.items():
-        if name in values:
-            instance = {"type": attribute.kind, VALUE_MEMBER[attribute.kind]: values[name]}
-            if attribute.unit is not None:
-                instance["unitCode"] = attribute.unit
-            attributes[name] = instance
-    return attributes
-
-
-def _municipality_of(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """The municipality that more than half of the addresses begin with, if it is only one.
-
-    A single address proves nothing: 昭和町 is a town in 山梨県 and a part of many cities.
-    """
-    counts: Counter[str] = Counter()
-    total = 0
-    for values in rows:
-        total += 1
-        found = of_address(values.get("address", {}).get("addressText", ""))
-        if len(found) == 1:
-            counts[found[0].code] += 1
-    code, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    return code if most * 2 > total else None
-
-
-def _name_of(code: str) -> str | None:
-    government = local_governments().get(code)
-    return government.name if government else None
-
-
-def _key_text(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("addressText", ""))
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -25,6 +25,12 @@ def normalised(headers: Iterable[str]) -> list[str]:
     return [normalise(header) for header in headers]
 
 
+def dated(header: str, pattern: str) -> str | None:
+    """What a header has in the place of a pattern's group (人数_令和6年1月9日午後6時時点 has a time); None without a match."""
+    match = re.fullmatch(pattern, unicodedata.normalize("NFKC", header).strip())
+    return match[1] if match else None
+
+
 def similarity(left: Set[str], right: Set[str]) -> float:
     """How near two sets of columns are, 0 to 1: shared ones over all (Jaccard)."""
     union = left | right

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,7 +24,8 @@ from adapters.profile import Profile
 from adapters.report import FileReport, ImportReport
 from adapters.transforms.codes import local_government_code
 from adapters.transforms.reading import Unreadable
-from adapters.upserting import upsert_entities
+from adapters.upserting import Outcome, upsert_entities
+from datamodels import model_of
 
 DEFAULT_BROKER: Final = "http://localhost:1026"
 
@@ -48,19 +50,20 @@ async def import_files(
     tenant: str | None = None,
     dry_run: bool = False,
     municipality: str | None = None,
+    profile: Profile | None = None,
     on_progress: OnProgress = lambda step: None,
 ) -> ImportReport:
     """Import table files into the broker, or with `dry_run` only say what would be sent, without any broker.
 
-    `municipality` is the code of the municipality whose files these are, for files that do not say. An unreadable file
-    is an `error` in the report. Raises BrokerUnreachable and BrokerRefused, and AdapterError where `municipality` is no
-    code.
+    `municipality` is the code of the municipality whose files these are, for files that do not say; `profile` is one of
+    one's own, in place of those that fit the files' headers. An unreadable file is an `error` in the report. Raises
+    BrokerUnreachable and BrokerRefused, and AdapterError where `municipality` is no code.
     """
     code = None if municipality is None else _code(municipality)
     report = ImportReport(broker_url, dry_run, _now())
     async with _client(broker_url, tenant, dry_run) as client:
         for path in paths:
-            report.files.append(await _import_file(Path(path), client, code, on_progress))
+            report.files.append(await _import_file(Path(path), client, code, profile, on_progress))
     report.finished_at = _now()
     return report
 
@@ -82,27 +85,33 @@ def progress_bar(console: Console) -> Iterator[OnProgress]:
 
 
 async def _import_file(
-    path: Path, client: NgsiLdClient | None, municipality: str | None, on_progress: OnProgress
+    path: Path,
+    client: NgsiLdClient | None,
+    municipality: str | None,
+    profile: Profile | None,
+    on_progress: OnProgress,
 ) -> FileReport:
     report = FileReport(str(path))
     on_progress(Step(report.path, "reading"))
     try:
         data = await asyncio.to_thread(_bytes_of, path)
         report.size, report.sha256 = len(data), hashlib.sha256(data).hexdigest()
-        report.decoded = await asyncio.to_thread(decode, data, municipality=municipality)
+        report.decoded = await asyncio.to_thread(decode, data, profile, municipality=municipality, file_name=path.name)
     except AdapterError as error:
         report.error = str(error)
         return report
     entities = report.decoded.entities
+
+    def sent(before: int, done: int) -> None:
+        on_progress(Step(report.path, "sending", before + done, len(entities)))
+
     if client is not None:
-        profile: Profile = report.decoded.profile
-        report.outcome = await upsert_entities(
-            client,
-            profile.model,
-            entities,
-            profile.attributes,
-            lambda done: on_progress(Step(report.path, "sending", done, len(entities))),
-        )
+        report.outcome = Outcome()
+        for entity_type, owned in report.decoded.profile.owned().items():
+            of_type = [entity for entity in entities if entity["type"] == entity_type]
+            before = report.outcome.done
+            found = await upsert_entities(client, model_of(entity_type), of_type, owned, partial(sent, before))
+            report.outcome.add(found)
     on_progress(Step(report.path, "done", len(entities), len(entities)))
     return report
 

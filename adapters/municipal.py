@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import unquote
 
 from adapters.contract import Adapter, Decoded, Origin, State
 from adapters.decoding import decode
+from adapters.layouts import read_profile
 from adapters.options import Options, option
+from adapters.provenance import public_source
 from adapters.table import read_table
 
 
@@ -18,20 +21,24 @@ class TableOptions(Options):
     """What a feed may say of its tables."""
 
     municipality: str | None = option("code of the municipality, for files that do not say it", None)
+    profile: str | None = option("file with a profile of one's own, in place of the one that fits the headers", None)
 
 
 def decode_table(data: bytes, origin: Origin, options: TableOptions, state: State) -> Decoded:
     """The entities of a table, with the profile that fits its headers. Raises UnreadableFile, UnknownLayout."""
-    table = decode(data, municipality=options.municipality)
+    profile = None if options.profile is None else read_profile(options.profile)
+    name = unquote(public_source(origin.address).rpartition("/")[2])
+    table = decode(data, profile, municipality=options.municipality, file_name=name)
     return Decoded(
         records=table.rows,
         entities=table.entities,
         repairs=table.repairs,
         quarantine=table.quarantine,
-        owned=MappingProxyType({table.profile.model.type: table.profile.attributes}),
+        owned=MappingProxyType(table.profile.owned()),
         notes=MappingProxyType(
             {
                 "profile": table.profile.name,
+                "datasetKey": table.dataset_key,
                 "encoding": table.encoding,
                 "unknownColumns": list(table.unknown_columns),
                 "missingColumns": list(table.missing_columns),

@@ -1,135 +1,170 @@
 """A profile: how the rows of one layout become entities. Profiles are YAML files, chosen by the header set alone.
 
-    profile: evacuation_space/recommended      # dataset/layout
+One of a layout that the vocabulary does not know names its columns; `to` is enough for most:
+
+    profile: evacuation_space/wakayama         # dataset/layout
     model: EvacuationSite                      # the data model, in `datamodels`
-    signature: ["NO", 名称, 住所]              # columns that a file must have to be of this layout
+    signature: [避難先名称, 避難種別]          # columns that a file must have to be of this layout
     key: [name, address]                       # identity of rows without an ID of their own
     ignore: ["NO"]                             # columns that say nothing about the thing (row numbers)
     keep: [指定場所]                           # columns without a place in the model: kept in sourceRecord
     columns:
-      名称: {to: name, as: text, fatal: true}  # attribute, transform; fatal: without it the row is quarantined
-      緯度: {to: location.latitude, as: degrees}
-      災害種別_洪水: {to: hazardTypes, item: flood, as: flag}
+      避難先名称: {to: name}                   # attribute (and member); the vocabulary says how that is read
+      標高: {to: elevation, as: number, with: {zero_is_missing: true}}     # unless the profile does
+      災害種別_洪水: {to: hazardTypes, item: flood}
     aliases: {所在地_連結標記: 所在地_連結表記}
     derive: [hazards_by_suitability]
 
-Further members of a column: `with` (options of the transform), `empty` (the value of an empty cell). Further members of a
-profile: `constants` (attribute values), `municipality: file` (the file has no code: the addresses tell), `repair` (which
-proposals for impossible coordinates are applied).
+One of a dataset of the vocabulary has `dataset` in place of `profile` and `model`, and is one profile for each of its layouts,
+whose columns the vocabulary knows; `signature` is by layout, and `columns` has only what is to be changed (adapters.layouts).
+
+Further members of a column: `with` (options of the transform), `empty` (the value of an empty cell), `fatal` (a row whose cell
+cannot be read is quarantined), `raw` (a mended cell is kept as published, too), `negated`. Further members of a profile:
+`constants` (attribute values), `municipality: file` (the file has no code: the addresses tell), `repair` (which proposals for
+impossible coordinates are applied), `outliers: accept` (positions far from all others are), `place: optional` (rows may have
+neither address nor position), `dated` (a column with a time in its name: {人数: "人数_(.+)時点"}), `fallback: true` (only where
+nothing else fits).
 """
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
 
+from adapters.columns import LOCATION_PARTS, OBSERVED_AT, Column, column_of
 from adapters.errors import InvalidProfile, UnknownLayout
-from adapters.headers import normalise, normalised, similarity
+from adapters.headers import dated, normalise, normalised, similarity
 from adapters.transforms import DERIVATIONS, TRANSFORMS
-from datamodels import Model, model_of, models
+from datamodels import Model, Target, model_of, models
 
-LOCATION_PARTS: Final = ("location.latitude", "location.longitude")
+__all__ = ["LOCATION_PARTS", "Column", "Part", "Profile", "choose", "parse_profile", "profile_of"]
+
 _NAMED_AT_MOST: Final = 8
+_UNDERSTOOD_AT_LEAST: Final = 0.5
+"""How much of a file a fallback must understand."""
+_IDS: Final = ("identifier", "externalSiteId", "externalShelterId")
+_MEMBERS: Final = frozenset(
+    [
+        *("profile", "model", "signature", "key", "ignore", "keep", "columns", "aliases", "derive", "constants"),
+        *("municipality", "repair", "outliers", "place", "dated", "fallback"),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """How one column is read: target (attribute, or attribute.member), transform and its options.
+class Part:
+    """A second entity that each row is, too: its model and its columns; `of` is the attribute that refers to the first one."""
 
-    `item`: a true flag adds this item to the target list. `empty`: the value of an empty cell. `fatal`: a row whose cell
-    cannot be read is quarantined.
-    """
-
-    name: str
-    to: str
-    transform: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    item: str | None = None
-    empty: Any = None
-    fatal: bool = False
-
-    @property
-    def attribute(self) -> str:
-        """The attribute that the column is read into."""
-        return self.to.partition(".")[0]
-
-    @property
-    def member(self) -> str | None:
-        """The member of the attribute's value, where the column fills only that."""
-        return self.to.partition(".")[2] or None
+    model: Model
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+    of: str
+    among: str
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one layout is read; see the module's docstring for the members. Column names are normalised."""
+    """How one layout is read; see the module's docstring for the members. Column names are normalised.
+
+    `expected` are the columns that the layout has. `columns` may be more: names by which other layouts call the same.
+    """
 
     name: str
     model: Model
     signature: frozenset[str]
     columns: Mapping[str, Column]
-    ignore: frozenset[str]
-    keep: frozenset[str]
-    key: tuple[str, ...]
-    derive: tuple[str, ...]
-    constants: Mapping[str, Any]
-    repair: tuple[str, ...]
-    municipality_of_file: bool
+    expected: frozenset[str]
+    ignore: frozenset[str] = frozenset()
+    keep: frozenset[str] = frozenset()
+    key: tuple[str, ...] = ("name", "address")
+    derive: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    repair: tuple[str, ...] = ()
+    municipality_of_file: bool = False
+    accept_outliers: bool = False
+    place_required: bool = True
+    dated: Mapping[str, str] = field(default_factory=dict)
+    fallback: bool = False
+    part: Part | None = None
 
     @property
     def known(self) -> frozenset[str]:
         """Every column that the layout has."""
-        return frozenset(self.columns) | self.ignore | self.keep
+        return self.expected | self.ignore | self.keep
+
+    @property
+    def own_id(self) -> str | None:
+        """The attribute that holds the publisher's own ID, if a column can."""
+        filled = {column.attribute for column in self.columns.values()}
+        return next((name for name in _IDS if name in filled), None)
 
     @property
     def attributes(self) -> frozenset[str]:
         """Every attribute that an import with this profile is answerable for, and may take away again."""
         derived = {"dataProvider", "localGovernmentCode", "sourceRecord"} & set(self.model.attributes)
         for name in self.derive:
-            derived |= DERIVATIONS[name].attributes
-        return frozenset({column.attribute for column in self.columns.values()} | derived | set(self.constants))
+            derived |= DERIVATIONS[name].attributes & set(self.model.attributes)
+        if self.part is not None:
+            derived.add(self.part.among)
+        filled = {column.attribute for column in self.columns.values()} - {OBSERVED_AT}
+        return frozenset(filled | derived | set(self.constants))
 
-
-@functools.cache
-def profiles() -> tuple[Profile, ...]:
-    """The profiles that come with the package."""
-    files = sorted(resources.files("adapters.profiles").iterdir(), key=lambda file: file.name)
-    return tuple(parse_profile(file.read_text("utf-8")) for file in files if file.name.endswith(".yaml"))
+    def owned(self) -> dict[str, frozenset[str]]:
+        """The attributes that an import is answerable for, by type."""
+        found = {self.model.type: self.attributes}
+        if self.part is not None:
+            filled = {column.attribute for column in self.part.columns.values()}
+            found[self.part.model.type] = frozenset(filled | {self.part.of, "localGovernmentCode", "dataProvider"})
+        return found
 
 
 def parse_profile(text: str) -> Profile:
     """The profile written in one YAML document. Raises InvalidProfile."""
-    document = yaml.safe_load(text)
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidProfile(f"The profile is no YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(document, dict) or not isinstance(document.get("columns"), dict):
         raise InvalidProfile("A profile must be a mapping with `columns`.")
     name = str(document.get("profile"))
     if document.get("model") not in models():
         raise InvalidProfile(f"Profile {name}: there is no model {document.get('model')!r}.")
+    if unknown := document.keys() - _MEMBERS:
+        raise InvalidProfile(f"Profile {name}: it has the unknown member {min(map(str, unknown))}.")
+    if missing := {"signature", "key"} - document.keys():
+        raise InvalidProfile(f"Profile {name}: it has no {min(missing)}.")
+    _check_names(name, document)
     model = model_of(document["model"])
-    for header in (
-        *document["signature"],
-        *document["columns"],
-        *document.get("ignore", []),
-        *document.get("keep", []),
-    ):
-        if not isinstance(header, str):
-            raise InvalidProfile(f"Profile {name}: the column name {header!r} is no text; put it in quotes.")
-    columns: dict[str, Column] = {}
-    for header, entry in document["columns"].items():
-        columns[normalise(header)] = _column(name, model, header, entry)
+    columns = {
+        normalise(header): _own_column(name, model, header, entry) for header, entry in document["columns"].items()
+    }
+    for header, pattern in document.get("dated", {}).items():
+        if normalise(header) not in columns:
+            raise InvalidProfile(f"Profile {name}: {header} with the pattern {pattern!r} is none of its columns.")
+    return profile_of(name, model, document, columns, frozenset(columns))
+
+
+def profile_of(
+    name: str, model: Model, document: Mapping[str, Any], columns: dict[str, Column], expected: frozenset[str]
+) -> Profile:
+    """A profile of these columns, with what else its document says. Raises InvalidProfile."""
     for alias, header in document.get("aliases", {}).items():
-        columns[normalise(alias)] = columns[normalise(header)]
-    unknown = {str(rule) for rule in document.get("derive", [])} - set(DERIVATIONS)
-    if unknown:
+        if normalise(header) not in columns:
+            raise InvalidProfile(f"Profile {name}: {alias} is an alias of {header}, which is none of its columns.")
+        columns.setdefault(normalise(alias), columns[normalise(header)])
+    if unknown := {str(rule) for rule in document.get("derive", [])} - set(DERIVATIONS):
         raise InvalidProfile(f"Profile {name}: there is no derivation {', '.join(sorted(unknown))}.")
+    for constant in document.get("constants", {}):
+        if constant not in model.attributes:
+            raise InvalidProfile(f"Profile {name}: the model {model.type} has no attribute {constant!r}.")
     return Profile(
         name=name,
         model=model,
         signature=frozenset(normalised(document["signature"])),
         columns=MappingProxyType(columns),
+        expected=expected,
         ignore=frozenset(normalised(document.get("ignore", []))),
         keep=frozenset(normalised(document.get("keep", []))),
         key=tuple(document["key"]),
@@ -137,52 +172,84 @@ def parse_profile(text: str) -> Profile:
         constants=MappingProxyType(document.get("constants", {})),
         repair=tuple(document.get("repair", [])),
         municipality_of_file=document.get("municipality") == "file",
+        accept_outliers=document.get("outliers") == "accept",
+        place_required=document.get("place") != "optional",
+        dated=MappingProxyType({normalise(to): pattern for to, pattern in document.get("dated", {}).items()}),
+        fallback=document.get("fallback", False),
     )
 
 
-def choose(headers: Sequence[str], among: Iterable[Profile] | None = None) -> Profile:
+def choose(headers: Sequence[str], among: Iterable[Profile]) -> Profile:
     """The profile whose signature the headers have and that is nearest to them. Raises UnknownLayout.
 
-    Order, spelling of dashes and brackets, and outer space do not matter, nor does the file's name.
+    Order, spelling of dashes and brackets, and outer space do not matter, nor does the file's name. A fallback is taken where
+    nothing else fits, and only if it understands half of the columns.
     """
     found = frozenset(filter(None, normalised(headers)))
-    candidates = tuple(profiles() if among is None else among)
+    candidates = tuple(among)
     if not candidates:
         raise UnknownLayout("There is no profile at all.")
     nearness = {profile.name: similarity(found, profile.known) for profile in candidates}
-    fitting = [profile for profile in candidates if profile.signature <= found]
-    if fitting:
-        return max(fitting, key=lambda profile: nearness[profile.name])
+    fitting = [profile for profile in candidates if _fits(profile, found)]
+    best = [profile for profile in fitting if not profile.fallback] or fitting
+    if best:
+        return max(best, key=lambda profile: nearness[profile.name])
     nearest = max(candidates, key=lambda profile: (len(profile.signature & found), nearness[profile.name]))
     missing = [header for header in nearest.columns if header in nearest.signature - found]
-    unknown = [header for header in headers if normalise(header) and normalise(header) not in nearest.known]
     raise UnknownLayout(
-        f"No profile fits the {len(found)} columns; the nearest is {nearest.name}, which needs {_listed(missing)}"
-        + (f" and does not know {_listed(unknown)}." if unknown else ".")
+        f"No profile fits the {len(found)} columns; the nearest is {nearest.name}"
+        + (f", which needs {_listed(missing)}" if missing else ", which understands too few of them")
+        + _understood(headers, nearest)
+        + " `tsunagu import --skeleton FILE` writes a profile to fill in."
     )
 
 
-def _column(profile: str, model: Model, header: str, entry: Mapping[str, Any]) -> Column:
+def _fits(profile: Profile, found: frozenset[str]) -> bool:
+    named = {pattern for pattern in profile.signature if pattern not in found}
+    if named - set(profile.dated):
+        return False
+    if not profile.fallback:
+        return not named or any(_is_dated(profile, header) for header in found)
+    filled = {profile.columns[header].to for header in found if header in profile.columns}
+    somewhere = filled >= set(LOCATION_PARTS) or "address.addressText" in filled or "location.point" in filled
+    return somewhere and len(found & set(profile.columns)) >= _UNDERSTOOD_AT_LEAST * len(found)
+
+
+def _is_dated(profile: Profile, header: str) -> bool:
+    return any(dated(header, pattern) is not None for pattern in profile.dated.values())
+
+
+def _understood(headers: Sequence[str], nearest: Profile) -> str:
+    known = [header.strip() for header in headers if normalise(header) in nearest.columns]
+    unknown = [header.strip() for header in headers if normalise(header) and normalise(header) not in nearest.known]
+    told = f". Of the columns it understands {_listed(known)}" if known else ""
+    return told + (f" and does not know {_listed(unknown)}." if unknown else ".")
+
+
+def _check_names(name: str, document: Mapping[str, Any]) -> None:
+    for member in ("signature", "columns", "ignore", "keep"):
+        for header in document.get(member, []):
+            if not isinstance(header, str):
+                raise InvalidProfile(f"Profile {name}: the column name {header!r} is no text; put it in quotes.")
+
+
+def _own_column(profile: str, model: Model, header: str, entry: Any) -> Column:
     where = f"Profile {profile}, column {header}"
-    unknown = set(entry) - {"to", "as", "with", "item", "empty", "fatal"}
-    if unknown or not {"to", "as"} <= set(entry):
-        raise InvalidProfile(
-            f"{where}: it needs `to` and `as`, and may not have {', '.join(sorted(unknown)) or 'more'}."
-        )
-    if entry["as"] not in TRANSFORMS:
-        raise InvalidProfile(f"{where}: there is no transform {entry['as']!r}.")
-    column = Column(
-        name=header,
-        to=entry["to"],
-        transform=entry["as"],
-        options=MappingProxyType(entry.get("with", {})),
-        item=entry.get("item"),
-        empty=entry.get("empty"),
-        fatal=entry.get("fatal", False),
-    )
-    if column.attribute not in model.attributes:
+    if not isinstance(entry, dict) or "to" not in entry:
+        raise InvalidProfile(f"{where}: it needs `to`, the attribute that it fills.")
+    column = checked_column(where, model, header, Target(str(entry["to"]).partition(".")[0]), entry)
+    if column.attribute != OBSERVED_AT and column.attribute not in model.attributes:
         raise InvalidProfile(f"{where}: the model {model.type} has no attribute {column.attribute!r}.")
     return column
+
+
+def checked_column(where: str, model: Model, header: str, target: Target, entry: Mapping[str, Any]) -> Column:
+    """The column as the vocabulary and a profile's entry have it. Raises InvalidProfile."""
+    if unknown := set(entry) - {"to", "as", "with", "item", "empty", "fatal", "raw", "negated"}:
+        raise InvalidProfile(f"{where}: it may not have {', '.join(sorted(map(str, unknown)))}.")
+    if "as" in entry and entry["as"] not in TRANSFORMS:
+        raise InvalidProfile(f"{where}: there is no transform {entry['as']!r}.")
+    return column_of(model, header, target, entry)
 
 
 def _listed(names: Sequence[str]) -> str:

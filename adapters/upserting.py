@@ -33,6 +33,13 @@ class Outcome:
         """How many entities have been dealt with."""
         return self.created + self.updated + self.unchanged + len(self.failed)
 
+    def add(self, other: "Outcome") -> None:
+        """Count what became of further entities."""
+        self.created += other.created
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.failed |= other.failed
+
 
 async def upsert_entities(
     client: NgsiLdClient,

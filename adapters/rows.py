@@ -1,0 +1,175 @@
+"""Reading one row: its cells through the transforms of the profile's columns, with a line of the report for each change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.building import RowRefused, shown
+from adapters.columns import LOCATION_PARTS, OBSERVED_AT, Column
+from adapters.contract import Repair
+from adapters.headers import dated
+from adapters.profile import Profile
+from adapters.shaping import place, shape
+from adapters.table import UNREADABLE_BYTES, Row, Table
+from adapters.transforms import TRANSFORMS
+from adapters.transforms.places import point
+from adapters.transforms.reading import Reading, Severity, Unreadable
+from adapters.transforms.text import MISSING_MARKS, trim
+from adapters.transforms.times import instant
+from datamodels import Model
+
+
+class RowReading:
+    """How the rows of one file are read: which of its columns is which of the profile's. `repairs` takes the report's lines."""
+
+    def __init__(self, table: Table, headers: list[str], profile: Profile, repairs: list[Repair]) -> None:
+        self.table = table
+        self.profile = profile
+        self.repairs = repairs
+        self.observed_at: str | None = None
+        self.headers = [self._dated(header, name) for header, name in zip(table.headers, headers, strict=True)]
+        present = set(self.headers)
+        self.columns = {
+            name: column for name, column in self._one_spelling(profile.columns, present).items() if name in present
+        }
+        second = profile.part.columns if profile.part else {}
+        self.second = {name: column for name, column in second.items() if name in present}
+        self.others = [
+            (trim(header) or f"column {place + 1}", name, place)
+            for place, (header, name) in enumerate(zip(table.headers, self.headers, strict=True))
+            if name not in self.columns and name not in self.second and name not in profile.ignore
+        ]
+
+    @property
+    def unknown_columns(self) -> tuple[str, ...]:
+        """The file's columns that the profile does not have."""
+        return tuple(header for header, name, _ in self.others if name not in self.profile.keep)
+
+    @property
+    def missing_columns(self) -> tuple[str, ...]:
+        """The layout's columns that the file has in none of their spellings."""
+        both = {**(self.profile.part.columns if self.profile.part else {}), **self.profile.columns}
+        found = {column.name for column in (*self.columns.values(), *self.second.values())}
+        expected = dict.fromkeys(both[name].name for name in both if name in self.profile.expected)
+        return tuple(name for name in expected if name not in found)
+
+    def names_of(self, *targets: str) -> str:
+        """The columns that go to some targets, for a message."""
+        return "・".join(column.name for column in self.columns.values() if column.to in targets) or "・".join(targets)
+
+    def filled(self, row: Row) -> list[str]:
+        """The names of the profile's columns that have something in this row."""
+        cells = zip(self.headers, row.cells, strict=False)
+        return [self.columns[name].name for name, cell in cells if name in self.columns and trim(cell)]
+
+    def read(self, row: Row) -> dict[str, Any]:
+        """The values of a row, those of its second entity under "". Raises RowRefused."""
+        if any(UNREADABLE_BYTES.search(cell) for cell in row.cells):
+            raise RowRefused("", "undecodable-bytes", f"The row has bytes that are not {self.table.encoding.upper()}.")
+        if any(trim(cell) for cell in row.cells[len(self.headers) :]):
+            raise RowRefused(
+                "", "too-many-cells", f"The row has {len(row.cells)} cells for {len(self.headers)} columns."
+            )
+        cells = dict(zip(self.headers, row.cells, strict=False))
+        record: dict[str, str] = {}
+        values: dict[str, Any] = dict(self.profile.constants)
+        if self.observed_at is not None:
+            values[OBSERVED_AT] = self.observed_at
+        for name, column in self.columns.items():
+            self._read_cell(row.number, column, cells.get(name, ""), values, record)
+        for header, _, place_ in self.others:
+            if text := trim(row.cells[place_] if place_ < len(row.cells) else ""):
+                record[header] = text
+        self._locate(row.number, values)
+        self._shape(row.number, self.profile.model, values)
+        if record and "sourceRecord" in self.profile.model.attributes:
+            values["sourceRecord"] = record
+        if self.profile.part is not None and self.second:
+            values[""] = self._read_second(row.number, self.profile.part.model, cells, record)
+        return values
+
+    def _dated(self, header: str, name: str) -> str:
+        """The name of a column whose header has a time in it, which is the time of all rows then."""
+        for target, pattern in self.profile.dated.items():
+            if (found := dated(header, pattern)) is not None:
+                try:
+                    self.observed_at = instant(found).value
+                except Unreadable:
+                    continue
+                return target
+        return name
+
+    def _one_spelling(self, columns: Mapping[str, Column], present: set[str]) -> dict[str, Column]:
+        """The columns without those that the file has in a better spelling, too: they are others then, and are kept."""
+        found: dict[str, Column] = {}
+        taken: dict[str, str] = {}
+        for name, column in columns.items():
+            if name not in present:
+                continue
+            if column.item is None and column.to not in ("image", "imageLicense"):
+                if column.to in taken:
+                    continue
+                taken[column.to] = name
+            found[name] = column
+        return found
+
+    def _read_second(self, row: int, model: Model, cells: dict[str, str], record: dict[str, str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, column in self.second.items():
+            self._read_cell(row, column, cells.get(name, ""), values, record)
+        self._shape(row, model, values)
+        return values
+
+    def _read_cell(self, row: int, column: Column, raw: str, values: dict[str, Any], record: dict[str, str]) -> None:
+        text = trim(raw)
+        if text != raw:
+            self._report(row, column.name, raw, text, "outer-space", Severity.INFO)
+        if text in MISSING_MARKS:
+            self._report(row, column.name, raw, "", "missing-mark", Severity.INFO)
+            text = ""
+        if not text:
+            place(values, column, column.empty)
+            return
+        try:
+            reading: Reading = TRANSFORMS[column.transform](text, **column.options)
+        except Unreadable as fault:
+            if column.fatal:
+                raise RowRefused(column.name, fault.rule, f"{column.name}: {fault.reason}.") from fault
+            self._report(row, column.name, raw, "", fault.rule, Severity.WARNING)
+            record[column.name] = text
+            return
+        for fix in reading.fixes:
+            self._report(row, column.name, raw, shown(reading.value), fix.rule, fix.severity)
+            if (fix.severity is Severity.WARNING or column.raw) and reading.value is not None:
+                record[column.name] = text
+        place(values, column, reading.value)
+
+    def _locate(self, row: int, values: dict[str, Any]) -> None:
+        """Turn the two halves of a position into a GeoJSON point."""
+        parts = values.get("location")
+        if parts is None or "type" in parts:
+            return
+        halves = parts.get("point", parts)
+        latitude, longitude = halves.get("latitude"), halves.get("longitude")
+        names = self.names_of(*LOCATION_PARTS, "location.point")
+        del values["location"]
+        if latitude is None or longitude is None:
+            only = shown(longitude if latitude is None else latitude)
+            self._report(row, names, only, "", "half-a-position", Severity.WARNING)
+            return
+        try:
+            reading = point(latitude, longitude, repair=self.profile.repair)
+        except Unreadable as fault:
+            raise RowRefused(names, fault.rule, f"{names}: {fault.reason}.") from fault
+        for fix in reading.fixes:
+            after = shown(reading.value["coordinates"][::-1])
+            self._report(row, names, f"{latitude:.10g}, {longitude:.10g}", after, fix.rule, fix.severity)
+        values["location"] = reading.value
+
+    def _shape(self, row: int, model: Model, values: dict[str, Any]) -> None:
+        for name, fault in shape(model, values):
+            columns = (*self.columns.values(), *self.second.values())
+            names = "・".join(column.name for column in columns if column.attribute == name)
+            self._report(row, names, fault.before, "", fault.rule, Severity.WARNING)
+
+    def _report(self, row: int, column: str, before: str, after: str, rule: str, severity: Severity) -> None:
+        self.repairs.append(Repair(row, column, before, after, rule, severity))

@@ -129,7 +129,7 @@ def attributes_of(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
     for name, attribute in model.attributes.items():
         if name in values:
             instance = {"type": attribute.kind, VALUE_MEMBER[attribute.kind]: values[name]}
-            if attribute.unit is not None and not isinstance(values[name], str):
+            if attribute.unit is not None:
                 instance["unitCode"] = attribute.unit
             if attribute.observed and observed_at is not None:
                 instance["observedAt"] = observed_at

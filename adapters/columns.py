@@ -71,8 +71,8 @@ _WAYS: Final[Mapping[str, Way]] = MappingProxyType(
         "address.postalCode": Way("postal_code"),
         "ageDistribution": Way("count"),
         "areaCode": Way("identifier"),
-        "childcareHours.closes": Way("closing_time", raw=True),
-        "childcareHours.opens": Way("clock", raw=True),
+        "childcareHours.closes": Way("closing_time"),
+        "childcareHours.opens": Way("clock"),
         "corporateNumber": Way("corporate_number"),
         "diameter": Way("diameter"),
         "elevation": Way("number", _METRES),
@@ -90,9 +90,9 @@ _WAYS: Final[Mapping[str, Way]] = MappingProxyType(
         "nameKana": Way("katakana"),
         OBSERVED_AT: Way("instant"),
         "officeNumber": Way("office_number"),
-        "openingHoursSpecification.closes": Way("closing_time", raw=True),
+        "openingHoursSpecification.closes": Way("closing_time"),
         "openingHoursSpecification.dayOfWeek": Way("weekdays", raw=True),
-        "openingHoursSpecification.opens": Way("clock", raw=True),
+        "openingHoursSpecification.opens": Way("clock"),
         "poiCode": Way("poi_codes"),
         "quantity.value": Way("number"),
         "stalls": Way("count"),
@@ -102,14 +102,10 @@ _WAYS: Final[Mapping[str, Way]] = MappingProxyType(
 )
 """Targets that their schema alone does not say how to read; an entry for the attribute counts for all of its members."""
 
-_BY_MEMBER: Final[Mapping[str, Way]] = MappingProxyType(
-    {"date": Way("day", _SERIAL), "time": Way("closing_time", raw=True)}
-)
+_BY_MEMBER: Final[Mapping[str, Way]] = MappingProxyType({"date": Way("day", _SERIAL), "time": Way("closing_time")})
 """The two halves of a date and time, whatever the attribute: 24:00 is the end of its day."""
 
-_WEEKDAY_HOURS: Final[Mapping[str, Way]] = MappingProxyType(
-    {"opens": Way("clock", raw=True), "closes": Way("closing_time", raw=True)}
-)
+_WEEKDAY_HOURS: Final[Mapping[str, Way]] = MappingProxyType({"opens": Way("clock"), "closes": Way("closing_time")})
 
 
 def way_of(model: Model, to: str, *, item: str | None = None) -> Way:

@@ -17,11 +17,13 @@ from typing import Final, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from adapters.decoding import decode
+from adapters.decoding import decode, key_in
 from adapters.errors import AdapterError, UnreadableFile
 from adapters.ngsild_client import NgsiLdClient
 from adapters.profile import Profile
 from adapters.report import FileReport, ImportReport
+from adapters.skeleton import skeleton
+from adapters.table import read_table
 from adapters.transforms.codes import local_government_code
 from adapters.transforms.reading import Unreadable
 from adapters.upserting import Outcome, upsert_entities
@@ -66,6 +68,11 @@ async def import_files(
             report.files.append(await _import_file(Path(path), client, code, profile, on_progress))
     report.finished_at = _now()
     return report
+
+
+def skeleton_of(path: str | Path) -> str:
+    """A profile for a file, to be filled in. Raises UnreadableFile."""
+    return skeleton(read_table(_bytes_of(Path(path))), f"{key_in(Path(path).name) or 'own_list'}/own")
 
 
 @contextmanager

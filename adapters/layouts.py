@@ -87,7 +87,7 @@ def _of_layout(dataset: str, layout: str, document: Mapping[str, Any]) -> Profil
         columns.pop(normalise(header), None)
     layout_columns = frozenset(normalise(header) for header in expected)
     aliases = {alias: header for alias, header in SPELLINGS.items() if normalise(header) in columns}
-    ignored = [*ignore, *document.get("ignore", ()), "NO", "№"]
+    ignored = [*ignore, *document.get("ignore", ()), "NO", "№", "#property"]
     made = profile_of(
         name,
         model,
@@ -113,13 +113,21 @@ def _columns(name: str, model: Model, targets: Mapping[str, Target], changes: Ma
 
 def column_anywhere(model: Model, header: str) -> Column | None:
     """The column of that name in any layout of the vocabulary, for an attribute of the model."""
-    wanted = normalise(header)
+    known = _targets_anywhere(model.type)
+    name = normalise(header)
+    spelt = next((layout for spelling, layout in SPELLINGS.items() if normalise(spelling) == name), header)
+    target = known.get(name) or known.get(normalise(spelt))
+    return None if target is None else column_of(model, header, target, {})
+
+
+@functools.cache
+def _targets_anywhere(entity_type: str) -> Mapping[str, Target]:
+    model = model_of(entity_type)
+    found: dict[str, Target] = {}
     for layout in _LAYOUTS:
-        for known, target in {**common_targets(model, layout), **model.targets(layout)}.items():
-            if normalise(known) == wanted:
-                return column_of(model, header, target, {})
-    spelt = SPELLINGS.get(header)
-    return column_anywhere(model, spelt) if spelt is not None and SPELLINGS.get(spelt) != header else None
+        for header, target in {**common_targets(model, layout), **model.targets(layout)}.items():
+            found.setdefault(normalise(header), target)
+    return MappingProxyType(found)
 
 
 @functools.lru_cache(maxsize=64)

@@ -24,6 +24,7 @@ from adapters.errors import BrokerRefused, BrokerUnreachable, OutcomeUnknown
 BATCH: Final = 100
 """Entities in one upsert."""
 
+_PAGE: Final = 500
 _TRY_AGAIN: Final = frozenset([429, 502, 503, 504])
 _IDS_AT_MOST: Final = 50
 _URL_AT_MOST: Final = 6000
@@ -79,6 +80,19 @@ class NgsiLdClient:
             if status == 200:
                 found.update((entity["id"], entity) for entity in body)
         return found
+
+    async def entities_of_type(self, entity_type: str) -> AsyncIterator[Entity]:
+        """All entities of a type, an IRI (5.7.2), page by page, with names that need no @context; an unknown tenant has none."""
+        offset = 0
+        while True:
+            parameters = {"type": entity_type, "limit": str(_PAGE), "offset": str(offset)}
+            status, body = await self._request("GET", "/entities", params=parameters, allowed=(200, 404))
+            found = body if status == 200 else []
+            for entity in found:
+                yield entity
+            if len(found) < _PAGE:
+                return
+            offset += len(found)
 
     async def upsert(self, entities: Sequence[Entity], *, key: str | None = None) -> dict[str, str]:
         """Create entities, or overwrite those attributes of existing ones that are given (5.6.8, update mode).

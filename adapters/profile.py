@@ -189,7 +189,7 @@ def choose(headers: Sequence[str], among: Iterable[Profile]) -> Profile:
     candidates = tuple(among)
     if not candidates:
         raise UnknownLayout("There is no profile at all.")
-    nearness = {profile.name: similarity(found, profile.known) for profile in candidates}
+    nearness = {profile.name: _nearness(profile, found) for profile in candidates}
     fitting = [profile for profile in candidates if _fits(profile, found)]
     best = [profile for profile in fitting if not profile.fallback] or fitting
     if best:
@@ -205,7 +205,7 @@ def choose(headers: Sequence[str], among: Iterable[Profile]) -> Profile:
 
 
 def _fits(profile: Profile, found: frozenset[str]) -> bool:
-    named = {pattern for pattern in profile.signature if pattern not in found}
+    named = profile.signature - _spelt(profile, found)
     if named - set(profile.dated):
         return False
     if not profile.fallback:
@@ -213,6 +213,18 @@ def _fits(profile: Profile, found: frozenset[str]) -> bool:
     filled = {profile.columns[header].to for header in found if header in profile.columns}
     somewhere = filled >= set(LOCATION_PARTS) or "address.addressText" in filled or "location.point" in filled
     return somewhere and len(found & set(profile.columns)) >= _UNDERSTOOD_AT_LEAST * len(found)
+
+
+def _nearness(profile: Profile, found: frozenset[str]) -> tuple[float, float]:
+    """How much of a file the layout has, then how much of the layout the file has."""
+    spelt = _spelt(profile, found)
+    return len(spelt & profile.known) / max(1, len(spelt)), similarity(spelt, profile.known)
+
+
+def _spelt(profile: Profile, found: frozenset[str]) -> frozenset[str]:
+    """The columns with the names that the profile's layout gives them."""
+    columns = profile.columns
+    return frozenset(normalise(columns[header].name) if header in columns else header for header in found)
 
 
 def _is_dated(profile: Profile, header: str) -> bool:

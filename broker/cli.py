@@ -207,6 +207,12 @@ def import_(
     municipality: Annotated[
         str | None, typer.Option(metavar="CODE", help="Code of the municipality, for files that do not say it.")
     ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A profile of your own, as YAML, in place of those that fit.")
+    ] = None,
+    skeleton: Annotated[
+        bool, typer.Option("--skeleton", help="Write a profile for the first file to fill in, and import nothing.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be sent.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the whole report there, as JSON.", dir_okay=False)
@@ -224,14 +230,28 @@ def import_(
     from rich.console import Console
 
     from adapters.errors import AdapterError
-    from adapters.importing import import_files, progress_bar
+    from adapters.importing import import_files, progress_bar, skeleton_of
+    from adapters.layouts import read_profile
 
+    if skeleton:
+        try:
+            sys.stdout.write(skeleton_of(files[0]))
+        except AdapterError as error:
+            raise _fail(f"{files[0]}: {error}", 1) from None
+        raise typer.Exit(0)
     screen = Console(stderr=True)
     shown = progress_bar(screen) if screen.is_terminal else nullcontext(lambda step: None)
     try:
+        own = None if profile is None else read_profile(str(profile))
         with shown as on_progress:
             run = import_files(
-                files, broker, tenant=tenant, dry_run=dry_run, municipality=municipality, on_progress=on_progress
+                files,
+                broker,
+                tenant=tenant,
+                dry_run=dry_run,
+                municipality=municipality,
+                profile=own,
+                on_progress=on_progress,
             )
             result = asyncio.run(run)
     except AdapterError as error:
@@ -247,6 +267,48 @@ def import_(
     else:
         result.render(Console())
     raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def export(
+    dataset: Annotated[
+        str,
+        typer.Option(metavar="KEY", help="Dataset of the standard, such as evacuation_space, or a list of your own."),
+    ],
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="Layout: standard, recommended, or linkdata where there is one.")
+    ] = "standard",
+    municipality: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only what this municipality publishes, by its six-digit code.")
+    ] = None,
+    broker: Annotated[
+        str, typer.Option(metavar="URL", envvar="TSUNAGU_BROKER", help="NGSI-LD broker to export from.")
+    ] = "http://localhost:1026",
+    tenant: Annotated[
+        str | None, typer.Option(metavar="NAME", envvar="TSUNAGU_TENANT", help="Tenant to export from.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to the standard output.")
+    ] = None,
+) -> None:
+    """Write the entities of a dataset as standard CSV: UTF-8 with byte order mark, the layout's columns in their order."""
+    if not broker.startswith(("http://", "https://")):
+        raise _fail(f"--broker: {broker!r} is not an http:// or https:// URL", 2)
+    import asyncio
+
+    from adapters.errors import AdapterError
+    from adapters.exporting import export_dataset
+
+    try:
+        made = asyncio.run(export_dataset(broker, dataset, layout=layout, municipality=municipality, tenant=tenant))
+        if output is None:
+            sys.stdout.buffer.write(made.data)
+        else:
+            output.write_bytes(made.data)
+    except (AdapterError, OSError) as error:
+        raise _fail(str(error), 1) from None
+    lost = "; ".join(f"{name} ({count})" for name, count in sorted(made.left_out.items()))
+    typer.echo(f"{made.rows} rows" + (f"; the layout has no column for: {lost}" if lost else ""), err=True)
 
 
 @app.command()

@@ -23,6 +23,7 @@ CORE_TERMS: Final = MappingProxyType(
         "location": "https://uri.etsi.org/ngsi-ld/location",
         "description": "http://purl.org/dc/terms/description",
         "title": "http://purl.org/dc/terms/title",
+        "format": "https://uri.etsi.org/ngsi-ld/format",
     }
 )
 """Terms of ours that the core @context defines too (Annex B): on the wire they stay short in every @context."""

@@ -141,7 +141,7 @@ async def test_a_batch_that_stays_under_way_is_given_up_in_the_end():
 
 
 async def test_a_file_that_cannot_be_read_does_not_keep_the_others_out(tmp_path):
-    (tmp_path / "aed.csv").write_text("NO,名称,住所,設置位置\n1,a,b,c\n", "utf-8")
+    (tmp_path / "aed.csv").write_text("NO,管理番号,灯具,点検日\n1,a,b,c\n", "utf-8")
     paths = [tmp_path / "aed.csv", tmp_path / "missing.csv", tmp_path, FILES[0]]
     async with SmallBroker() as broker:
         report = await import_files(paths, broker.url)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from adapters.contract import Adapter, Decoded, Origin, State
 from adapters.decoding import decode
+from adapters.errors import InvalidProfile, UnknownLayout
 from adapters.layouts import read_profile
 from adapters.options import Options, option
 from adapters.provenance import public_source
@@ -26,7 +27,10 @@ class TableOptions(Options):
 
 def decode_table(data: bytes, origin: Origin, options: TableOptions, state: State) -> Decoded:
     """The entities of a table, with the profile that fits its headers. Raises UnreadableFile, UnknownLayout."""
-    profile = None if options.profile is None else read_profile(options.profile)
+    try:
+        profile = None if options.profile is None else read_profile(options.profile)
+    except InvalidProfile as error:
+        raise UnknownLayout(str(error)) from error
     name = unquote(public_source(origin.address).rpartition("/")[2])
     table = decode(data, profile, municipality=options.municipality, file_name=name)
     return Decoded(

@@ -40,7 +40,11 @@ async def test_every_dataset_comes_out_of_the_broker_as_it_went_in():
 async def test_the_commands_import_by_an_own_profile_and_export_to_a_file(tmp_path):
     code, skeleton, _ = await tsunagu("import", "--skeleton", str(FILES / "999997_street_light.csv"))
     assert code == 0
-    text = skeleton.decode().replace("columns:\n", 'columns:\n  "管理番号": {to: name}\n').replace('  - "管理番号"  # L-1\n', "")
+    text = (
+        skeleton.decode()
+        .replace("columns:\n", 'columns:\n  "管理番号": {to: name}\n')
+        .replace('  - "管理番号"  # L-1\n', "")
+    )
     profile = tmp_path / "street_light.yaml"
     profile.write_text(text, "utf-8")
     out = tmp_path / "out.csv"

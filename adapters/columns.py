@@ -35,15 +35,14 @@ class Column:
     raw: bool = False
     negated: bool = False
 
-    @property
-    def attribute(self) -> str:
-        """The attribute that the column is read into."""
-        return self.to.partition(".")[0]
+    attribute: str = field(init=False)
+    member: str | None = field(init=False)
+    """The attribute that the column is read into, and the member of its value, where the column fills only that."""
 
-    @property
-    def member(self) -> str | None:
-        """The member of the attribute's value, where the column fills only that; parts of members have dots between them."""
-        return self.to.partition(".")[2] or None
+    def __post_init__(self) -> None:
+        attribute, _, member = self.to.partition(".")
+        object.__setattr__(self, "attribute", attribute)
+        object.__setattr__(self, "member", member or None)
 
 
 class Way(NamedTuple):

@@ -69,6 +69,7 @@ class Profile:
     """How one layout is read; see the module's docstring for the members. Column names are normalised.
 
     `expected` are the columns that the layout has. `columns` may be more: names by which other layouts call the same.
+    `own_id` is the attribute that holds the publisher's own ID, if a column can.
     """
 
     name: str
@@ -88,17 +89,12 @@ class Profile:
     dated: Mapping[str, str] = field(default_factory=dict)
     fallback: bool = False
     part: Part | None = None
+    own_id: str | None = None
 
     @property
     def known(self) -> frozenset[str]:
         """Every column that the layout has."""
         return self.expected | self.ignore | self.keep
-
-    @property
-    def own_id(self) -> str | None:
-        """The attribute that holds the publisher's own ID, if a column can."""
-        filled = {column.attribute for column in self.columns.values()}
-        return next((name for name in _IDS if name in filled), None)
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -159,6 +155,7 @@ def profile_of(
     for constant in document.get("constants", {}):
         if constant not in model.attributes:
             raise InvalidProfile(f"Profile {name}: the model {model.type} has no attribute {constant!r}.")
+    filled = {column.attribute for column in columns.values()}
     return Profile(
         name=name,
         model=model,
@@ -176,6 +173,7 @@ def profile_of(
         place_required=document.get("place") != "optional",
         dated=MappingProxyType({normalise(to): pattern for to, pattern in document.get("dated", {}).items()}),
         fallback=document.get("fallback", False),
+        own_id=next((each for each in _IDS if each in filled), None),
     )
 
 

@@ -85,6 +85,7 @@ class FileReport:
         if self.decoded is not None:
             report |= {
                 "profile": self.decoded.profile.name,
+                "datasetKey": self.decoded.dataset_key,
                 "encoding": self.decoded.encoding,
                 "unknownColumns": list(self.decoded.unknown_columns),
                 "missingColumns": list(self.decoded.missing_columns),

@@ -120,6 +120,9 @@ class RowReading:
         return values
 
     def _read_cell(self, row: int, column: Column, raw: str, values: dict[str, Any], record: dict[str, str]) -> None:
+        if not raw:
+            place(values, column, column.empty)
+            return
         text = trim(raw)
         if text != raw:
             self._report(row, column.name, raw, text, "outer-space", Severity.INFO)

@@ -90,6 +90,7 @@ class _Decoding:
             raise UnreadableFile(f"The file has the column {double[0]} more than once.")
         self.repairs: list[Repair] = []
         self.quarantine: list[Quarantined] = []
+        self.withheld: dict[int, frozenset[str]] = {}
         self.reading = RowReading(table, headers, profile, self.repairs)
 
     def run(self) -> DecodedTable:
@@ -98,7 +99,9 @@ class _Decoding:
         code = self._give_code(rows)
         entities = self._entities(self._without_outliers(rows, code))
         refused = {quarantined.row for quarantined in self.quarantine}
-        accepted = dict.fromkeys(repair for repair in self.repairs if repair.row not in refused)
+        accepted = dict.fromkeys(
+            repair for repair in self.repairs if repair.row not in refused and not self._tells_a_name(repair)
+        )
         return DecodedTable(
             profile=self.profile,
             encoding=self.table.encoding,
@@ -184,9 +187,13 @@ class _Decoding:
         values.pop("sourceRecord", None)
         if record:
             values["sourceRecord"] = record
-        self.repairs[:] = [r for r in self.repairs if r.row != row.number or r.column not in names]
+        self.withheld[row.number] = names
         for name in sorted(names & set(self.reading.filled(row))):
             self._report(row.number, name, WITHHELD, "", "personal-name")
+
+    def _tells_a_name(self, repair: Repair) -> bool:
+        """Whether a line of the report has what was withheld."""
+        return repair.before != WITHHELD and repair.column in self.withheld.get(repair.row, ())
 
     def _again(
         self, first: Entity, entity: Entity, parts: list[Entity], entities: Mapping[str, Entity], first_row: int

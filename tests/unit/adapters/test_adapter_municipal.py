@@ -148,6 +148,20 @@ class TestIn:
         owners = [value(entity, "owner") for entity in of("cultural_property.standard.csv").entities]
         assert owners == ["つなぐ寺", None, "つなぐ市"]
 
+    def test_what_is_withheld_is_in_no_line_of_the_report_either(self):
+        header = ["都道府県コード又は市区町村コード", "施設名称", "営業の種類", "施設所在地", "法人名", "施設電話番号"]
+        decoded = decode(
+            table(
+                header,
+                ["999997", "食堂", "飲食店営業", "つなぐ市1", "架空\u3000太郎\u3000", "０９９－９００－０００１"],
+            )
+        )
+        assert "太郎" not in json.dumps([decoded.entities, decoded.repairs], ensure_ascii=False)
+        assert [(r.column, r.rule) for r in decoded.repairs] == [
+            ("施設電話番号", "personal-name"),
+            ("法人名", "personal-name"),
+        ]
+
     def test_flags_of_the_opposite_and_two_pictures(self):
         first, second, third = of("aed.standard.csv").entities
         assert [value(entity, "publicAccess") for entity in (first, second, third)] == [None, False, True]

@@ -42,7 +42,7 @@ run: install ## serve NGSI-LD on http://localhost:1026 (PORT=..., STORE=...)
 
 .PHONY: test
 test: install-test ## the whole test suite, on SQLite and on a real MongoDB
-	$(BIN)/python -m pytest
+	@sh tests/all.sh $(BIN)/python
 
 .PHONY: test-fast
 test-fast: install-test ## the pure floors only, in seconds

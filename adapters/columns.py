@@ -93,7 +93,7 @@ _WAYS: Final[Mapping[str, Way]] = MappingProxyType(
         "openingHoursSpecification.dayOfWeek": Way("weekdays", raw=True),
         "openingHoursSpecification.opens": Way("clock"),
         "poiCode": Way("poi_codes"),
-        "quantity.value": Way("number"),
+        "quantity.count": Way("number"),
         "stalls": Way("count"),
         "targetAreas": Way("text_list"),
         "telephone": Way("telephone"),

@@ -268,9 +268,9 @@ class Faltering:
         self._fail()
         return await self._store.query(*given)
 
-    async def delete_document(self, *given: Any) -> Any:
+    async def delete_document(self, *given: Any, **named: Any) -> Any:
         self._fail()
-        return await self._store.delete_document(*given)
+        return await self._store.delete_document(*given, **named)
 
     def _fail(self) -> None:
         if self.failures > 0:

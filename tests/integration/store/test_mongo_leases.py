@@ -27,10 +27,10 @@ from broker.store.mongo import leases
 from broker.store.mongo.store import MongoStore
 from broker.store.protocol import Document
 
-hold = leases.hold
+hold_all = leases.hold_all
 
-async def hold_and_pause(connection, lease, session):
-    held = await hold(connection, lease, session)
+async def hold_and_pause(connection, leases_held, session):
+    held = await hold_all(connection, leases_held, session)
     print("inside", flush=True)
     await asyncio.sleep(60)
     return held
@@ -39,7 +39,7 @@ async def main():
     store = MongoStore(*sys.argv[1:])
     await store.open()
     lease = (await store.take_leases(["work"], "child", 0.5))["work"]
-    leases.hold = hold_and_pause
+    leases.hold_all = hold_and_pause
     await store.save_under(lease, puts=[Document("state", "city", "x", {"n": 1})])
 
 asyncio.run(main())
@@ -90,17 +90,22 @@ async def test_a_takeover_does_not_wait_for_a_process_that_was_killed_in_the_mid
 async def test_a_change_of_holder_in_the_middle_of_a_save_refuses_the_save(mongo_store, monkeypatch):
     """The lease is lost behind the beginning of the save's transaction, which therefore still sees it."""
     lease = (await mongo_store.take_leases(["work"], "a", 0.05))["work"]
+    other = MongoStore(mongo_store._connection.uri, mongo_store._connection.name)
+    await other.open()
     await asyncio.sleep(0.1)
-    hold, stolen = lease_rows.hold, []
+    hold_all, stolen = lease_rows.hold_all, []
 
-    async def hold_late(connection, lease, session):
+    async def hold_late(connection, held, session):
         await connection.collection("cursors").find_one({"_id": "a snapshot begins"}, session=session)
         if not stolen:
-            stolen.append(await mongo_store.take_leases(["work"], "b", 30))
-        return await hold(connection, lease, session)
+            stolen.append(await other.take_leases(["work"], "b", 30))
+        return await hold_all(connection, held, session)
 
-    monkeypatch.setattr(lease_rows, "hold", hold_late)
-    assert not await mongo_store.save_under(lease, puts=[document(1)])
+    monkeypatch.setattr(lease_rows, "hold_all", hold_late)
+    try:
+        assert not await mongo_store.save_under(lease, puts=[document(1)])
+    finally:
+        await other.close()
     assert stolen[0]["work"].holder == "b"
     assert await mongo_store.list_documents("state") == []
 

@@ -27,8 +27,9 @@ async def replay(
 
     One pass serves all courses of a lane. `met` is the last position that live matching has begun with: it may have passed
     over a course that was behind then. A course that has read beyond it is behind no more and gets further changes from
-    live matching. Where the log was trimmed under a course, `lost` is told up to which position,
-    and reading goes on with what is left.
+    live matching. One that leaves `behind` meanwhile, because its share is given back, stays where it is: the index may not
+    know it any more. Where the log was trimmed under a course, `lost` is told up to which position, and reading goes on with
+    what is left.
     """
     while readers := _readers(behind):
         tail = await store.tail()
@@ -41,14 +42,14 @@ async def replay(
         changes = await store.changes(start - 1, BATCH)
         for change in changes:
             for course in await _readers_of(store, index, readers, change):
-                if course.closed or course.behind is None or course.behind > change.sequence:
+                if course not in behind or course.closed or course.behind is None or course.behind > change.sequence:
                     continue
                 course.behind = change.sequence
                 if not course.push(change.sequence, change.entity_id):
                     del readers[course.subscription.key]
         reached = changes[-1].sequence if changes else max(nothing_before, start - 1)
         for course in readers.values():
-            if course.closed or course.behind is None:
+            if course not in behind or course.closed or course.behind is None:
                 continue
             course.behind = max(course.behind, reached + 1)
             if course.behind > met():

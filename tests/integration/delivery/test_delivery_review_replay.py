@@ -105,3 +105,26 @@ async def test_an_empty_read_of_the_log_says_nothing_about_what_came_after_it(st
     await replay(store, index, {course}, lambda: met, lambda _: None, lambda _, __: None)
     assert list(course.pending) == [1]
     assert course.behind is None
+
+
+async def test_a_course_that_is_given_back_while_the_log_is_read_stays_behind_what_was_not_matched(
+    store: SqliteStore,
+) -> None:
+    """Whoever takes it over goes on where it is: what the index does not find any more must not count as read."""
+    index = SubscriptionIndex()
+    course = course_behind(index, 1)
+    await create(store, 1)
+    await create(store, 2)
+    behind = {course}
+    read = store.changes
+
+    async def changes(after: int, limit: int) -> list[Change]:
+        found = await read(after, limit)
+        index.remove(course.subscription.key)  # as a share that is given back does it
+        behind.discard(course)
+        return found
+
+    store.changes = changes  # type: ignore[method-assign]
+    await replay(store, index, behind, lambda: 2, lambda _: None, lambda _, __: None)
+    assert course.behind == 1
+    assert not course.pending

@@ -285,8 +285,9 @@ class Courses:
         task = watched(self._replay(lane))
         self._replays[lane] = task
 
-        def done(_: asyncio.Task[None]) -> None:
-            del self._replays[lane]
+        def done(ended: asyncio.Task[None]) -> None:
+            if self._replays.get(lane) is ended:
+                del self._replays[lane]
 
         task.add_done_callback(done)
 
@@ -307,6 +308,8 @@ class Courses:
         while True:
             try:
                 await replay(self._store, self.index, lane.behind, self._met, owed, lost)
+                # Here, and not when the task is seen to have ended: who falls behind until then must not count on it.
+                del self._replays[lane]
                 return
             except Exception as error:  # noqa: BLE001 - deliveries must never come to a silent stop
                 report("the change log cannot be read again", error)

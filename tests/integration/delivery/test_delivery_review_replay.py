@@ -1,14 +1,17 @@
 """A course that fell behind gets every change from the log or from live matching, whichever of them is ahead."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from broker.delivery.books import Books
 from broker.delivery.course import Course
+from broker.delivery.courses import Courses
 from broker.delivery.document import parse_members
 from broker.delivery.matching import SubscriptionIndex
 from broker.delivery.replay import replay
-from broker.delivery.subscription import bind_terms, compile_subscription
+from broker.delivery.subscription import Subscription, bind_terms, compile_subscription
 from broker.delivery.tally import Tally
 from broker.jsonld.terms import CORE
 from broker.model.change import Change, Touch
@@ -29,15 +32,19 @@ async def store() -> AsyncIterator[SqliteStore]:
     await one.close()
 
 
-def course_behind(index: SubscriptionIndex, position: int) -> Course:
+def compiled(identifier: str) -> Subscription:
     given = {
-        "id": "urn:s:1",
+        "id": identifier,
         "type": "Subscription",
         "entities": [{"type": "Device"}],
         "notification": {"endpoint": {"uri": "http://receiver.example/"}},
     }
     members = parse_members(given, CORE, NOW) | {"jsonldContext": "http://c/", "since": 0}
-    subscription = compile_subscription("", bind_terms(members, CORE))
+    return compile_subscription("", bind_terms(members, CORE))
+
+
+def course_behind(index: SubscriptionIndex, position: int) -> Course:
+    subscription = compiled("urn:s:1")
     index.put(subscription)
     return Course(subscription, Tally(), position - 1, behind=position)
 
@@ -128,3 +135,31 @@ async def test_a_course_that_is_given_back_while_the_log_is_read_stays_behind_wh
     await replay(store, index, behind, lambda: 2, lambda _: None, lambda _, __: None)
     assert course.behind == 1
     assert not course.pending
+
+
+async def test_a_course_that_comes_in_the_moment_in_which_its_lane_has_read_all_is_read_on_for(
+    store: SqliteStore,
+) -> None:
+    """Subscriptions that another process made come one by one: the reading for one may end as the next one is put."""
+    asked_for = False
+
+    async def carry(_: Course, __: tuple[int, ...]) -> None:
+        """Nothing is owed here."""
+
+    def met() -> int:
+        nonlocal asked_for
+        first = courses.get(("", "urn:s:1"))
+        if first is not None and first.behind == 2 and not asked_for:  # in this step the reading for it ends
+            asked_for = True
+            asyncio.get_running_loop().call_soon(lambda: courses.put(compiled("urn:s:2"), late=True))
+        return 1
+
+    books = Books(store, 1, met, lambda _: None, lambda: NOW)
+    courses = Courses(store, books, carry, met, lambda: NOW)
+    courses.put(compiled("urn:s:1"), late=True)
+    try:
+        async with asyncio.timeout(5):
+            while (second := courses.get(("", "urn:s:2"))) is None or second.behind is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        await courses.stop()

@@ -20,7 +20,6 @@ from broker.delivery.matcher import Matcher
 from broker.delivery.share import WATERMARK, Share, share_name
 from broker.delivery.takeover import Estate, read_estates
 from broker.delivery.undelivered import UndeliveredStore
-from broker.errors import StoreUnavailable
 from broker.store.protocol import Lease, Store
 
 GRACE_SECONDS: Final = 2.0
@@ -146,7 +145,7 @@ class Handover:
         await self._undelivered.written()
         try:
             await self._books.save_all(shares, final=True)
-        except StoreUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - a share that is left half given back would send nothing any more
             report("the state of deliveries cannot be saved, some will be repeated", error)
         for share in shares:
             self.lose(share)
@@ -178,7 +177,8 @@ class Handover:
         if share is None:
             return
         if share.lease == lease:
-            self._courses.resume(self._courses.of_share(number))
+            if not share.leaving:
+                self._courses.resume(self._courses.of_share(number))
         else:
             self.lose(share)
 

@@ -12,7 +12,7 @@ from delivery_desk import Desk, OpenDesk, Receiver, eventually, opened_desk
 
 from broker.delivery import courses, handover, matcher
 from broker.delivery.course import SIDE_BY_SIDE
-from broker.errors import StoreUnavailable
+from broker.errors import InternalError, StoreUnavailable
 from broker.model.instants import canonical
 
 HOT = "urn:ngsi-ld:Device:hot"
@@ -147,6 +147,26 @@ async def test_a_store_that_fails_at_the_end_does_not_keep_deliveries_from_endin
     with pytest.raises(StoreUnavailable):
         await desk.broker.store.head()
     await desk.broker.dispatcher.stop()
+
+
+async def test_a_share_that_cannot_be_saved_as_it_is_given_back_is_not_left_half_given_back(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be here and send nothing, until somebody starts the broker anew."""
+    await desk.subscribe(f"{receiver.url}/")
+    save_under = desk.broker.store.save_under
+
+    async def refused(*_: Any, **__: Any) -> bool:
+        raise InternalError("MongoDB refused saving under a lease")
+
+    monkeypatch.setattr(desk.broker.store, "save_under", refused)
+    shares = desk.broker.dispatcher._handover
+    (number,) = shares.numbers
+    await shares.give_back([number])
+    assert not shares.numbers
+    monkeypatch.setattr(desk.broker.store, "save_under", save_under)
+    await desk.create("urn:ngsi-ld:Device:1", level=LEVEL)
+    await receiver.wait(1)  # its lease is held, so it is taken over again
 
 
 async def test_an_unexpected_fault_does_not_end_deliveries(

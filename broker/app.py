@@ -259,7 +259,6 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     trimming = ContextTrimming(contexts, lambda: referenced_contexts(store), time.time)
     await contexts.open()
     await forget_subscriptions(store, now())
-    await membership.start()
     await registry.look()
     identity = SourceIdentity(settings.via_alias)
     broker = Broker(
@@ -289,6 +288,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         duties.add("duty/upkeep", what, _without_lease(sweep))
     watching = watched(retention.watch(), "watch over the log")
     try:
+        await membership.start()  # only now: others make room for this process as soon as they hear of it
         following.start()
         duties.start()
         dispatcher.start()

@@ -162,6 +162,7 @@ class Errands:
             answer["error"] = _stored_error(InternalError(f"{document['deed']}: {type(error).__name__}"))
         try:
             await self._broker.store.put_document(ANSWER, "", errand, answer)
+            answer.clear()  # it may be large, and there may be many
             await asyncio.sleep(FORGET_SECONDS)
             await self._broker.store.delete_document(ANSWER, "", errand)  # whoever asked may have died
         except NgsiLdError as error:

@@ -85,10 +85,18 @@ class Courses:
             self._alarms.cancel(subscription.key)
             self._books.succeed(course, self._admit(subscription, course.tally, late=late))
         else:
+            former = course.subscription
             self._alarms.cancel(subscription.key)
-            self._lane(course.subscription).leave(course, break_off=False)
+            self._lane(former).leave(course, break_off=False)
             course.renew(subscription)
+            if former.interval is not None and subscription.interval is None:  # until now it was told of no changes
+                course.through = max(course.through, subscription.since)
+                self._look_back(course, late=late)
             self._enter(course)
+            if course.behind is not None:
+                self._books.owed(course)
+            if former.since != subscription.since:
+                self._books.attempted(course)  # its record is to say so
 
     def remove(self, key: SubscriptionKey) -> Course | None:
         """A subscription was deleted: its deliveries and retries end."""
@@ -157,13 +165,18 @@ class Courses:
         """A new course for a subscription that is new, or that was not active until now."""
         share = share_of(subscription.key, self._books.number)
         course = self._all[subscription.key] = Course(subscription, tally, subscription.since, share=share)
-        if late and subscription.interval is None and subscription.since < self._met():
-            course.behind = subscription.since + 1
+        self._look_back(course, late=late)
         self._enter(course)
         if course.behind is not None:
             self._books.owed(course)
         self._books.attempted(course)  # from now on its record says that it was taken up
         return course
+
+    def _look_back(self, course: Course, *, late: bool) -> None:
+        """Have a course that was told of nothing until now read what live matching may have passed."""
+        since = course.subscription.since
+        if late and course.subscription.interval is None and since < self._met():
+            course.behind = since + 1
 
     def _enter(self, course: Course) -> None:
         """Let a course run, if its subscription is active."""

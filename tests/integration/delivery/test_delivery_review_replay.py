@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from delivery_desk import eventually
 
 from broker.delivery.books import Books
 from broker.delivery.course import Course
@@ -32,14 +33,15 @@ async def store() -> AsyncIterator[SqliteStore]:
     await one.close()
 
 
-def compiled(identifier: str) -> Subscription:
+def compiled(identifier: str, since: int = 0, **more: object) -> Subscription:
     given = {
         "id": identifier,
         "type": "Subscription",
         "entities": [{"type": "Device"}],
         "notification": {"endpoint": {"uri": "http://receiver.example/"}},
+        **more,
     }
-    members = parse_members(given, CORE, NOW) | {"jsonldContext": "http://c/", "since": 0}
+    members = parse_members(given, CORE, NOW) | {"jsonldContext": "http://c/", "since": since}
     return compile_subscription("", bind_terms(members, CORE))
 
 
@@ -157,9 +159,39 @@ async def test_a_course_that_comes_in_the_moment_in_which_its_lane_has_read_all_
     books = Books(store, 1, met, lambda _: None, lambda: NOW)
     courses = Courses(store, books, carry, met, lambda: NOW)
     courses.put(compiled("urn:s:1"), late=True)
+
+    async def second_has_caught_up() -> bool:
+        second = courses.get(("", "urn:s:2"))
+        return second is not None and second.behind is None
+
     try:
-        async with asyncio.timeout(5):
-            while (second := courses.get(("", "urn:s:2"))) is None or second.behind is not None:
-                await asyncio.sleep(0.01)
+        await eventually(second_has_caught_up)
+    finally:
+        await courses.stop()
+
+
+async def test_5_8_2_a_periodic_subscription_that_another_process_made_one_of_changes_is_told_of_all_since_then(
+    store: SqliteStore,
+) -> None:
+    """Live matching has passed those that came before this process heard of it."""
+    for number in (1, 2, 3):
+        await create(store, number)
+
+    async def carry(_: Course, __: tuple[int, ...]) -> None:
+        """It is enough that it is owed."""
+
+    books = Books(store, 1, lambda: 3, lambda _: None, lambda: NOW)
+    courses = Courses(store, books, carry, lambda: 3, lambda: NOW)
+    courses.put(compiled("urn:s:1", timeInterval=100), late=True)
+    courses.put(compiled("urn:s:1", since=1), late=True)
+    course = courses.get(("", "urn:s:1"))
+    assert course is not None
+
+    async def has_caught_up() -> bool:
+        return course.behind is None
+
+    try:
+        await eventually(has_caught_up)
+        assert list(course.pending) == [2, 3]
     finally:
         await courses.stop()

@@ -83,7 +83,7 @@ class Courses:
             self._admit(subscription, Tally(), late=late)
         elif course.closed:
             self._alarms.cancel(subscription.key)
-            self._books.succeed(course, self._admit(subscription, course.tally, late=late))
+            self._books.succeed(course, self._admit(subscription, course.tally, late=late, after=course.through))
         else:
             former = course.subscription
             self._alarms.cancel(subscription.key)
@@ -161,10 +161,10 @@ class Courses:
         self._alarms.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _admit(self, subscription: Subscription, tally: Tally, *, late: bool) -> Course:
-        """A new course for a subscription that is new, or that was not active until now."""
-        share = share_of(subscription.key, self._books.number)
-        course = self._all[subscription.key] = Course(subscription, tally, subscription.since, share=share)
+    def _admit(self, subscription: Subscription, tally: Tally, *, late: bool, after: int = 0) -> Course:
+        """A new course for a subscription that is new, or that was not active until now, and was matched up to `after` before."""
+        share, through = share_of(subscription.key, self._books.number), max(subscription.since, after)
+        course = self._all[subscription.key] = Course(subscription, tally, through, share=share)
         self._look_back(course, late=late)
         self._enter(course)
         if course.behind is not None:
@@ -174,9 +174,14 @@ class Courses:
 
     def _look_back(self, course: Course, *, late: bool) -> None:
         """Have a course that was told of nothing until now read what live matching may have passed."""
-        since = course.subscription.since
-        if late and course.subscription.interval is None and since < self._met():
-            course.behind = since + 1
+        if late and course.subscription.interval is None and course.through < self._passed(course):
+            course.behind = course.through + 1
+
+    def _passed(self, course: Course) -> int:
+        """The last position that live matching has begun with for the share of a course: it may be going there once more for the
+        sake of other shares."""
+        share = self._books.shares.get(course.share)
+        return self._met() if share is None else max(self._met(), self._books.head(share))
 
     def _enter(self, course: Course) -> None:
         """Let a course run, if its subscription is active."""
@@ -208,6 +213,7 @@ class Courses:
         self.index.remove(key)
         self._alarms.cancel(key)
         course.close()
+        course.through = max(course.through, self._passed(course))  # a closed course needs nothing of all that
         self._books.forget(course)
         self._lane(course.subscription).leave(course, break_off=True)
 

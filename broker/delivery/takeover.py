@@ -101,6 +101,8 @@ async def read_estates(store: Store, leases: Mapping[int, Lease], shares: int, n
 def _resume(course: Course, estate: Estate, *, is_new: bool) -> None:
     """Where matching goes on for a course: behind its share's watermark, or, where it `is_new` because no holder of the share
     had taken up the subscription as it is, behind the position from which on changes concern it."""
+    if course.closed:
+        course.through = max(course.through, estate.start)
     if course.closed or course.behind is not None:
         return
     since = course.subscription.since

@@ -195,3 +195,33 @@ async def test_5_8_2_a_periodic_subscription_that_another_process_made_one_of_ch
         assert list(course.pending) == [2, 3]
     finally:
         await courses.stop()
+
+
+async def test_5_8_2_an_expiry_put_off_through_another_process_at_the_last_moment_repeats_nothing(
+    store: SqliteStore,
+) -> None:
+    """It was active when it was changed, so it goes on where it was; but here it expired before that was heard of."""
+    for number in (1, 2):
+        await create(store, number)
+    met = 2
+
+    async def carry(_: Course, __: tuple[int, ...]) -> None:
+        """It is enough that it is owed."""
+
+    books = Books(store, 1, lambda: met, lambda _: None, lambda: NOW)
+    courses = Courses(store, books, carry, lambda: met, lambda: "2026-01-01T00:00:02.000000Z")
+    courses.put(compiled("urn:s:1", expiresAt="2026-01-01T00:00:01Z"), late=False)
+    await create(store, 3)
+    met = 3
+    courses.put(compiled("urn:s:1", expiresAt="2027-01-01T00:00:00Z"), late=True)
+    course = courses.get(("", "urn:s:1"))
+    assert course is not None
+
+    async def has_caught_up() -> bool:
+        return course.behind is None
+
+    try:
+        await eventually(has_caught_up)
+        assert list(course.pending) == [3]
+    finally:
+        await courses.stop()

@@ -54,17 +54,18 @@ async def update_subscription(
     The status follows from `isActive` and `expiresAt`. A subscription that becomes active again is not told of what happened
     while it was not. Raises BadRequestData, ResourceNotFound, LdContextNotAvailable.
     """
-    now = broker.now()
     check_uri(subscription_id, "subscriptionId")
-    async with broker.dispatcher.changing(tenant, subscription_id):
-        replaced = False
-        while not replaced:  # another process may change it meanwhile
-            stored = await stored_subscription(broker, tenant, subscription_id)
-            document = await _updated(broker, tenant, stored, given, context, now)
+    replaced = False
+    while not replaced:  # somebody else may change it meanwhile
+        stored = await stored_subscription(broker, tenant, subscription_id)
+        document = await _updated(broker, tenant, stored, given, context, broker.now())
+        # Not before: an @context may be long in coming, and what other processes change waits for this lock.
+        async with broker.dispatcher.changing(tenant, subscription_id):
             replaced = await broker.store.replace_document(
                 KIND, tenant, subscription_id, stored, document, documents=broker.documents()
             )
-        broker.dispatcher.put(tenant, document)
+            if replaced:
+                broker.dispatcher.put(tenant, document)
 
 
 async def _updated(

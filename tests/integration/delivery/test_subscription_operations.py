@@ -56,6 +56,30 @@ async def test_5_8_1_the_context_of_the_request_is_that_of_the_notifications(des
     assert got.headers["Link"].startswith(f"<{url}>")
 
 
+async def test_5_8_2_nothing_waits_for_a_change_whose_context_is_long_in_coming(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither other changes of the subscription, nor those of all subscriptions that go through other processes."""
+    subscription = await desk.subscribe(HERE)
+    resolve, asked, come = desk.broker.contexts.resolve, asyncio.Event(), asyncio.Event()
+
+    async def slowly(url: Any) -> Any:
+        if url is not None:
+            asked.set()
+            await come.wait()
+        return await resolve(url)
+
+    url = (await desk.look(subscription))["jsonldContext"]
+    monkeypatch.setattr(desk.broker.contexts, "resolve", slowly)
+    waiting = asyncio.create_task(desk.change(subscription, {"type": "Subscription", "jsonldContext": url}))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        await desk.change(subscription, {"type": "Subscription", "description": "meanwhile"})
+    come.set()
+    await waiting
+    assert (await desk.look(subscription))["description"] == "meanwhile"
+
+
 async def test_5_8_2_members_are_replaced_added_and_removed(desk: Desk) -> None:
     subscription = await desk.subscribe(HERE, description="d", throttling=5)
     await desk.change(

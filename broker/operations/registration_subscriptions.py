@@ -50,16 +50,18 @@ async def update_subscription(
     Null removes it (5.5.8). All that matches then is notified. Raises BadRequestData, ResourceNotFound, LdContextNotAvailable.
     """
     check_uri(subscription_id, "subscriptionId")
-    async with broker.registry.notifier.changing(tenant, subscription_id):
-        replaced = False
-        while not replaced:  # another process may change it meanwhile
-            stored = await _stored(broker, tenant, subscription_id)
-            document = await _updated(broker, tenant, stored, given, context)
-            compile_registration_subscription(tenant, document)
+    replaced = False
+    while not replaced:  # somebody else may change it meanwhile
+        stored = await _stored(broker, tenant, subscription_id)
+        document = await _updated(broker, tenant, stored, given, context)
+        compile_registration_subscription(tenant, document)
+        # Not before: an @context may be long in coming, and what other processes change waits for this lock.
+        async with broker.registry.notifier.changing(tenant, subscription_id):
             replaced = await broker.store.replace_document(
                 SUBSCRIPTIONS, tenant, subscription_id, stored, document, documents=broker.documents()
             )
-        await broker.registry.notifier.put(tenant, document)
+            if replaced:
+                await broker.registry.notifier.put(tenant, document)
 
 
 async def _updated(

@@ -9,7 +9,9 @@ from typing import Final
 from multidict import CIMultiDict
 
 MOST_HEAD: Final = 16 * 1024
-"""Bytes that status line and headers may have, and each line of chunked coding."""
+"""Bytes that status line and headers may have, each line of chunked coding, and all lines after the last chunk."""
+MOST_INTERIM: Final = 32
+"""Interim answers (1xx) that may come before the answer."""
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
@@ -28,12 +30,15 @@ class AnswerReader:
     """
 
     __slots__ = (
+        "_at",
         "_buffer",
+        "_interim",
         "_left",
         "_limit",
         "_parts",
         "_size",
         "_step",
+        "_trailer",
         "begun",
         "ended",
         "headers",
@@ -49,6 +54,9 @@ class AnswerReader:
         self.headers: CIMultiDict[str] = CIMultiDict()
         self._limit = limit
         self._buffer = b""
+        self._at = 0  # what is before it has been read: many small pieces must not move the rest each time
+        self._interim = 0
+        self._trailer = 0
         self._parts: list[bytes] = []
         self._size = 0
         self._left = 0
@@ -65,6 +73,8 @@ class AnswerReader:
         self._buffer = self._buffer + data if self._buffer else data
         while not self.ended and self._step():
             pass
+        self._buffer = self._buffer[self._at :]
+        self._at = 0
         if self.ended and self._buffer:
             self.reusable = False
 
@@ -78,18 +88,22 @@ class AnswerReader:
     # each step says whether the next one can go on with what is in the buffer
 
     def _read_head(self) -> bool:
-        end = _END_OF_HEAD.search(self._buffer)
+        end = _END_OF_HEAD.search(self._buffer, self._at)
         if end is None:
-            if len(self._buffer) > MOST_HEAD or not b"HTTP/1."[: len(self._buffer)] == self._buffer[:7]:
+            begun = self._buffer[self._at : self._at + 7]
+            if len(self._buffer) - self._at > MOST_HEAD or not b"HTTP/1.".startswith(begun):
                 raise NotHttp("what came is no HTTP answer")
             return False
-        lines = self._buffer[: end.start()].split(b"\n")
-        self._buffer = self._buffer[end.end() :]
+        lines = self._buffer[self._at : end.start()].split(b"\n")
+        self._at = end.end()
         found = _STATUS.fullmatch(lines[0].rstrip(b"\r"))
         if found is None or found[2] == b"101":
             raise NotHttp("what came is no HTTP answer")
         status = int(found[2])
         if status < 200:  # an interim answer
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise NotHttp("interim answers came without end")
             return True
         self.status = status
         for line in lines[1:]:
@@ -128,8 +142,13 @@ class AnswerReader:
             self.ended = True
             self.reusable = False
 
+    def _take(self, most: int) -> bytes:
+        data = self._buffer[self._at : self._at + most]
+        self._at += len(data)
+        return data
+
     def _read_length(self) -> bool:
-        data, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
+        data = self._take(self._left)
         self._left -= len(data)
         self._keep(data)
         if not self._left:
@@ -138,17 +157,17 @@ class AnswerReader:
 
     def _read_to_the_end(self) -> bool:
         self.reusable = False
-        data, self._buffer = self._buffer, b""
-        self._keep(data)
+        self._keep(self._take(len(self._buffer)))
         return False
 
     def _line(self) -> bytes | None:
-        end = self._buffer.find(b"\n")
+        end = self._buffer.find(b"\n", self._at)
         if end < 0:
-            if len(self._buffer) > MOST_HEAD:
+            if len(self._buffer) - self._at > MOST_HEAD:
                 raise NotHttp("a line of the answer has no end")
             return None
-        line, self._buffer = self._buffer[:end].rstrip(b"\r"), self._buffer[end + 1 :]
+        line = self._buffer[self._at : end].rstrip(b"\r")
+        self._at = end + 1
         return line
 
     def _read_chunk_size(self) -> bool:
@@ -164,7 +183,7 @@ class AnswerReader:
         return True
 
     def _read_chunk(self) -> bool:
-        data, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
+        data = self._take(self._left)
         self._left -= len(data)
         self._keep(data)
         if self._left:
@@ -183,6 +202,10 @@ class AnswerReader:
         line = self._line()
         if line is None:
             return False
+        self._trailer += len(line) + 1
         if not line:
             self.ended = True
+        elif self._trailer > MOST_HEAD:
+            self.ended = True
+            self.reusable = False
         return True

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.egress.answer import MOST_HEAD, AnswerReader, NotHttp
+from broker.egress.answer import MOST_HEAD, MOST_INTERIM, AnswerReader, NotHttp
 
 LIMIT = 100
 
@@ -131,3 +131,15 @@ def test_no_bytes_upset_the_reader(pieces: list[bytes]) -> None:
         return
     reader.feed_eof()
     assert len(reader.body) <= LIMIT
+
+
+@pytest.mark.parametrize("piece", [b"a: b\r\n", b"\0\n"])
+def test_trailers_without_end_end_the_answer(piece: bytes) -> None:
+    reader = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", piece * MOST_HEAD)
+    assert (reader.ended, reader.reusable, reader.body) == (True, False, b"a")
+
+
+def test_interim_answers_without_end_are_no_answer() -> None:
+    assert read(b"HTTP/1.1 100 Continue\r\n\r\n" * MOST_INTERIM, b"HTTP/1.1 204\r\n\r\n").status == 204
+    with pytest.raises(NotHttp, match="without end"):
+        read(b"HTTP/1.1 100 Continue\r\n\r\n" * (MOST_INTERIM + 1))

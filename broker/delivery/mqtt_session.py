@@ -227,8 +227,9 @@ class MqttSession:
         if reason >= 0x80:
             self._settle(message, MqttError(f"{self._place} refuses the message: {reason_text(reason)}"))
         elif kind == Packet.PUBREC:
-            message.received = True
-            link.send(pubrel_packet(packet_id))
+            if not message.received:  # said again and again it would fill the memory with answers that nobody reads
+                message.received = True
+                link.send(pubrel_packet(packet_id))
         else:
             self._settle(message, None)
 

@@ -169,6 +169,13 @@ async def test_quality_2_is_completed_where_the_session_is_there_and_begun_anew_
     assert not broker.got[1][1][1] & 8  # to this MQTT broker it is a new message
 
 
+async def test_a_pubrec_that_comes_again_and_again_is_answered_once() -> None:
+    many = ack(Packet.PUBREC, 1) * 100
+    async with told([connack(), many, ack(Packet.PUBCOMP, 1), b""]) as broker:
+        await _published(broker.port, 2)
+    assert [packet[0] for packet in broker.got[0]].count(Packet.PUBREL) == 1
+
+
 async def test_quality_0_is_delivered_when_the_mqtt_broker_has_read_it() -> None:
     read = [connack(), b"", b"\xd0\x00"]
     async with told([*read, b"", b""], [*read, b""]) as broker:

@@ -146,9 +146,16 @@ async def _follow(
     except Undecodable as refusal:
         raise FetchFailed(f"{_shown(poll.url)} is no index: {refusal}") from refusal
     home = urlsplit(poll.url).hostname
-    addresses = list(dict.fromkeys(urljoin(poll.url, link) for link in links))[:LINKS_AT_MOST]
+    taken = 0
+    failure: FetchFailed | None = None
+    found: dict[str, None] = {}
+    for link in links:
+        try:
+            found[urljoin(poll.url, link)] = None
+        except ValueError:
+            failure = FetchFailed(f"the index names {link[:80]!r}, which is no URL")
+    addresses = list(found)[:LINKS_AT_MOST]
     marks = await door.marks()
-    taken, failure = 0, None
     for address in addresses:
         if _LINK + address in marks:
             continue
@@ -187,7 +194,7 @@ def _retry_after(text: str) -> float:
         return float(text)
     try:
         return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

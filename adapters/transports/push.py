@@ -15,11 +15,14 @@ from aiohttp import web
 from adapters.door import Door, now
 from adapters.feeds import Push
 from adapters.journal import Intake, JournalFailed
+from adapters.quarantine import REPLAY_OF
 
 RETRY_AFTER_SECONDS: Final = 1
 REMEMBERED: Final = 100_000
 """Among how many inputs a key is looked for, as far as they are kept."""
 _KEY_PARAMETERS: Final = ("k", "key", "api_key")
+_NOT_FOR_SENDERS: Final = frozenset({*_KEY_PARAMETERS, REPLAY_OF})
+"""Keys are not kept; and which record an input replays, only the quarantine says."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -48,7 +51,7 @@ def push_application(receivers: Mapping[str, Receiver]) -> web.Application:
             body += chunk
             if len(body) > receiver.push.most_bytes:
                 return _problem(413, f"larger than {receiver.push.most_bytes} bytes")
-        parameters = {name: value for name, value in request.query.items() if name not in _KEY_PARAMETERS}
+        parameters = {name: value for name, value in request.query.items() if name not in _NOT_FOR_SENDERS}
         key = request.headers.get("Idempotency-Key")
         intake = Intake(
             bytes(body),
@@ -78,7 +81,7 @@ def permitted(request: web.Request, keys: tuple[str, ...]) -> bool:
     allowed = False
     for each in given:
         for key in keys:  # all of them, each in constant time
-            allowed |= bool(each) and hmac.compare_digest(each.encode(), key.encode())
+            allowed |= bool(each) and hmac.compare_digest(each.encode("utf-8", "surrogateescape"), key.encode())
     return allowed
 
 

@@ -3,12 +3,12 @@
 import asyncio
 import os
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import aiomqtt
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from mosquitto import running_mqtt_broker
 from runner_desk import LINES, a_feed, some_feeds, until
 
@@ -17,10 +17,11 @@ from adapters.errors import InvalidFeeds
 from adapters.feeds import Files, Mqtt, Poll, Push
 from adapters.journal import Intake, Journal
 from adapters.options import NoOptions
-from adapters.runner import running, user_agent
+from adapters.runner import running, serve_web, user_agent
 from adapters.transports.files import look
 from adapters.transports.mqtt import listen, make_client, receive
 from adapters.transports.poll import Fetcher, FetchFailed, fetching_session, round_of
+from adapters.transports.push import Receiver, push_application
 
 
 @asynccontextmanager
@@ -185,6 +186,14 @@ class TestPolls:
         assert set(await door.marks()) == {"validators", *(f"link:{source.url}/{name}.json" for name in "bd")}
         assert source.most_at_once == 1
 
+    async def test_a_link_that_is_no_url_keeps_no_other_from_being_fetched(self, desk):
+        source, door, fetch = desk
+        index = replace(LINES, links=lambda data, origin, options: data.decode().split())
+        source.body = b"https://[ b.json"
+        with pytest.raises(FetchFailed, match="no URL"):
+            await fetch(index)
+        assert await came_in(door) == [("b.json", b"/b.json")]
+
     async def test_a_link_that_fails_is_asked_for_again_although_the_index_is_as_it_was(self, desk):
         source, door, fetch = desk
         index = replace(LINES, links=lambda data, origin, options: data.decode().split())
@@ -307,6 +316,20 @@ async def test_a_port_that_is_taken_is_told(tmp_path):
         with pytest.raises(InvalidFeeds, match=f"cannot listen on 127.0.0.1 port {port}"):
             async with running(replace(taken, runner=replace(taken.runner, push_port=port)), "http://127.0.0.1:9"):
                 pass
+
+
+@pytest.mark.parametrize("number", ["none", "1"])
+async def test_a_sender_cannot_say_that_its_push_is_a_replay(tmp_path, number):
+    async with a_door(tmp_path) as door:
+        async with AsyncExitStack() as stack:
+            application = push_application({"feed": Receiver(Push(("a-long-key",)), door)})
+            url = await serve_web(application, "127.0.0.1", 0, stack)
+            async with ClientSession() as session:
+                target = f"{url}/in/feed?k=a-long-key&replayOf={number}&event=up"
+                async with session.post(target, data=b"1") as answer:
+                    assert answer.status == 202
+        rows = await door.journal.perform(lambda c: c.execute("SELECT parameters FROM input").fetchall())
+        assert rows == [('{"event": "up"}',)]
 
 
 async def test_a_door_makes_its_transport_wait_until_there_is_room(tmp_path):

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -24,6 +25,20 @@ UNREADABLE_BYTES: Final = re.compile("[\ud800-\udfff\x80\uf8f0-\uf8f3]")
 _MOST_BAD_BYTES: Final = 0.01
 _LARGEST_CELL: Final = 1 << 20
 _HEADER_WITHIN: Final = 50
+_NO_WORKBOOK: Final = (
+    *(
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+        SyntaxError,
+    ),  # encrypted: RuntimeError; bad XML: SyntaxError
+    *(KeyError, ValueError, OSError, IndexError, TypeError, AttributeError),
+)
+MOST_UNPACKED: Final = 256 * 2**20
+"""Bytes that the parts of an xlsx workbook may have together when unpacked."""
+MOST_CELLS: Final = 20_000_000
+"""Cells of a sheet, those that are left out of it but lie between others among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +121,18 @@ def _csv_records(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _xlsx_records(data: bytes) -> Iterator[tuple[str, ...]]:
+    cells = 0
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:  # which reads no more of a part than its entry here says
+            if sum(part.file_size for part in parts.infolist()) > MOST_UNPACKED:
+                raise UnreadableFile(f"The workbook has more than {MOST_UNPACKED:,} bytes when unpacked.")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for values in book.worksheets[0].iter_rows(values_only=True):
+            cells += len(values) + 1
+            if cells > MOST_CELLS:
+                raise UnreadableFile(f"The sheet has more than {MOST_CELLS:,} cells.")
             yield tuple(_cell_text(value) for value in values)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, IndexError, TypeError) as error:
+    except _NO_WORKBOOK as error:
         raise UnreadableFile(f"The file is no xlsx workbook: {error}.") from error
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import jsonschema_rs
@@ -348,3 +349,41 @@ class TestProfiles:
         filled = sum(1 for row in rows if any(cell.strip() for cell in row))
         assert decoded.rows == len(decoded.entities) + len(decoded.quarantine)
         assert decoded.rows >= filled - sum(1 for row in rows if any("\0" in cell for cell in row))
+
+
+class TestHostileWorkbooks:
+    """What unpacks to more than a machine has, and what only looks like a workbook."""
+
+    @staticmethod
+    def packed(**parts: bytes) -> bytes:
+        """A good workbook with some parts put in place of its own, or beside them."""
+        whole = io.BytesIO()
+        good = zipfile.ZipFile(SITES / "linkdata.xlsx")
+        kept = {name: good.read(name) for name in good.namelist()} | {
+            name.replace("__", "/") + ".xml": data for name, data in parts.items()
+        }
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as made:
+            for name, data in kept.items():
+                made.writestr(name, data)
+        return whole.getvalue()
+
+    def test_a_workbook_that_unpacks_to_too_much_is_not_unpacked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adapters.table.MOST_UNPACKED", 2**20)
+        bomb = self.packed(xl__more=bytes(2**21))
+        assert len(bomb) < 100_000
+        with pytest.raises(UnreadableFile, match="when unpacked"):
+            read_table(bomb)
+
+    def test_rows_that_are_left_out_count_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adapters.table.MOST_CELLS", 10_000)
+        sheet = (
+            b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+            b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1000000"><c r="A1000000"><v>1</v></c></row>'
+            b"</sheetData></worksheet>"
+        )
+        with pytest.raises(UnreadableFile, match="cells"):
+            read_table(self.packed(xl__worksheets__sheet1=sheet))
+
+    def test_a_part_that_is_no_xml_makes_the_file_unreadable(self) -> None:
+        with pytest.raises(UnreadableFile, match="no xlsx workbook"):
+            read_table(self.packed(xl__workbook=b"<not xml"))

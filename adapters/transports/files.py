@@ -6,6 +6,7 @@ has been left alone for a while, so that one which is being written is not read 
 
 import asyncio
 import logging
+import os
 import stat
 import time
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class Seen:
     size: int
 
     @property
+    def address(self) -> str:
+        """The path as it goes on record: names that are no UTF-8 (of Shift_JIS, say) are no text that can be kept."""
+        return os.fsencode(self.path).decode("utf-8", "backslashreplace")
+
+    @property
     def mark(self) -> list[int]:
         """What is remembered of it."""
         return [self.mtime_ns, self.size]
@@ -49,7 +55,7 @@ async def look(files: Files, door: Door) -> int:
     trouble = "" if found or not _is_one_file(files.path) else f"{files.path} is not there"
     taken = 0
     for seen in found:
-        known = marks.get(seen.path)
+        known = marks.get(seen.address)
         if known is not None and known[:2] == seen.mark:
             continue
         if _age(seen) < files.settle:
@@ -57,19 +63,19 @@ async def look(files: Files, door: Door) -> int:
         try:
             data = await asyncio.to_thread(_read, seen)
         except OSError as error:
-            trouble = f"{seen.path} cannot be read: {error.strerror or error}"
+            trouble = f"{seen.address} cannot be read: {error.strerror or error}"
             _LOG.warning("feed %s: %s", door.feed, trouble)
             continue
         if data is None:
             continue  # it has changed meanwhile: the next look takes it
         digest = sha256(data).hexdigest()
-        mark = {seen.path: [*seen.mark, digest]}
+        mark = {seen.address: [*seen.mark, digest]}
         if known is not None and known[2] == digest:
             await door.set_marks(mark)
             continue
-        await door.take([Intake(data, seen.path, now(), parameters={"name": Path(seen.path).name}, marks=mark)])
+        await door.take([Intake(data, seen.address, now(), parameters={"name": Path(seen.address).name}, marks=mark)])
         taken += 1
-    gone = marks.keys() - {seen.path for seen in found}
+    gone = marks.keys() - {seen.address for seen in found}
     if gone:
         await door.set_marks({}, gone)
     await door.checked(trouble)

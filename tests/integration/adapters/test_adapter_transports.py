@@ -39,6 +39,16 @@ async def came_in(door):
 
 
 class TestFiles:
+    async def test_a_file_whose_name_is_no_utf_8_comes_in_and_keeps_no_other_out(self, tmp_path):
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for name in ("避難所.csv".encode("cp932"), b"z.csv"):
+            (folder / os.fsdecode(name)).write_bytes(name)
+        async with a_door(tmp_path) as door:
+            files = Files(str(folder / "*.csv"), settle=0.0)
+            assert [await look(files, door), await look(files, door)] == [2, 0]
+            assert {data for _, data in await came_in(door)} == {"避難所.csv".encode("cp932"), b"z.csv"}
+
     async def test_a_file_is_read_when_it_is_new_or_other_and_not_when_it_is_touched(self, tmp_path):
         folder = tmp_path / "in"
         folder.mkdir()

@@ -316,11 +316,12 @@ def _take_in(connection: sqlite3.Connection, feed: str, intakes: Sequence[Intake
 
 
 def _has_come(connection: sqlite3.Connection, feed: str, intake: Intake) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM input WHERE feed = ?1 AND once = ?2 AND id > (SELECT max(id) FROM input WHERE feed = ?1) - ?3 LIMIT 1",
-        (feed, intake.name, intake.unless_among),
-    ).fetchone()
-    return found is not None
+    found = connection.execute("SELECT max(id) FROM input WHERE feed = ? AND once = ?", (feed, intake.name)).fetchone()
+    if found[0] is None:
+        return False
+    # Ids are those of all feeds, so what came since is counted.
+    (since,) = connection.execute("SELECT count(*) FROM input WHERE feed = ? AND id > ?", (feed, found[0])).fetchone()
+    return bool(since < intake.unless_among)
 
 
 def _set_marks(connection: sqlite3.Connection, feed: str, marks: Mapping[str, Any]) -> None:

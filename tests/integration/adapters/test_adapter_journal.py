@@ -129,3 +129,12 @@ async def test_the_journal_is_a_file_that_other_processes_may_read_meanwhile(tmp
         with sqlite3.connect(tmp_path / FILE) as other:
             assert other.execute("SELECT count(*) FROM input").fetchone() == (1,)
         other.close()
+
+
+async def test_what_comes_again_is_known_however_much_other_feeds_took_in_meanwhile(tmp_path):
+    async with await Journal.open(tmp_path) as journal:
+        assert await journal.take_in("feed", [intake(b"1", name="a")]) == 1
+        await journal.take_in("other", [intake(b"2")] * 20)
+        assert await journal.take_in("feed", [intake(b"3", name="b")]) == 1
+        assert await journal.take_in("feed", [intake(b"1", name="a", unless_among=2)]) == 0
+        assert await journal.take_in("feed", [intake(b"1", name="a", unless_among=1)]) == 1

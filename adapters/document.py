@@ -1,4 +1,4 @@
-"""An input that is one JSON document, read within a bound on its size."""
+"""An input that is one JSON document, read within bounds on its size and depth."""
 
 from typing import Any, Final
 
@@ -7,6 +7,8 @@ import orjson
 from adapters.errors import UnreadableFile
 
 MOST_BYTES: Final = 64 * 2**20
+MOST_DEEP: Final = 64
+"""Arrays and objects within each other: what nests by hundreds could be read, but neither sent on nor put on record."""
 
 
 def read_json(data: bytes, most_bytes: int = MOST_BYTES) -> Any:
@@ -14,6 +16,24 @@ def read_json(data: bytes, most_bytes: int = MOST_BYTES) -> Any:
     if len(data) > most_bytes:
         raise UnreadableFile(f"The message or file has {len(data):,} bytes; more than {most_bytes:,} are not read.")
     try:
-        return orjson.loads(data)
+        document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise UnreadableFile(f"The message or file is no JSON: {error}.") from error
+    if _nests(document):
+        raise UnreadableFile(f"The message or file nests more than {MOST_DEEP} arrays and objects within each other.")
+    return document
+
+
+def _nests(document: Any) -> bool:
+    """Whether a value is deeper than is read. Level by level, as what is too deep has no place on the stack."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(MOST_DEEP):
+        level = [
+            each
+            for outer in level
+            for each in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(each, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -410,22 +410,28 @@ def _finish(
         (
             json.dumps(total),
             size,
-            message,
+            _sound(message),
             "running" if lasting else "failed" if message else "finished",
             None if lasting else at,
             group.run,
         ),
     )
     for input_id, each in quarantine:
-        record = json.dumps(dict(each.record), ensure_ascii=False, sort_keys=True)
-        digest = sha256("\x1f".join((each.column, each.rule, record)).encode("utf-8", "replace")).hexdigest()
+        # Lone surrogates are no text for SQLite: a record that could not be kept would come again for ever.
+        record = _sound(json.dumps(dict(each.record), ensure_ascii=False, sort_keys=True))
+        column, reason = _sound(each.column), _sound(each.reason)
+        digest = sha256("\x1f".join((column, each.rule, record)).encode()).hexdigest()
         connection.execute(
             "INSERT INTO quarantine (feed, input, digest, status, at, place, field, rule, reason, record)"
             " VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET input = excluded.input, at = excluded.at, place = excluded.place,"
             " status = CASE status WHEN 'dropped' THEN 'dropped' ELSE 'open' END",
-            (feed, input_id, digest, at, each.row, each.column, each.rule, each.reason, record),
+            (feed, input_id, digest, at, each.row, column, each.rule, reason, record),
         )
+
+
+def _sound(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _runs(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Run]:

@@ -200,7 +200,12 @@ class NgsiLdClient:
         allowed: Iterable[int],
     ) -> tuple[int, Any]:
         """The status and JSON body of an answer. Raises BrokerUnreachable, BrokerRefused."""
-        data = None if body is None else orjson.dumps(body)
+        try:
+            data = None if body is None else orjson.dumps(body)
+        except (
+            TypeError
+        ) as error:  # a number above 64 bits, a lone surrogate, too many levels: no request could carry it
+            raise BrokerRefused(f"{method} {path} cannot be written as JSON: {error}.") from error
         headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if data else {})}
         if key is not None:
             headers["Idempotency-Key"] = f'"{key}"'

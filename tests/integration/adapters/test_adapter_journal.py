@@ -138,3 +138,10 @@ async def test_what_comes_again_is_known_however_much_other_feeds_took_in_meanwh
         assert await journal.take_in("feed", [intake(b"3", name="b")]) == 1
         assert await journal.take_in("feed", [intake(b"1", name="a", unless_among=2)]) == 0
         assert await journal.take_in("feed", [intake(b"1", name="a", unless_among=1)]) == 1
+
+
+async def test_a_record_with_bytes_that_are_no_text_is_kept(tmp_path):
+    async with await Journal.open(tmp_path) as journal:
+        await journal.take_in("feed", [intake(b"1")])
+        await finish(journal, await claim(journal), bad("a\udc80"))
+        assert [each.record for each in await held(journal)] == [{"line": "a?"}]

@@ -221,10 +221,12 @@ def _attributes(row: int, observation: _Observation, repairs: list[Repair]) -> I
         if not (isinstance(pair, list) and len(pair) == 2 and _is_number(pair[0])):
             continue
         value, flag = pair
-        if flag == DOUBTFUL and not isinstance(flag, bool):
+        if not isinstance(flag, int) or isinstance(flag, bool):
+            continue
+        if flag == DOUBTFUL:
             column = f"{observation.station}.{name}"
             repairs.append(Repair(row, column, str(value), "", "doubtful-value", Severity.WARNING))
-        if flag not in SOUND or isinstance(flag, bool):
+        if flag not in SOUND:
             continue
         if name == "windDirection" and not 1 <= value <= 16:
             continue  # 0 is calm: there is no direction

@@ -129,7 +129,9 @@ class AnswerReader:
                 self.reusable = False
             self._step = self._read_chunk_size if coding.strip().lower() == "chunked" else self._read_to_the_end
         elif len(lengths) == 1 and (length := lengths.pop()).isascii() and length.isdigit():
-            self._left = int(length[:18])
+            digits = length.lstrip("0")
+            self._left = int(digits[:18] or "0")  # a longer body than that never ends
+            self.reusable = self.reusable and len(digits) <= 18
             self._step = self._read_length
             self.ended = not self._left
         else:

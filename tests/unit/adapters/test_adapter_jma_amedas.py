@@ -125,6 +125,12 @@ def test_a_point_file_has_the_instants_of_one_station():
     ]
 
 
+def test_a_flag_that_is_none_keeps_its_value_out_and_no_other():
+    first, _ = decode({"99132": {"temp": [1, [0]], "wind": [2, 0]}, "99133": {"temp": [3, 0]}}).entities
+    assert "temperature" not in first
+    assert first["windSpeed"]["value"] == 2
+
+
 def test_only_the_stations_that_are_wanted_come():
     assert [entity["id"][-5:] for entity in decode(MAP, stations=("99133",)).entities] == ["99133"]
 

@@ -143,3 +143,9 @@ def test_interim_answers_without_end_are_no_answer() -> None:
     assert read(b"HTTP/1.1 100 Continue\r\n\r\n" * MOST_INTERIM, b"HTTP/1.1 204\r\n\r\n").status == 204
     with pytest.raises(NotHttp, match="without end"):
         read(b"HTTP/1.1 100 Continue\r\n\r\n" * (MOST_INTERIM + 1))
+
+
+def test_a_length_with_many_zeros_is_the_length_that_it_says() -> None:
+    reader = AnswerReader(100)
+    reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 30 + b"3\r\n\r\nabc")
+    assert (reader.ended, reader.reusable, reader.body) == (True, True, b"abc")

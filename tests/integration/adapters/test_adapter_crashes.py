@@ -168,5 +168,7 @@ async def test_batches_that_were_done_before_a_kill_are_not_looked_at_again(tmp_
                 await work(journal, first)
     async with a_broker() as second, await Journal.open(tmp_path) as journal:
         await work(journal, second)
-        assert len(await gauges(second)) == 650 - 100 * max(seen), "only what was not done yet went to this broker"
+        # A batch beside the last one that was seen may have been put on record in the moment of the kill.
+        left = {650 - 100 * done for done in (max(seen), max(seen) + 1)}
+        assert len(await gauges(second)) in left, "only what was not done yet went to this broker"
         assert (await journal.perform(_outcome))[0] == [650]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from adapters.attributes import attribute_of
 from adapters.columns import OBSERVED_AT
 from adapters.contract import Entity
 from adapters.identity import hashed, identified
@@ -13,7 +14,6 @@ from adapters.transforms import DERIVATIONS
 from adapters.transforms.times import midnight
 from adapters.whereabouts import full_address, name_of
 from datamodels import Model
-from datamodels.model import VALUE_MEMBER
 
 CODE: Final = "localGovernmentCode"
 
@@ -125,16 +125,11 @@ def attributes_of(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
     observed_at = values.get(OBSERVED_AT)
     if observed_at is None and isinstance(day := values.get("dateObserved"), str) and len(day) == 10:
         observed_at = midnight(day)
-    attributes = {}
-    for name, attribute in model.attributes.items():
-        if name in values:
-            instance = {"type": attribute.kind, VALUE_MEMBER[attribute.kind]: values[name]}
-            if attribute.unit is not None:
-                instance["unitCode"] = attribute.unit
-            if attribute.observed and observed_at is not None:
-                instance["observedAt"] = observed_at
-            attributes[name] = instance
-    return attributes
+    return {
+        name: attribute_of(attribute, values[name], observed_at if attribute.observed else None)
+        for name, attribute in model.attributes.items()
+        if name in values
+    }
 
 
 def _key_text(value: Any) -> str:

@@ -1,5 +1,6 @@
 """An input that is one JSON document, read within bounds on its size and depth."""
 
+import math
 from typing import Any, Final
 
 import orjson
@@ -37,3 +38,8 @@ def _nests(document: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number: neither a truth value nor without end."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -7,7 +7,6 @@ An id that is no URN becomes one with its type; `refDevice` and what has the typ
 turn round (NGSIv2 says latitude first in `geo:point`); `TimeInstant` becomes `observedAt`. What has no place is reported.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
-from adapters.document import read_json
+from adapters.document import is_number, read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.transforms.reading import Severity
@@ -237,7 +236,7 @@ def _geometry(kind: str, value: Any) -> dict[str, Any] | None:
             and isinstance(value.get("type"), str)
             and isinstance(value.get("coordinates"), list)
         )
-        return value if known and all(map(_is_finite, _numbers(value["coordinates"]))) else None
+        return value if known and all(map(is_number, _numbers(value["coordinates"]))) else None
     points = [_position(each) for each in (value if isinstance(value, list) else [value])]
     make = _SHAPES.get(kind)
     if make is None or not points or any(point is None for point in points):
@@ -287,10 +286,6 @@ def _numbers(coordinates: list[Any]) -> Iterator[Any]:
             yield from _numbers(each)
         else:
             yield each
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_texts(value: Any) -> bool:

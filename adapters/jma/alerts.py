@@ -13,10 +13,11 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
+from adapters.attributes import attribute_of
 from adapters.contract import Entity
 from adapters.jma.hazards import severity, severity_of_intensity, sub_category
 from adapters.jma.telegram import Area, Information, Statement, Telegram, child, level_in, text, utc
-from datamodels.model import VALUE_MEMBER, model_of
+from datamodels.model import model_of
 
 WARNINGS: Final = "気象警報・注意報"
 FLOODS: Final = "指定河川洪水予報"
@@ -194,14 +195,10 @@ def _alert(alert_type: str, telegram: Telegram, area: Area, kind: str, values: d
 
 def attributes_of(model: str, values: dict[str, Any]) -> Entity:
     """The values that there are as attributes of a model, with its kinds and units; None and "" are no values."""
-    entity: Entity = {}
-    for name, value in values.items():
-        if value is not None and value != "":
-            attribute = model_of(model).attributes[name]
-            entity[name] = {"type": attribute.kind, VALUE_MEMBER[attribute.kind]: value}
-            if attribute.unit is not None:
-                entity[name]["unitCode"] = attribute.unit
-    return entity
+    known = model_of(model).attributes
+    return {
+        name: attribute_of(known[name], value) for name, value in values.items() if value is not None and value != ""
+    }
 
 
 def _intensity(kind: str) -> str:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
-from adapters.document import read_json
+from adapters.document import is_number, read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.transforms.reading import Severity
@@ -218,7 +218,7 @@ def _attributes(row: int, observation: _Observation, repairs: list[Repair]) -> I
     """The attributes that an observation gives; a doubtful value is left out and reported."""
     for name, element in ELEMENTS.items():
         pair = observation.elements.get(name)
-        if not (isinstance(pair, list) and len(pair) == 2 and _is_number(pair[0])):
+        if not (isinstance(pair, list) and len(pair) == 2 and is_number(pair[0])):
             continue
         value, flag = pair
         if not isinstance(flag, int) or isinstance(flag, bool):
@@ -236,10 +236,6 @@ def _attributes(row: int, observation: _Observation, repairs: list[Repair]) -> I
         if flag:
             attribute["qualityFlag"] = _property(flag)
         yield element.attribute, attribute
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _device(code: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from adapters.attributes import attribute_of
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
 from adapters.errors import InvalidOptions
 from adapters.lorawan.codec import Codec, attribute_values, built_in_codecs, parse_codec, read_payload
@@ -145,16 +146,8 @@ def _device(event: Event, values: Mapping[str, Any]) -> Entity:
 
 def _observed(model: str, values: Mapping[str, Any], at: str) -> Entity:
     """Values as attributes of a model, with its units and the instant."""
-    entity: Entity = {}
-    for name, value in values.items():
-        if value is None:
-            continue
-        known = model_of(model).attributes[name]
-        member = "json" if known.kind == "JsonProperty" else "value"
-        entity[name] = {"type": known.kind, member: value, "observedAt": at}
-        if known.unit is not None:
-            entity[name]["unitCode"] = known.unit
-    return entity
+    known = model_of(model).attributes
+    return {name: attribute_of(known[name], value, at) for name, value in values.items() if value is not None}
 
 
 def _says(value: Any) -> bool:

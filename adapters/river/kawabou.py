@@ -6,7 +6,6 @@ Each value comes with a code of its own (`stg` with `stgCcd`): 0 is a value, and
 says: 140 closed, 160 and 190 missing, both sent with 0. A missing value is absent, and the report says which code made it so.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from adapters.attributes import attribute_of
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
-from adapters.document import read_json
+from adapters.document import is_number, read_json
 from adapters.errors import UnreadableFile
 from adapters.options import Options, option
 from adapters.river.standing import THRESHOLDS, LevelReading, Standing, computed, stand
@@ -140,13 +140,11 @@ def _attributes(
         value, code = record.get(member), record.get(f"{member}Ccd", 0)
         if value is None and member not in record:
             continue
-        if not _is_number(code) or code >= NO_VALUE:
+        if not is_number(code) or code >= NO_VALUE:
             shown = f"{'' if value is None else value} ({member}Ccd={code})".strip()
             repairs.append(Repair(row, member, shown, "", "code-says-missing", Severity.INFO))
-        elif _is_number(value):
-            attribute = {"type": "Property", "value": value, "observedAt": at}
-            if (unit := model.attributes[name].unit) is not None:
-                attribute["unitCode"] = unit
+        elif is_number(value):
+            attribute = attribute_of(model.attributes[name], value, at)
             if code:
                 attribute["qualityCode"] = {"type": "Property", "value": code}
             yield name, attribute
@@ -167,7 +165,7 @@ def _entity(
     thresholds = {
         name: float(value)
         for name, value in _mapping(options.thresholds.get(number)).items()
-        if name in THRESHOLDS and _is_number(value)
+        if name in THRESHOLDS and is_number(value)
     }
     if thresholds and "waterLevel" in entity:
         before = Standing.restored(standings[number]) if number in standings else None
@@ -183,10 +181,6 @@ def _entity(
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 KAWABOU: Final = Adapter(

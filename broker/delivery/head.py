@@ -139,6 +139,8 @@ class Head:
             if number % PORTION == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
+        if len(changes) < BATCH:
+            await self._store.wait_for_changes(self.at, LONGEST_WAIT)
 
     def _offer(self, change: Change) -> None:
         concerned = self._index.candidates(change)

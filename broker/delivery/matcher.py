@@ -97,7 +97,7 @@ class Matcher:
             await self._match(change)
             self.matched = change.sequence
         await asyncio.sleep(0)
-        return False
+        return len(changes) < BATCH  # else there is nothing more, as far as this process knows
 
     async def _match(self, change: Change) -> None:
         """Hand the position of a change to the courses of all subscriptions that it concerns."""

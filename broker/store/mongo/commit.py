@@ -44,6 +44,7 @@ class Draft:
     entries: dict[EntityKey, _Entry]
     changes: list[Change]
     records: list[Document]
+    sizes: list[int]
     writes: list[Write]
     inserted: int
     updated: int
@@ -61,6 +62,7 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
     do not follow each other, BadRequestData for an entity too large."""
     entries: dict[EntityKey, _Entry] = {}
     records: list[Document] = []
+    sizes: list[int] = []
     for mutation in mutations:
         change = mutation.change
         key = change.tenant, change.entity_id
@@ -84,7 +86,8 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
         }
         check_size(change.entity_id, record)
         records.append(record)
-    made = Draft(entries, [mutation.change for mutation in mutations], records, [], 0, 0, 0, [])
+        sizes.append(len(before or b"") + len(entry.body or b""))
+    made = Draft(entries, [mutation.change for mutation in mutations], records, sizes, [], 0, 0, 0, [])
     for key, entry in entries.items():
         _add_write(made, key, entry)
     made.documents += [documents.new(each.kind, each.tenant, each.id, each.body) for each in beside]

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pymongo import ASCENDING, UpdateOne
 
 from broker.model.change import Change, Touch
+from broker.store.latest import LatestChanges
 from broker.store.mongo.commit import HEAD
 from broker.store.mongo.connection import Connection, Document
 from broker.store.mongo.encoding import decode_body
@@ -43,10 +44,16 @@ class Log:
         self._looked = 0.0
         self._pause = ALONE_SECONDS
         self._news = asyncio.Event()
+        self._latest = LatestChanges()
 
     def have_company(self, others: bool) -> None:
         """Whether other processes live, whose changes are to be looked for often."""
         self._pause = POLL_SECONDS if others else ALONE_SECONDS
+
+    def keep(self, changes: Sequence[Change], sizes: Sequence[int]) -> None:
+        """Announce changes that this process has committed, and have them at hand for those who read on."""
+        self._latest.add(changes, sizes)
+        self.announce(changes[-1].sequence)
 
     def announce(self, head: int) -> None:
         """Tell all who wait in this process that the log has reached `head`."""
@@ -59,6 +66,8 @@ class Log:
         """The changes with a sequence above `after`, in order."""
         if limit <= 0:
             return []
+        if latest := self._latest.after(after, limit):
+            return latest
         async with self._connection.translated("reading the log"):
             found = self._connection.collection("changes", settled=True).find(
                 {"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit
@@ -81,6 +90,7 @@ class Log:
     async def trim(self, through: int) -> None:
         """Forget the changes up to and including this sequence."""
         through = min(through, await self.head())
+        self._latest.trim(through)
         async with self._connection.translated("trimming the log"):
             await self._connection.collection("meta").update_one({"_id": TRIMMED}, {"$max": {"tail": through}})
             changes = self._connection.collection("changes")

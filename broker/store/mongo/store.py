@@ -84,7 +84,7 @@ class MongoStore:
         made = commit.draft(mutations, documents)
         async with self._turn:  # commits exclude each other anyway: better to queue here than to collide there
             changes = await commit.write(self._connection, made)
-        self._log.announce(changes[-1].sequence)
+        self._log.keep(changes, made.sizes)
         return changes
 
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:

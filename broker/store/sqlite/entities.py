@@ -38,8 +38,11 @@ def read(connection: sqlite3.Connection, keys: Sequence[EntityKey]) -> dict[Enti
 
 def commit(
     connection: sqlite3.Connection, catalogue: Catalogue, mutations: Sequence[Mutation], head: int
-) -> list[Change]:
-    """Write states and change records; sequences follow `head`. To be called in a transaction. Raises VersionConflict."""
+) -> tuple[list[Change], list[int]]:
+    """Write states and change records; sequences follow `head`. The changes, and the sizes of their states as stored.
+
+    To be called in a transaction. Raises VersionConflict.
+    """
     before = _rows(connection, {(mutation.change.tenant, mutation.change.entity_id) for mutation in mutations})
     states = _final_states(before, mutations)
     changes = [mutation.change.committed(head + place) for place, mutation in enumerate(mutations, start=1)]
@@ -66,8 +69,7 @@ def commit(
             _update(connection, catalogue, key[0], row, state, traits, body)
     _adjust(connection, "shapes", shapes)
     _adjust(connection, "type_sets", type_sets)
-    log.append(connection, changes, bodies)
-    return changes
+    return changes, log.append(connection, changes, bodies)
 
 
 def expired(connection: sqlite3.Connection, now: str, limit: int) -> list[EntityKey]:

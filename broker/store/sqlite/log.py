@@ -10,8 +10,12 @@ from broker.model.change import Change, Touch
 from broker.model.entity import Entity
 
 
-def append(connection: sqlite3.Connection, changes: Sequence[Change], bodies: Sequence[str | None]) -> None:
-    """Add committed changes; `bodies` are their `after` as JSON already, because the entities' rows need it too."""
+def append(connection: sqlite3.Connection, changes: Sequence[Change], bodies: Sequence[str | None]) -> list[int]:
+    """Add committed changes; `bodies` are their `after` as JSON already, because the entities' rows need it too.
+
+    The sizes of their states as they are stored.
+    """
+    befores = [None if change.before is None else orjson.dumps(change.before).decode() for change in changes]
     connection.executemany(
         "INSERT INTO changes (sequence, tenant, entity_id, kind, at, touched, before, after)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -23,12 +27,13 @@ def append(connection: sqlite3.Connection, changes: Sequence[Change], bodies: Se
                 change.kind,
                 change.at,
                 orjson.dumps(change.touched, default=tuple).decode(),
-                None if change.before is None else orjson.dumps(change.before).decode(),
+                before,
                 body,
             )
-            for change, body in zip(changes, bodies, strict=True)
+            for change, before, body in zip(changes, befores, bodies, strict=True)
         ],
     )
+    return [len(before or "") + len(body or "") for before, body in zip(befores, bodies, strict=True)]
 
 
 def read(connection: sqlite3.Connection, after: int, limit: int) -> list[Change]:

@@ -11,6 +11,7 @@ from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
 from broker.query.ast import EntityQuery, EntitySelector
+from broker.store.latest import LatestChanges
 from broker.store.protocol import (
     NO_CURSORS,
     Document,
@@ -63,6 +64,7 @@ class SqliteStore:
         self._tail = 0
         self._pruned = 0
         self._news = asyncio.Event()
+        self._latest = LatestChanges()
         self._demand = Demand()
         self._building: set[asyncio.Task[None]] = set()
         self._leases = Leases()
@@ -98,21 +100,22 @@ class SqliteStore:
             return []
         loop = asyncio.get_running_loop()
 
-        def write(connection: sqlite3.Connection) -> list[Change]:
-            changes = entities.commit(connection, self._catalogue, mutations, self._head)
+        def write(connection: sqlite3.Connection) -> tuple[list[Change], list[int]]:
+            done = entities.commit(connection, self._catalogue, mutations, self._head)
             document_rows.add(connection, documents)
-            return changes
+            return done
 
-        def committed(changes: list[Change]) -> None:
-            self._head = changes[-1].sequence
-            loop.call_soon_threadsafe(self._announce)
+        def committed(done: tuple[list[Change], list[int]]) -> None:
+            self._head = done[0][-1].sequence
+            loop.call_soon_threadsafe(self._announce, *done)
 
-        return await self._database.write(
+        changes, _ = await self._database.write(
             write,
             "committing",
             committed=committed,
             rolled_back=self._catalogue.forget,
         )
+        return changes
 
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match. Raises TooComplexQuery if that takes too long."""
@@ -198,6 +201,11 @@ class SqliteStore:
 
     async def changes(self, after: int, limit: int) -> list[Change]:
         """The changes of all tenants with a sequence above `after`, in order."""
+        self._database.check_open()
+        if after >= self._head or limit <= 0:
+            return []
+        if latest := self._latest.after(after, limit):
+            return latest
         return await self._database.read(lambda c: log.read(c, after, limit), "reading the log")
 
     async def head(self) -> int:
@@ -220,6 +228,7 @@ class SqliteStore:
             return log.trim(connection, through)
 
         self._tail = await self._database.write(job, "trimming the log", rolled_back=self._catalogue.forget)
+        self._latest.trim(self._tail)
 
     async def wait_for_changes(self, after: int, timeout: float) -> bool:
         """Return as soon as there is a change above `after`, or after `timeout` seconds; whether there is one."""
@@ -232,8 +241,9 @@ class SqliteStore:
             return False
         return True
 
-    def _announce(self) -> None:
+    def _announce(self, changes: list[Change], sizes: list[int]) -> None:
         """Wake all who wait for changes; they look at the head themselves."""
+        self._latest.add(changes, sizes)
         news, self._news = self._news, asyncio.Event()
         news.set()
 

@@ -20,6 +20,8 @@ CURSOR: Final = "temporal"
 """The recorder's cursor in the store."""
 BATCH: Final = 500
 """Changes recorded in one commit."""
+LINGER: Final = 0.05
+"""Seconds that changes wait for others, so that one commit records many. Who reads the history does not wait for it."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes is looked at again."""
 LONGEST_PAUSE: Final = 5.0
@@ -39,6 +41,7 @@ class Recorder:
         self._batch = batch
         self._recorded = 0
         self._progress = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._at_work = False
         self._looking = asyncio.Lock()
         self._looked = 0.0
@@ -62,6 +65,7 @@ class Recorder:
                     pause = 0.1
                     if recorded is not None:
                         await self._store.wait_for_changes(recorded, LONGEST_WAIT)
+                        await self._linger()
                 return
             except StoreUnavailable as error:
                 check_cancelled()
@@ -78,6 +82,7 @@ class Recorder:
         try:
             async with asyncio.timeout(timeout):
                 while self._recorded < sequence:
+                    self._wanted.set()
                     if not self._at_work:
                         await self._look(pause)
                     if self._recorded < sequence:
@@ -90,6 +95,13 @@ class Recorder:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._progress.wait()
+
+    async def _linger(self) -> None:
+        """Let more changes come in, until somebody wants to read them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._wanted.wait()
+        self._wanted.clear()  # what was committed before this is read next
 
     async def _look(self, pause: float) -> None:
         """Look how far another process is, unless somebody here has just done so."""
@@ -116,7 +128,10 @@ class Recorder:
 
     async def _record(self, recorded: int, lease: Lease) -> int | None:
         """Record everything that is in the log by now; up to where that is. None where the lease is lost."""
-        while changes := await self._store.changes(recorded, self._batch):
+        while True:
+            changes = await self._store.changes(recorded, self._batch)
+            if not changes:
+                return recorded
             told = [change for change in changes if change.kind != "entityLoaded"]
             entries = [entry for change in told for entry in entries_of(change)]
             evolutions = [evolution_of(change) for change in told]
@@ -125,7 +140,8 @@ class Recorder:
                 return None
             self._advance(recorded)
             check_cancelled()
-        return recorded
+            if len(changes) < self._batch:
+                return recorded  # there is nothing more, as far as this process knows
 
     def _advance(self, sequence: int) -> None:
         if sequence <= self._recorded:

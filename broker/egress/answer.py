@@ -4,6 +4,7 @@ What counts is the status. Whatever is odd about the rest makes the connection o
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from multidict import CIMultiDict
@@ -60,7 +61,8 @@ class AnswerReader:
         self._parts: list[bytes] = []
         self._size = 0
         self._left = 0
-        self._step = self._read_head
+        # Functions and not bound methods: a reader that refers to itself is left to the garbage collector, one a notification.
+        self._step: Callable[[AnswerReader], bool] = AnswerReader._read_head
 
     @property
     def body(self) -> bytes:
@@ -71,7 +73,7 @@ class AnswerReader:
         """More bytes have come. Raises NotHttp."""
         self.begun = True
         self._buffer = self._buffer + data if self._buffer else data
-        while not self.ended and self._step():
+        while not self.ended and self._step(self):
             pass
         self._buffer = self._buffer[self._at :]
         self._at = 0
@@ -81,7 +83,7 @@ class AnswerReader:
     def feed_eof(self) -> bool:
         """The peer has closed; whether the answer is whole by that."""
         self.reusable = False
-        if self.status and self._step == self._read_to_the_end:
+        if self.status and self._step is AnswerReader._read_to_the_end:
             self.ended = True
         return self.ended
 
@@ -127,15 +129,17 @@ class AnswerReader:
         elif coding:
             if lengths:
                 self.reusable = False
-            self._step = self._read_chunk_size if coding.strip().lower() == "chunked" else self._read_to_the_end
+            self._step = (
+                AnswerReader._read_chunk_size if coding.strip().lower() == "chunked" else AnswerReader._read_to_the_end
+            )
         elif len(lengths) == 1 and (length := lengths.pop()).isascii() and length.isdigit():
             digits = length.lstrip("0")
             self._left = int(digits[:18] or "0")  # a longer body than that never ends
             self.reusable = self.reusable and len(digits) <= 18
-            self._step = self._read_length
+            self._step = AnswerReader._read_length
             self.ended = not self._left
         else:
-            self._step = self._read_to_the_end
+            self._step = AnswerReader._read_to_the_end
 
     def _keep(self, data: bytes) -> None:
         self._parts.append(data)
@@ -178,10 +182,10 @@ class AnswerReader:
             return False
         digits = line.partition(b";")[0].strip()
         if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", digits):
-            self._step = self._read_to_the_end
+            self._step = AnswerReader._read_to_the_end
             return True
         self._left = int(digits, 16)
-        self._step = self._read_chunk if self._left else self._read_trailer
+        self._step = AnswerReader._read_chunk if self._left else AnswerReader._read_trailer
         return True
 
     def _read_chunk(self) -> bool:
@@ -190,14 +194,14 @@ class AnswerReader:
         self._keep(data)
         if self._left:
             return False
-        self._step = self._read_end_of_chunk
+        self._step = AnswerReader._read_end_of_chunk
         return True
 
     def _read_end_of_chunk(self) -> bool:
         line = self._line()
         if line is None:
             return False
-        self._step = self._read_to_the_end if line else self._read_chunk_size
+        self._step = AnswerReader._read_to_the_end if line else AnswerReader._read_chunk_size
         return True
 
     def _read_trailer(self) -> bool:

@@ -9,15 +9,15 @@
     files = {path = "in/shelters/*.csv"}
     options = {municipality = "222127"}
 
-A feed has one transport: `files`, `poll`, `push` or `mqtt`. Paths are relative to the file. A secret is best given as
-"env:NAME": it is taken from the environment. docs/adapters.md has all settings.
+A feed has one transport: `files`, `poll`, `push` or `mqtt`. Paths are relative to the file. A secret, and what is another on each
+machine, is best given as "env:NAME": it is taken from the environment. docs/adapters.md has all settings.
 """
 
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from adapters.contract import Adapter
 from adapters.errors import InvalidFeeds, InvalidOptions, UnknownAdapter
-from adapters.options import Options, option, read_options
+from adapters.options import FromEnvironment, Options, option, read_options
 from adapters.provenance import public_source
 from adapters.registry import adapter_named
 
@@ -54,7 +54,7 @@ class RunnerSettings(Options):
 class Files(Options):
     """Files that are read when they appear or change."""
 
-    path: str = option("a file, a directory, or a pattern such as in/*.csv")
+    path: str = option("a file, a directory, or a pattern such as in/*.csv", path=True)
     every: float = option("seconds between two looks", 5.0)
     settle: float = option("seconds that a file must have been left alone", 1.0)
 
@@ -93,10 +93,10 @@ class Mqtt(Options):
     client_id: str | None = option("client id; else one of the runner's own that stays the same", None)
     tls: bool = option("whether the connection is encrypted", False)
     authority: str | None = option(
-        "PEM file of the authority that vouches for the MQTT broker; else the system's", None
+        "PEM file of the authority that vouches for the MQTT broker; else the system's", None, path=True
     )
-    certificate: str | None = option("PEM file of a client certificate", None)
-    key: str | None = option("PEM file of its key", None)
+    certificate: str | None = option("PEM file of a client certificate", None, path=True)
+    key: str | None = option("PEM file of its key", None, path=True)
 
 
 Transport: TypeAlias = Files | Poll | Push | Mqtt
@@ -216,7 +216,7 @@ def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: 
         raise InvalidFeeds(
             f"{where}: it needs one of {', '.join(TRANSPORTS)}, and has {' and '.join(found) or 'none'}."
         )
-    transport = _read(TRANSPORTS[found[0]], _table(table, found[0], where), f"{where}.{found[0]}")
+    transport = _read(TRANSPORTS[found[0]], _table(table, found[0], where), f"{where}.{found[0]}", folder)
     _check(transport, f"{where}.{found[0]}")
     try:
         adapter = adapter_named(about.adapter)
@@ -229,8 +229,8 @@ def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: 
     return Feed(
         name=name,
         adapter=adapter,
-        options=_read(adapter.options, _table(table, "options", where), f"{where}.options"),
-        transport=_placed(transport, folder),
+        options=_read(adapter.options, _table(table, "options", where), f"{where}.options", folder),
+        transport=transport,
         tenant=about.tenant or runner.tenant,
         channels=MappingProxyType(dict(channels)),
         source=about.source,
@@ -263,29 +263,9 @@ def _check(transport: Transport, where: str) -> None:
                 raise InvalidFeeds(f"{where}: every must be more than 0 seconds.")
 
 
-def _placed(transport: Transport, folder: Path) -> Transport:
-    """The transport with its paths made absolute."""
-    match transport:
-        case Files():
-            return replace(transport, path=str(folder / transport.path))
-        case Mqtt():
-            return replace(
-                transport,
-                authority=_below(folder, transport.authority),
-                certificate=_below(folder, transport.certificate),
-                key=_below(folder, transport.key),
-            )
-        case Poll() | Push():
-            return transport
-
-
-def _below(folder: Path, path: str | None) -> str | None:
-    return None if path is None else str(folder / path)
-
-
-def _read(kind: type[OptionsT], table: Mapping[str, Any], where: str) -> OptionsT:
+def _read(kind: type[OptionsT], table: Mapping[str, Any], where: str, folder: Path | None = None) -> OptionsT:
     try:
-        return read_options(kind, table)
+        return read_options(kind, table, folder)
     except InvalidOptions as error:
         raise InvalidFeeds(f"{where}: {error}.") from None
 
@@ -307,5 +287,5 @@ def _secrets(value: Any, environ: Mapping[str, str], where: str) -> Any:
         name = value.removeprefix(_ENVIRONMENT)
         if not environ.get(name):
             raise InvalidFeeds(f"{where}: {name} is not set in the environment.")
-        return environ[name]
+        return FromEnvironment(environ[name])
     return value

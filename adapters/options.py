@@ -7,13 +7,16 @@
         names: Mapping[str, str] = option("names by code", MappingProxyType({}))
 
 Types: str, int, float, bool, a Literal of texts, tuple[str, ...], Mapping[str, str], Mapping[str, Any], and each of them or None.
+What cannot be said by a type, a class checks in `__post_init__`, which raises InvalidOptions.
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from adapters.errors import InvalidOptions
@@ -29,15 +32,23 @@ class NoOptions(Options):
     """The options of an adapter that has none."""
 
 
-def option(about: str, default: Any = MISSING) -> Any:
-    """A field of an Options class: what it means, and its default; without one, it must be given."""
-    about_it = {"about": about}
+class FromEnvironment(str):
+    """A text that the environment has: where a number, or true or false, is wanted, it is read as one."""
+
+    __slots__ = ()
+
+
+def option(about: str, default: Any = MISSING, *, path: bool = False) -> Any:
+    """A field of an Options class: what it means, and its default; without one, it must be given. A `path` is that of a file."""
+    about_it = {"about": about, "path": path}
     if default is MISSING or getattr(type(default), "__hash__", None) is not None:
         return field(default=default, metadata=about_it)
     return field(default_factory=lambda: default, metadata=about_it)  # dataclasses allow no other unhashable default
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 _EXPECTED: Final = {
     str: "a text",
@@ -49,8 +60,11 @@ _EXPECTED: Final = {
 }
 
 
-def read_options(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
-    """The options that a TOML table gives. Raises InvalidOptions, whose message names the option and what it must be."""
+def read_options(kind: type[OptionsT], given: Mapping[str, Any], folder: Path | None = None) -> OptionsT:
+    """The options that a TOML table gives. Raises InvalidOptions, whose message names the option and what it must be.
+
+    With a `folder`, paths are relative to it.
+    """
     known = {each.name: each for each in fields(kind)}
     for name in given:
         if name not in known:
@@ -61,7 +75,10 @@ def read_options(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
     values = {}
     for name, each in known.items():
         if name in given:
-            values[name] = _value(name, hints[name], given[name])
+            value = _value(name, hints[name], given[name])
+            if folder is not None and each.metadata.get("path") and isinstance(value, str):
+                value = str(folder / value)
+            values[name] = value
         elif _required(each):
             raise InvalidOptions(f"the option {name!r} ({_about(each)}) must be given")
     return kind(**values)
@@ -86,6 +103,11 @@ def _about(each: "Field[Any]") -> str:
 def _value(name: str, hint: Any, value: Any) -> Any:
     """The value of an option in the type that it has."""
     bare = _without_none(hint)
+    if isinstance(value, FromEnvironment):
+        said = _said(bare, value)
+        if not _fits(bare, said):
+            raise InvalidOptions(f"the option {name!r} must be {_expected(bare)}; what the environment has is none")
+        return said
     if not _fits(bare, value):
         raise InvalidOptions(f"the option {name!r} must be {_expected(bare)}, and is {value!r}")
     if get_origin(bare) is tuple:
@@ -93,6 +115,15 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     if bare is float:
         return float(value)
     return types.MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
+
+
+def _said(hint: Any, text: FromEnvironment) -> Any:
+    """What a text of the environment says where this type is wanted; the text itself where it says nothing of the kind."""
+    if hint is bool:
+        return {"true": True, "false": False}.get(text.lower(), str(text))
+    if hint in (int, float) and _NUMBER.fullmatch(text):
+        return int(text) if hint is int and text.lstrip("+-").isdecimal() else float(text)
+    return str(text)
 
 
 def _fits(hint: Any, value: Any) -> bool:

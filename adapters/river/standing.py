@@ -69,18 +69,19 @@ def stand(
     return Standing(reading.observed_at, reached, below)
 
 
-def computed(now: Standing, before: Standing | None = None) -> Entity:
+def computed(now: Standing, before: Standing | None = None, level: str = "waterLevel") -> Entity:
     """The computed attributes of a gauge that change with a reading: status and what is reached. All, without `before`.
 
-    Their `observedAt` is the time since which they have held, so that they change only when their value does.
+    Their `observedAt` is the time since which they have held, so that they change only when their value does. `level` is the
+    attribute with the level that they are computed from.
     """
     changed = {
-        f"{name}LevelReached": _computed(reached, now.at, [f"{name}Level"])
+        f"{name}LevelReached": _computed(reached, now.at, [level, f"{name}Level"])
         for name, reached in now.reached.items()
         if before is None or before.reached.get(name) is not reached
     }
     if now.status is not None and (before is None or now.status != before.status):
-        changed["levelStatus"] = _computed(now.status, now.at, [f"{name}Level" for name in now.reached])
+        changed["levelStatus"] = _computed(now.status, now.at, [level, *(f"{name}Level" for name in now.reached)])
     return changed
 
 
@@ -89,6 +90,6 @@ def metres(value: float) -> dict[str, Any]:
     return {"type": "Property", "value": value, "unitCode": "MTR"}
 
 
-def _computed(value: bool | int, since: str, thresholds: list[str]) -> dict[str, Any]:
-    computed_from = {"type": "Property", "value": ["waterLevel", *thresholds]}
+def _computed(value: bool | int, since: str, of: list[str]) -> dict[str, Any]:
+    computed_from = {"type": "Property", "value": of}
     return {"type": "Property", "value": value, "observedAt": since, "computedFrom": computed_from}

@@ -100,3 +100,43 @@ def test_a_file_that_is_no_toml_or_not_there_is_told(tmp_path):
     (tmp_path / "y.toml").write_text("[feeds")
     with pytest.raises(InvalidFeeds, match="is no TOML file"):
         read_feeds(tmp_path / "y.toml")
+
+
+def test_a_number_may_be_in_the_environment_too(tmp_path):
+    mqtt = {
+        "host": "env:MQTT_HOST",
+        "port": "env:MQTT_PORT",
+        "tls": "env:MQTT_TLS",
+        "topics": ["a/+"],
+        "password": "env:PIN",
+    }
+    document = {"feeds": {"a": {"adapter": "table", "mqtt": mqtt}}}
+    environ = {"MQTT_HOST": "mqtt.city.example", "MQTT_PORT": "18830", "MQTT_TLS": "true", "PIN": "0042"}
+    (found,) = parse_feeds(document, tmp_path, environ).feeds
+    transport = found.transport
+    assert (transport.host, transport.port, transport.tls, transport.password) == (
+        "mqtt.city.example",
+        18830,
+        True,
+        "0042",
+    )
+    with pytest.raises(InvalidFeeds, match="'port' must be a whole number; what the environment has is none") as told:
+        parse_feeds(document, tmp_path, environ | {"MQTT_PORT": "hunter2"})
+    assert "hunter2" not in str(told.value)
+
+
+def test_a_profile_is_found_beside_the_file_and_read_before_anything_runs(tmp_path):
+    (tmp_path / "lights.yaml").write_text(
+        "profile: lights/own\nmodel: PublicFacility\nsignature: [灯具]\nkey: [name]\ncolumns: {番号: {to: name}}\n"
+    )
+    (found,) = parse_feeds(feed(options={"profile": "lights.yaml"}), tmp_path).feeds
+    assert found.options.profile == str(tmp_path / "lights.yaml")
+    with pytest.raises(InvalidFeeds, match=r"\[feeds.a\].options: profile: .* cannot be read"):
+        parse_feeds(feed(options={"profile": "nowhere.yaml"}), tmp_path)
+
+
+def test_a_municipality_is_a_code_whose_check_digit_is_right(tmp_path):
+    (found,) = parse_feeds(feed(options={"municipality": "22212"}), tmp_path).feeds
+    assert found.options.municipality == "222127"
+    with pytest.raises(InvalidFeeds, match=r"municipality: '222128' is no code"):
+        parse_feeds(feed(options={"municipality": "222128"}), tmp_path)

@@ -14,6 +14,7 @@ from adapters.errors import InvalidOptions, UnreadableFile
 from adapters.lorawan.codec import attribute_values, built_in_codecs, parse_codec, read_payload
 from adapters.lorawan.events import utc
 from adapters.lorawan.uplinks import LORAWAN, LorawanOptions, decode_event
+from adapters.options import read_options
 from adapters.testing import AdapterContract, Sample
 
 DATA = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "lorawan"
@@ -222,3 +223,69 @@ def test_the_real_uplinks_of_a_level_sensor(server):
         pytest.skip(f"the real file {path.name} is not present")
     (device,) = decode(path.read_bytes(), topic="").entities
     assert (device["batteryLevel"]["value"], device["measuredDistance"]["value"]) == (1, 0.03)
+
+
+def uplink(minute, distance, **members):
+    payload = bytes.fromhex("0382") + distance.to_bytes(2, "little")
+    at = f"2026-06-30T05:{minute:02}:00Z"
+    return chirpstack(payload, time=at, fCnt=minute, deduplicationId=f"uplink-{minute}", **members)
+
+
+def test_the_status_of_a_watched_level_changes_when_a_threshold_is_crossed_and_goes_down_with_patience():
+    place = {"reference_level": 3.0, "thresholds": {"caution": 1.5, "danger": 2.0}, "name": "本町アンダーパス"}
+    state, told = None, []
+    for minute, distance in enumerate([2000, 1500, 1400, 900, 1600, 1400, 1600, 1600, 1600]):
+        decoded = decode(uplink(minute, distance), state=state, devices={EUI.upper(): place})
+        state = decoded.state
+        _, level = decoded.entities
+        status = level.get("levelStatus", {})
+        told.append((level["currentLevel"]["value"], status.get("value"), status.get("observedAt", "")[14:16]))
+    assert told == [
+        (1.0, 0, "00"),
+        (1.5, 2, "01"),
+        (1.6, None, ""),
+        (2.1, 4, "03"),
+        (1.4, None, ""),
+        (1.6, None, ""),
+        (1.4, 2, "06"),
+        (1.4, None, ""),
+        (1.4, 0, "08"),
+    ]
+    assert level["levelStatus"]["computedFrom"]["value"] == ["currentLevel", "cautionLevel", "dangerLevel"]
+    assert level["cautionLevel"] == {"type": "Property", "value": 1.5, "unitCode": "MTR"}
+    assert level["name"]["value"] == "本町アンダーパス"
+
+
+def test_a_late_uplink_computes_no_status_and_a_join_forgets_none():
+    place = {EUI: {"reference_level": 3.0, "thresholds": {"caution": 1.5}}}
+    state = decode(uplink(10, 1000), devices=place).state
+    late = decode(uplink(5, 2500), state=state, devices=place)
+    assert (late.entities[1]["currentLevel"]["value"], "levelStatus" in late.entities[1]) == (0.5, False)
+    joined = decode(uplink(11, 1000), state=state, topic=TOPIC.replace("/up", "/join"))
+    again = decode(uplink(12, 1000), state=joined.state, devices=place)
+    assert "levelStatus" not in again.entities[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "milesight"}, "no codec of the model 'milesight'"),
+        ({"codec": {"layout": "loose"}}, "layout is tagged or fixed"),
+        (
+            {"codec": {"attributes": {"d": {"to": "depht"}}}},
+            "codec, d: neither a Device nor a FloodMonitoring has 'depht'",
+        ),
+        ({"devices": {"A1": {}}}, "devices, A1: an EUI has 16 hexadecimal digits"),
+        ({"devices": {EUI: 5.2}}, "must be a table"),
+        ({"devices": {EUI: {"referencelevel": 5.2}}}, "there is no 'referencelevel'; there are .*reference_level"),
+        ({"devices": {EUI: {"reference_level": "5.2"}}}, "reference_level must be a number, in metres"),
+        ({"devices": {EUI: {"thresholds": {"warning": 1.0}}}}, "thresholds is a table of standby, caution"),
+        ({"devices": {EUI: {"thresholds": {"caution": True}}}}, "caution must be a number"),
+        ({"devices": {EUI: {"location": [138.3]}}}, r"must be \[longitude, latitude\]"),
+        ({"devices": {EUI: {"location": [34.8, 138.3]}}}, r"must be \[longitude, latitude\]"),
+        ({"devices": {EUI: {"name": ""}}}, "name must be a text"),
+    ],
+)
+def test_a_device_that_is_not_described_as_it_must_be_is_told_before_anything_runs(options, words):
+    with pytest.raises(InvalidOptions, match=words):
+        read_options(LorawanOptions, options)

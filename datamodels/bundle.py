@@ -18,14 +18,20 @@ from typing import Any, Final
 import jsonschema_rs
 
 from datamodels.errors import InvalidBundle
+from datamodels.model import CORE_TERMS
 from datamodels.representations import KINDS
 from datamodels.validation import MOST_VIOLATIONS, Check, Subject, Violation, compiled, words_of
 
 DEFAULT_VOCABULARY: Final = "https://uri.etsi.org/ngsi-ld/default-context/"
 """Where NGSI-LD puts names that no @context defines (4.4)."""
 
-_CORE_SHORT: Final = frozenset({"location", "observationSpace", "operationSpace"})
 _CORE: Final = "https://uri.etsi.org/ngsi-ld/"
+_CORE_TERMS: Final = {
+    **CORE_TERMS,
+    "observationSpace": _CORE + "observationSpace",
+    "operationSpace": _CORE + "operationSpace",
+}
+"""Names of attributes that mean the same in every @context."""
 _PUBLISHED: Final = (
     "https://smart-data-models.github.io/{repository}/{file}",
     "https://raw.githubusercontent.com/smart-data-models/{repository}/master/{file}",
@@ -56,18 +62,16 @@ class BundleCheck:
 
     @functools.cached_property
     def _short(self) -> Mapping[str, str]:
-        return {self.expand(name): name for name in self._terms}
+        return {self.expand(name): name for name in (*self._terms, *_CORE_TERMS)}
 
     @functools.cached_property
     def _validator(self) -> jsonschema_rs.Validator:
         return compiled(self.schema, self._registry, _LAX_FORMATS)
 
     def expand(self, name: str) -> str:
-        """The wire name of an attribute, given its short name (or that)."""
-        iri = self._terms.get(name)
-        if iri is None:
-            return name if ":" in name or name in _CORE_TERMS else DEFAULT_VOCABULARY + name
-        return name if _CORE_TERMS.get(name) == iri else iri
+        """The IRI of an attribute, given its short name (or that)."""
+        iri = _CORE_TERMS.get(name) or self._terms.get(name)
+        return iri or (name if ":" in name else DEFAULT_VOCABULARY + name)
 
     def kind(self, attribute: str) -> str | None:
         """The schemas of a bundle do not say it so that one could rely on it."""
@@ -88,7 +92,7 @@ class BundleCheck:
         return list(dict.fromkeys(found))
 
     def instance_violations(self, attribute: str, instance: Mapping[str, Any]) -> list[Violation]:
-        """What is wrong with one instance of an attribute (by wire name) alone."""
+        """What is wrong with one instance of an attribute (by IRI) alone."""
         name = self._name(attribute)
         found = self.violations({"attrs": {attribute: [instance]}})
         return [each for each in found if each.attribute == name and each.rule != "required"]
@@ -129,13 +133,6 @@ def load_bundle(folder: Path) -> dict[str, BundleCheck]:
 
 def _not_here(uri: str) -> Any:
     raise InvalidBundle(f"{uri} is referred to and not in the bundle.")
-
-
-_CORE_TERMS: Final = {
-    **{name: _CORE + name for name in _CORE_SHORT},
-    "description": "http://purl.org/dc/terms/description",
-    "title": "http://purl.org/dc/terms/title",
-}
 
 
 def _terms(path: Path) -> Mapping[str, str]:

@@ -57,9 +57,9 @@ class Reading:
         """The entity in the form that a check takes. A bare value becomes an attribute of the kind that the model wants."""
         attributes = {}
         for name, instances in self.attributes.items():
-            wire = check.expand(name)
-            kind = check.kind(wire)
-            attributes[wire] = [_kinded(instance, kind) for instance in instances]
+            iri = check.expand(name)
+            kind = check.kind(iri)
+            attributes[iri] = [_kinded(instance, kind) for instance in instances]
         return {"type": [check.iri], "attrs": attributes}
 
 

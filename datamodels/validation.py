@@ -2,7 +2,7 @@
 
 An entity is checked in one form, whatever representation it came in (`datamodels.representations` reads them):
 
-    {"type": [...], "attrs": {wire name: [instance, ...]}}
+    {"type": [...], "attrs": {IRI: [instance, ...]}}
 
 which is also how a broker keeps it. Attributes that the model does not have, and sub-attributes, are nobody's business.
 """
@@ -54,11 +54,11 @@ class Check(Protocol):
         ...
 
     def expand(self, name: str) -> str:
-        """The wire name of an attribute, given its short name (or that)."""
+        """The IRI of an attribute, given its short name (or that)."""
         ...
 
     def kind(self, attribute: str) -> str | None:
-        """The kind that the model wants of an attribute (by wire name); None where it says nothing."""
+        """The kind that the model wants of an attribute (by IRI); None where it says nothing."""
         ...
 
     def violations(self, entity: Subject, *, values_only: bool = False) -> list[Violation]:
@@ -69,7 +69,7 @@ class Check(Protocol):
         ...
 
     def instance_violations(self, attribute: str, instance: Mapping[str, Any]) -> list[Violation]:
-        """What is wrong with one instance of an attribute (by wire name) alone."""
+        """What is wrong with one instance of an attribute (by IRI) alone."""
         ...
 
 
@@ -80,14 +80,14 @@ class ModelCheck:
         self._model = model
         self.name = model.type
         self.iri = model.iri
-        self._names = {attribute.wire_name: attribute.name for attribute in model.attributes.values()}
-        instances = {attribute.wire_name: instance_schema(attribute) for attribute in model.attributes.values()}
-        self._required = [attribute.wire_name for attribute in model.attributes.values() if attribute.required]
+        self._names = {attribute.iri: attribute.name for attribute in model.attributes.values()}
+        instances = {attribute.iri: instance_schema(attribute) for attribute in model.attributes.values()}
+        self._required = [attribute.iri for attribute in model.attributes.values() if attribute.required]
         attributes: dict[str, Any] = {
             "type": "object",
             "properties": {name: {"type": "array", "items": schema} for name, schema in instances.items()},
         }
-        self._kinds = {attribute.wire_name: attribute.kind for attribute in model.attributes.values()}
+        self._kinds = {attribute.iri: attribute.kind for attribute in model.attributes.values()}
         self._entity = compiled({"properties": {"attrs": {**attributes, "required": self._required}}})
         self._instances = compiled({"properties": {"attrs": attributes}})
 
@@ -95,18 +95,18 @@ class ModelCheck:
     def _values(self) -> jsonschema_rs.Validator:
         """The rules of the values alone, for key-values."""
         schemas = {
-            attribute.wire_name: {"items": {"properties": {VALUE_MEMBER[attribute.kind]: value_schema(attribute)}}}
+            attribute.iri: {"items": {"properties": {VALUE_MEMBER[attribute.kind]: value_schema(attribute)}}}
             for attribute in self._model.attributes.values()
         }
         return compiled({"properties": {"attrs": {"properties": schemas, "required": self._required}}})
 
     def expand(self, name: str) -> str:
-        """The wire name of an attribute, given its short name (or that)."""
+        """The IRI of an attribute, given its short name (or that)."""
         attribute = self._model.attributes.get(name)
-        return name if attribute is None else attribute.wire_name
+        return name if attribute is None else attribute.iri
 
     def kind(self, attribute: str) -> str | None:
-        """The kind that the model wants of an attribute (by wire name); None where it says nothing."""
+        """The kind that the model wants of an attribute (by IRI); None where it says nothing."""
         return self._kinds.get(attribute)
 
     def violations(self, entity: Subject, *, values_only: bool = False) -> list[Violation]:
@@ -115,7 +115,7 @@ class ModelCheck:
         return [] if validator.is_valid(entity) else self._told(validator, entity)
 
     def instance_violations(self, attribute: str, instance: Mapping[str, Any]) -> list[Violation]:
-        """What is wrong with one instance of an attribute (by wire name) alone."""
+        """What is wrong with one instance of an attribute (by IRI) alone."""
         subject = {"attrs": {attribute: [instance]}}
         return [] if self._instances.is_valid(subject) else self._told(self._instances, subject)
 

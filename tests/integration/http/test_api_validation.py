@@ -74,6 +74,22 @@ async def shown(writer):
     return (await writer("GET", f"entities/{GAUGE}")).json
 
 
+async def test_attributes_of_the_core_context_are_held_against_the_model_too(enforcing):
+    observed = {
+        "id": "urn:ngsi-ld:WeatherObserved:1",
+        "type": "WeatherObserved",
+        "stationCode": {"type": "Property", "value": "50331"},
+        "dateObserved": {"type": "Property", "value": NOW},
+    }
+    line = {"type": "GeoProperty", "value": {"type": "LineString", "coordinates": [[138.3, 34.8], [138.4, 34.9]]}}
+    point = {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [138.3, 34.8]}}
+    for location, rule in ((None, "required"), (line, "const")):
+        answer = await enforcing("POST", "entities", observed | ({} if location is None else {"location": location}))
+        assert answer.status == 400
+        assert (answer.json["violations"][0]["attribute"], answer.json["violations"][0]["rule"]) == ("location", rule)
+    assert (await enforcing("POST", "entities", observed | {"location": point})).status == 201
+
+
 async def test_enforce_refuses_what_would_leave_an_entity_that_does_not_fit(enforcing):
     assert (await enforcing("POST", "entities", gauge())).status == 201
     before = await shown(enforcing)

@@ -95,7 +95,7 @@ def test_names_of_a_type_are_those_of_its_subject_as_a_broker_keeps_them(folder)
     assert check.iri == "https://smartdatamodels.org/dataModel.Park/Bench"
     assert check.expand("seats") == "https://park.example/seats"
     assert check.expand("colour") == "https://uri.etsi.org/ngsi-ld/default-context/colour"
-    assert check.expand("location") == "location"
+    assert check.expand("location") == "https://uri.etsi.org/ngsi-ld/location"
     kept = {"https://park.example/seats": [{"type": "Property", "value": -1}]}
     assert "seats: -1 is less than the minimum of 0" in map(str, check.violations({"attrs": kept}))
     assert check.instance_violations("https://park.example/seats", kept["https://park.example/seats"][0])

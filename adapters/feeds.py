@@ -145,8 +145,8 @@ class Feed:
         if self.source:
             return self.source
         match self.transport:
-            case Poll():
-                return public_source(self.transport.url)
+            case Poll():  # what an index named has an address of its own
+                return public_source(address if "://" in address else self.transport.url)
             case Files():
                 return public_source(address)
             case Push():

@@ -43,6 +43,7 @@ def test_a_file_of_feeds_is_read_whole(tmp_path):
     assert shelters.transport == Files(str(tmp_path / "in/*.csv"))
     assert isinstance(data.transport, Poll)
     assert data.source_of("x") == "https://data.city.example/aed.csv"
+    assert data.source_of("https://u:p@data.city.example/1.csv?key=2") == "https://data.city.example/1.csv"
     assert door.transport == Push(("a-long-enough-key",))
     assert (door.tenant_of(""), door.tenant_of("exercise"), door.tenant_of("test")) == ("city", "drill", None)
     assert isinstance(lora.transport, Mqtt)

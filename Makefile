@@ -53,6 +53,12 @@ faults: install-test ## the long fault tests: FAULTS=300 of all kinds on each st
 	TSUNAGU_TEST_FAULTS=$(FAULTS) $(BIN)/python -m pytest tests/faults/test_faults.py
 	TSUNAGU_KILLS=50 TSUNAGU_TEST_RESTARTS=20 $(BIN)/python -m pytest tests/faults --ignore tests/faults/test_faults.py
 
+.PHONY: one-city
+one-city: install ## a whole city in one broker, from files and gauges to alerts (DATA=DIR: real files; STORE=..., STAY=1)
+	@sh tests/install_mosquitto.sh >/dev/null
+	@$(BIN)/python -m examples.one_city $(if $(DATA),--data $(DATA)) $(if $(STAY),--stay) \
+		$(if $(filter command line,$(origin STORE)),--store $(STORE))
+
 .PHONY: conformance
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)
 	$(BIN)/tsunagu conformance run $(if $(URL),--url $(URL)) --report html:conformance.html

@@ -250,7 +250,13 @@ def list_held(
         typer.echo(json.dumps([each.as_json() for each in found], ensure_ascii=False, indent=2))
         return
     for each in found:
-        where = f"record {each.row}" + (f", {each.column}" if each.column else "")
+        where = "".join(
+            (
+                f"record {each.row}",
+                f" of {each.address}" if each.address else "",
+                f", {each.column}" if each.column else "",
+            )
+        )
         mended = "" if each.mended is None else ", mended"
         state = "" if each.status == OPEN else f" [{each.status}]"
         typer.echo(f"{each.id}{state}  {each.feed}: {where} ({each.rule}{mended}): {each.reason}")

@@ -25,12 +25,18 @@ WHOLE: Final = "undecodable"
 REFUSED: Final = "refused-by-the-broker"
 """The rule under which entities are in the quarantine that the broker would not have."""
 
-_COLUMNS: Final = "id, feed, input, status, at, place, field, rule, reason, record, mended"
+_COLUMNS: Final = (
+    "id, feed, input, status, at, place, field, rule, reason, record, mended,"
+    " coalesce((SELECT address FROM input WHERE input.id = quarantine.input), '')"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One record in the quarantine: of which input, where in it, why, as published, and as somebody has mended it."""
+    """One record in the quarantine: of which input, where in it, why, as published, and as somebody has mended it.
+
+    `address` is where the input is from: a file, a URL or a topic; "" where it is no longer kept.
+    """
 
     id: int
     feed: str
@@ -43,6 +49,7 @@ class Held:
     reason: str
     record: Mapping[str, Any]
     mended: Mapping[str, Any] | None
+    address: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -50,6 +57,7 @@ class Held:
             "id": self.id,
             "feed": self.feed,
             "input": self.input,
+            "address": self.address,
             "status": self.status,
             "at": self.at,
             "row": self.row,
@@ -143,7 +151,7 @@ async def replay(journal: Journal, adapter: Adapter[Any], number: int) -> None:
 
 
 def _held(row: Sequence[Any]) -> Held:
-    number, feed, source, status, at, place, column, rule, reason, record, mended = row
+    number, feed, source, status, at, place, column, rule, reason, record, mended, address = row
     return Held(
         number,
         feed,
@@ -156,4 +164,5 @@ def _held(row: Sequence[Any]) -> Held:
         reason,
         json.loads(record),
         None if mended is None else json.loads(mended),
+        address,
     )

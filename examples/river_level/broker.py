@@ -1,12 +1,13 @@
-"""A broker of our own for one run: `tsunagu serve` with its state in memory, on a free port."""
+"""A broker of our own for one run: `tsunagu serve` on a free port, with its state in memory if nothing else is said."""
 
 import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
@@ -14,36 +15,44 @@ _PATIENCE = 30.0
 
 
 @asynccontextmanager
-async def own_broker() -> AsyncIterator[str]:
-    """Start a broker from this environment, give its URL when it is ready, stop it at the end."""
+async def own_broker(
+    *options: str,
+    store: str = "sqlite::memory:",
+    environ: Mapping[str, str] = MappingProxyType({}),
+    log: Path | None = None,
+) -> AsyncIterator[str]:
+    """Start a broker from this environment, give its URL when it is ready, stop it at the end.
+
+    `options` are further ones of `tsunagu serve`, `environ` is added to its environment; what it logs goes to `log`.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = Path(sys.executable).with_name("tsunagu")
+    command = (Path(sys.executable).with_name("tsunagu"), "serve", "--host", "127.0.0.1", "--port", str(port))
     settings = {name: value for name, value in os.environ.items() if not name.startswith("TSUNAGU_")}
-    process = await asyncio.create_subprocess_exec(
-        *(
-            command,
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--store",
-            "sqlite::memory:",
-            "--log-level",
-            "warning",
-        ),
-        env=settings,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
+    with nullcontext() if log is None else log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(*command, "--store", store, "--log-level", "warning", *options),
+            env={**settings, **environ},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=output,
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         await _ready(url, process)
         yield url
     finally:
-        if process.returncode is None:
-            process.terminate()
+        await ended(process)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """End a process, by force if it takes longer than it may."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _PATIENCE)
+    except TimeoutError:
+        process.kill()
         await process.wait()
 
 

@@ -309,7 +309,9 @@ def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path, monkeypat
     shown = json.loads(tsunagu("status", "--json").output)
     assert (shown[0]["feed"], shown[0]["quarantined"]) == ("sites", 1)
     assert "1 records in the quarantine" in tsunagu("status").output
-    assert "(no-reading): The line is no reading." in tsunagu("quarantine", "list").output
+    listed = tsunagu("quarantine", "list").output
+    assert "(no-reading): The line is no reading." in listed
+    assert f"record 1 of {tmp_path / 'in' / 'a.jsonl'}" in listed, "an operator sees in which file it is"
     assert tsunagu("quarantine", "edit", "1", "--set", "line={}").exit_code == 0
     assert json.loads(tsunagu("quarantine", "show", "1").output)["mended"] == {"line": "{}"}
     (tmp_path / "record.json").write_text('{"line": "[]"}')

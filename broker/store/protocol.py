@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, Instance, JsonObject
-from broker.query.ast import EntityQuery, EntitySelector
+from broker.query.ast import EntityQuery, EntitySelector, Path
 from broker.query.temporal import TimeProperty
 
 EntityKey: TypeAlias = tuple[str, str]
@@ -181,10 +181,30 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a query found: one page, and whether there is more behind it."""
+    """What a query found: one page, and whether there is more behind it.
+
+    `in_vain`: how many entities were looked at that do not match, as no index led past them; about, where the store cannot
+    tell exactly.
+    """
 
     entities: list[Entity] = field(default_factory=list)
     more: bool = False
+    in_vain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValueIndex:
+    """An index of the values at a path (4.9) of the entities of one type, or ("") of every type, that a store has learned.
+
+    `uses` are the queries that it has led lately, `entries` the values in it (0 where the store cannot tell).
+    """
+
+    tenant: str
+    type: str
+    path: Path
+    ready: bool
+    uses: int
+    entries: int
 
 
 class Store(Protocol):

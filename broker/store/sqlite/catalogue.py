@@ -1,12 +1,15 @@
 """What many entities share, kept once: type sets, shapes (type set + attributes in use), scope sets, geometry layers."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import orjson
 
 from broker.model.entity import Entity
 from broker.model.instants import canonical, parse_instant
+from broker.query.targets import Target, compile_targets
+from broker.store.demand import path_of
 
 CACHE_LIMIT: Final = 50_000
 
@@ -26,6 +29,13 @@ def canonical_instant(text: str) -> str:
     return canonical(parse_instant(text))
 
 
+class Indexed(NamedTuple):
+    """An index of values: its number, and what it has of an entity."""
+
+    number: int
+    targets: Callable[[Entity], list[Target]]
+
+
 class Catalogue:
     """Finds, or adds, the numbers of these sets, for the writer's connection; remembers them between commits.
 
@@ -36,7 +46,7 @@ class Catalogue:
         self._traits: dict[tuple[object, ...], tuple[int, int]] = {}
         self._scope_sets: dict[tuple[str, str], int] = {}
         self._layers: dict[tuple[str, str], int] = {}
-        self._indexed: dict[str, dict[str, int]] | None = None
+        self._indexed: dict[tuple[str, str], list[Indexed]] | None = None
 
     def forget(self) -> None:
         """Forget everything remembered; the database is asked again."""
@@ -79,16 +89,18 @@ class Catalogue:
         )
         self.forget()
 
-    def indexed(self, connection: sqlite3.Connection, tenant: str) -> dict[str, int]:
-        """The attributes of a tenant whose values are indexed, with the numbers of their indexes."""
+    def indexed(self, connection: sqlite3.Connection, tenant: str, entity_type: str) -> list[Indexed]:
+        """The indexes of values of a tenant's entities of one type ("": those over every type)."""
         if self._indexed is None:
             self._indexed = {}
-            for number, owner, attribute in connection.execute("SELECT no, tenant, attribute FROM indexed_attributes"):
-                self._indexed.setdefault(owner, {})[attribute] = number
-        return self._indexed.get(tenant, {})
+            for number, owner, of_type, path in connection.execute(
+                "SELECT no, tenant, type, path FROM value_indexes WHERE state <> 'going'"
+            ):
+                self._indexed.setdefault((owner, of_type), []).append(Indexed(number, compile_targets(path_of(path))))
+        return self._indexed.get((tenant, entity_type), [])
 
     def forget_indexed(self) -> None:
-        """To be called when the indexed attributes have changed."""
+        """To be called when there are other indexes of values than before."""
         self._indexed = None
 
     def layer(self, connection: sqlite3.Connection, tenant: str, attribute: str) -> int:

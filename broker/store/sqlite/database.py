@@ -23,7 +23,7 @@ from broker.query.patterns import compile_pattern
 
 FILE_NAME: Final = "tsunagu.db"
 LOCK_NAME: Final = "tsunagu.lock"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x7473756E  # "tsun": tells our file from any other SQLite database
 STEPS_BETWEEN_CHECKS: Final = 5_000
 """Virtual machine instructions of SQLite between two looks at the clock: well under a millisecond."""
@@ -323,10 +323,38 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
             f"the database in {path} has schema version {version}; this program knows {SCHEMA_VERSION} at most"
         )
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {schema}\n"
-            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
+        _run(connection, _read_sql("schema.sql") + _read_sql("value_indexes.sql"))
     elif application != APPLICATION_ID:
         raise StoreUnavailable(f"the file {FILE_NAME} in {path} is not a database of this broker")
+    elif version == 1:
+        _run(connection, _FROM_1_TO_2 + _read_sql("value_indexes.sql") + _NUMBERS_FOLLOW)
+
+
+_FROM_1_TO_2: Final = """
+    CREATE TEMP TABLE former AS SELECT ifnull(max(no), 0) AS no FROM indexed_attributes;
+    DROP TABLE attribute_values;
+    DROP TABLE indexed_attributes;
+"""
+"""Version 2 has other indexes of values, which are learned anew."""
+_NUMBERS_FOLLOW: Final = """
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'value_indexes', no FROM temp.former;
+    DROP TABLE temp.former;
+"""
+"""The rows of entities still name the former indexes by number."""
+
+
+def _read_sql(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    """Make or change the schema, in one transaction."""
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {statements}\n"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -58,7 +58,7 @@ def commit(
             type_sets[row.traits.type_set] -= 1
         if state is None or body is None:
             if row is not None:
-                _delete(connection, row)
+                _delete(connection, key[1], row)
             continue
         traits = catalogue.traits(connection, key[0], state)
         shapes[traits.shape] += 1
@@ -86,15 +86,15 @@ def expired(connection: sqlite3.Connection, now: str, limit: int) -> list[Entity
 def remove_some(connection: sqlite3.Connection, tenant: str, limit: int) -> int:
     """Remove up to `limit` entities of a tenant without a change record; how many they were."""
     found = connection.execute(
-        "SELECT row, entries, shape, type_set FROM entities WHERE tenant = ? LIMIT ?", (tenant, limit)
+        "SELECT row, id, entries, shape, type_set FROM entities WHERE tenant = ? LIMIT ?", (tenant, limit)
     ).fetchall()
-    for row, made, _, _ in found:
-        entries.erase(connection, row, made)
+    for _, entity_id, made, _, _ in found:
+        entries.erase(connection, entity_id, made)
     connection.executemany("DELETE FROM entities WHERE row = ?", [(row,) for row, *_ in found])
     _adjust(
-        connection, "shapes", Counter({shape: -count for shape, count in Counter(each[2] for each in found).items()})
+        connection, "shapes", Counter({shape: -count for shape, count in Counter(each[3] for each in found).items()})
     )
-    _adjust(connection, "type_sets", Counter({no: -count for no, count in Counter(each[3] for each in found).items()}))
+    _adjust(connection, "type_sets", Counter({no: -count for no, count in Counter(each[4] for each in found).items()}))
     return len(found)
 
 
@@ -172,8 +172,8 @@ def _update(
         )
 
 
-def _delete(connection: sqlite3.Connection, row: Row) -> None:
-    entries.erase(connection, row.row, row.entries)
+def _delete(connection: sqlite3.Connection, entity_id: str, row: Row) -> None:
+    entries.erase(connection, entity_id, row.entries)
     connection.execute("DELETE FROM entities WHERE row = ?", (row.row,))
 
 

@@ -12,6 +12,7 @@ import orjson
 from broker.model.entity import Entity
 from broker.query.geometry import Box, bounding_box
 from broker.query.values import plain
+from broker.store.demand import EVERY_TYPE
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.terms import OPAQUE, Term, terms_of
 
@@ -22,7 +23,7 @@ _BYTES: Final[dict[Any, bytes]] = {None: OPAQUE, False: b"\x00", True: b"\x01"}
 _JSON: Final = {term: value for value, term in _BYTES.items()}
 
 Terms = set[tuple[int, Term]]
-"""(number of the indexed attribute, term)"""
+"""(number of the index of values, term)"""
 
 
 def renew(
@@ -37,9 +38,9 @@ def renew(
     ]
     terms: Terms = {
         (number, term)
-        for attribute, number in catalogue.indexed(connection, tenant).items()
-        if attribute in state["attrs"]
-        for term in terms_of(state["attrs"][attribute])
+        for entity_type in (EVERY_TYPE, *state["type"])
+        for number, targets in catalogue.indexed(connection, tenant, entity_type)
+        for term in terms_of(targets(state))
     }
     if before is None and not boxes and not terms:
         return None
@@ -49,20 +50,20 @@ def renew(
         drawn = [[*box, _draw(connection, row, *box)] for box in boxes]
     elif held == terms:
         return before
-    _erase_terms(connection, row, held - terms)
+    _erase_terms(connection, state["id"], held - terms)
     connection.executemany(
-        "INSERT OR IGNORE INTO attribute_values (attribute, value, row) VALUES (?, ?, ?)",
-        [(number, term, row) for number, term in terms - held],
+        "INSERT OR IGNORE INTO indexed_values (no, value, id, row) VALUES (?, ?, ?, ?)",
+        [(number, term, state["id"], row) for number, term in terms - held],
     )
     made = {"boxes": drawn, "terms": [[number, _json(term)] for number, term in terms]}
     return orjson.dumps(made).decode() if drawn or terms else None
 
 
-def erase(connection: sqlite3.Connection, row: int, made: str | None) -> None:
-    """Remove a row's entries."""
+def erase(connection: sqlite3.Connection, entity_id: str, made: str | None) -> None:
+    """Remove the entries of an entity's row."""
     drawn, held = _read(made)
     _erase_boxes(connection, drawn)
-    _erase_terms(connection, row, held)
+    _erase_terms(connection, entity_id, held)
 
 
 def _read(made: str | None) -> tuple[list[list[float]], Terms]:
@@ -86,11 +87,11 @@ def _erase_boxes(connection: sqlite3.Connection, drawn: list[list[float]]) -> No
         connection.executemany("DELETE FROM boxes WHERE no = ?", [(box[-1],) for box in drawn])
 
 
-def _erase_terms(connection: sqlite3.Connection, row: int, terms: Terms) -> None:
+def _erase_terms(connection: sqlite3.Connection, entity_id: str, terms: Terms) -> None:
     if terms:
         connection.executemany(
-            "DELETE FROM attribute_values WHERE attribute = ? AND value = ? AND row = ?",
-            [(number, term, row) for number, term in terms],
+            "DELETE FROM indexed_values WHERE no = ? AND value = ? AND id = ?",
+            [(number, term, entity_id) for number, term in terms],
         )
 
 

@@ -48,6 +48,6 @@ def _forget_sets(connection: sqlite3.Connection, catalogue: Catalogue, tenant: s
     of_tenant = "IN (SELECT no FROM type_sets WHERE tenant = ?)"
     connection.execute("DELETE FROM shape_attributes WHERE tenant = ?", (tenant,))
     connection.execute(f"DELETE FROM shapes WHERE type_set {of_tenant}", (tenant,))
-    for table in ("type_set_members", "type_sets", "scope_sets", "layers", "indexed_attributes"):
+    for table in ("type_set_members", "type_sets", "scope_sets", "layers", "value_indexes"):
         connection.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))
     catalogue.forget()

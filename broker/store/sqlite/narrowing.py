@@ -16,8 +16,10 @@ from broker.query.ast import And, Comparison, Condition, EntityQuery, EntitySele
 from broker.query.evaluate import matches_scope, matches_types
 from broker.query.geometry import search_box
 from broker.query.patterns import compile_pattern, literal_prefix
+from broker.store.demand import EVERY_TYPE, IndexKey, Wanted, types_asked
+from broker.store.sqlite import value_indexes
 from broker.store.sqlite.catalogue import canonical_instant
-from broker.store.sqlite.terms import Interval, Term, intervals
+from broker.store.sqlite.terms import OPAQUE, Term, intervals, settles
 
 COUNT_BOUND: Final = 10_000
 """Rows are counted up to this, where ways in are compared."""
@@ -31,24 +33,38 @@ UNORDERED_COST: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """SELECTs (their union is disjoint) for the rows that may match, as the parts behind `SELECT ...`.
+    """SELECTs for the rows that may match, as the parts behind `SELECT ...`; their union is disjoint unless they `overlap`.
 
     Where `exact`, every row found matches unless `faded`: then some row of the tenant has instances that have expired.
-    `known_count` is the number of rows, where that is known without counting. `way` names the way in. `compared` are
-    attributes an index of which would have helped.
+    `known_count` is the number of rows, where that is known without counting. `way` names the way in, `source` the table
+    that it leads through. `missing` are indexes of values that would have helped, `used` those that do.
     """
 
     way: str
+    source: str
     arms: list[str]
+    overlap: bool
     values: dict[str, Any]
     exact: bool
     faded: bool
     known_count: int | None
-    compared: list[str]
+    missing: list[Wanted]
+    used: list[IndexKey]
 
-    def select(self, columns: str) -> str:
-        """A statement for these columns of `entities e`."""
-        return " UNION ALL ".join(f"SELECT {columns} FROM {arm}" for arm in self.arms)
+    @property
+    def rows(self) -> str:
+        """A statement for the number of each row, and the id of its entity."""
+        select = (
+            f"SELECT {'DISTINCT ' if self.overlap and len(self.arms) == 1 else ''}{self.source}.row, {self.source}.id"
+        )
+        return (" UNION " if self.overlap else " UNION ALL ").join(f"{select} FROM {arm}" for arm in self.arms)
+
+    @property
+    def size(self) -> str:
+        """A statement that counts the rows."""
+        if self.overlap:
+            return f"SELECT count(*) FROM ({self.rows})"
+        return f"SELECT count(*) FROM ({' UNION ALL '.join(f'SELECT 1 FROM {arm}' for arm in self.arms)})"
 
 
 class _Way(NamedTuple):
@@ -56,10 +72,28 @@ class _Way(NamedTuple):
     arms: list[str]
     rows: int
     ordered: bool
+    implied: frozenset[str] = frozenset()
+    """The conditions that its rows meet by themselves, besides the one of its name."""
+    keys: tuple[IndexKey, ...] = ()
+    overlap: bool = False
 
     @property
     def cost(self) -> int:
         return self.rows if self.ordered else self.rows * UNORDERED_COST
+
+
+class _Values(NamedTuple):
+    """Parts of indexes of values: conditions on `indexed_values v`, the indexes, and what they say of the condition.
+
+    `points`: in each part all have the same value, so that it is in order of id. `settled`: every row in them meets the
+    condition. `typed`: each is over the entities of one type.
+    """
+
+    parts: list[str]
+    keys: tuple[IndexKey, ...]
+    points: bool
+    settled: bool
+    typed: bool
 
 
 class _NothingMatches(Exception):
@@ -88,7 +122,8 @@ class _Draft:
         self.conditions: dict[str, str] = {}
         self.ways: list[_Way] = []
         self.exact = True
-        self.compared: list[str] = []
+        self.missing: list[Wanted] = []
+        self.types: tuple[str, ...] = (EVERY_TYPE,)
         self.type_sets: dict[int, tuple[list[str], int]] = {}
         self.all_type_sets = False
 
@@ -104,31 +139,34 @@ class _Draft:
             self.require_scope(query)
         if query.geo is not None:
             self.require_place(query)
-        if query.q is not None and (source := self.values_of(query.q)):
-            self.conditions["values"] = f"+e.row IN ({source})"
-            self.ways.append(
-                _Way("values", [f"entities e WHERE e.row IN ({source})"], self.count(f"({source})"), ordered=False)
-            )
+        settled = query.q is None or self.require_values(query)
         faded = expired = False
         if query.now is not None:
             now = canonical_instant(query.now)
             faded, expired = self.any_until("fades_at", now), self.any_until("expires_at", now)
             if expired:
                 self.conditions["expiry"] = f"(e.expires_at IS NULL OR e.expires_at > {self.bind(now)})"
-        exact = self.exact and query.q is None and query.geo is None
-        known = exact and by_type_only and query.scope is None and not faded and not expired and after is None
+        exact = self.exact and settled and query.geo is None
+        known = by_type_only and query.q is None and query.scope is None and not (faded or expired) and after is None
         way = min(self.ways, key=lambda each: each.cost)
-        conditions = [condition for name, condition in self.conditions.items() if name != way.name]
+        source = "v" if way.name == "values" else "e"
+        conditions = [text for name, text in self.conditions.items() if name != way.name and name not in way.implied]
+        arms = way.arms
+        if source == "v" and conditions:
+            arms = [arm.replace(" WHERE ", " CROSS JOIN entities e ON e.row = v.row WHERE ", 1) for arm in arms]
         if after is not None:
-            conditions.append(f"e.id > {self.bind(after)}")
+            conditions.append(f"{source}.id > {self.bind(after)}")
         return Narrowing(
             way.name,
-            [" AND ".join((arm, *conditions)) for arm in way.arms],
+            source,
+            [" AND ".join((arm, *conditions)) for arm in arms],
+            way.overlap,
             self.values,
             exact,
             faded,
-            rows if known else None,
-            self.compared,
+            rows if exact and known else None,
+            self.missing,
+            list(way.keys),
         )
 
     def bind(self, value: Term) -> str:
@@ -278,36 +316,94 @@ class _Draft:
 
     # values that are indexed (4.9)
 
-    def values_of(self, condition: Condition) -> str:
-        """A SELECT for the rows that a condition can hold for, by indexes of values; "" where there are none for it."""
+    def require_values(self, query: EntityQuery) -> bool:
+        """Enter by indexes of values as far as there are any for `q`; whether they say all that there is to say of it."""
+        assert query.q is not None
+        self.types, by_type_only = types_asked(query.selectors)
+        found = self.values_of(query.q)
+        if found is None:
+            return False
+        arms = _in_values(found)
+        rows = self.count_all(arms)
+        implied = {"shapes"} if not query.attrs and query.geo is None else set()
+        if found.typed and by_type_only:
+            implied.add("types")
+        ordered = found.points and len(arms) <= MERGE_BOUND
+        overlap = len(arms) > 1 or not found.points
+        self.ways.append(_Way("values", arms, rows, ordered, frozenset(implied), found.keys, overlap))
+        if ordered:
+            probes = " OR ".join(f"EXISTS (SELECT 1 FROM {arm} AND v.id = e.id)" for arm in arms)
+            self.conditions["values"] = f"({probes})"
+            return found.settled
+        if rows < COUNT_BOUND:  # with more, another way in does better to ask the evaluator
+            self.conditions["values"] = f"+e.row IN ({' UNION ALL '.join(f'SELECT v.row FROM {arm}' for arm in arms)})"
+        return found.settled and rows < COUNT_BOUND
+
+    def values_of(self, condition: Condition) -> _Values | None:
+        """Where the rows that a condition can hold for are in indexes of values; None where there are none for it."""
         if _terms(condition) > TERM_BOUND:
-            return ""
+            return None
         match condition:
             case And(terms):
-                found = [source for term in terms if (source := self.values_of(term))]
-                return min(found, key=lambda source: self.count(f"({source})"), default="")
+                found = [each for term in terms if (each := self.values_of(term))]
+                least = min(found, key=lambda each: self.count_all(_in_values(each)), default=None)
+                return None if least is None else least._replace(settled=False)
             case Or(terms):
-                found = [self.values_of(term) for term in terms]
-                return " UNION ALL ".join(found) if all(found) else ""
-            case Comparison(path, _, _) | LinkedIn(path, _):
-                if len(path.names) > 1 or path.trailing is not None or not is_attribute_name(path.names[0]):
-                    return ""
-                wanted = intervals(condition)
-                return "" if wanted is None else self.rows_with(path.names[0], wanted)
+                found = [each for term in terms if (each := self.values_of(term))]
+                if len(found) < len(terms):
+                    return None
+                return _Values(
+                    [part for each in found for part in each.parts],
+                    tuple(key for each in found for key in each.keys),
+                    all(each.points for each in found),
+                    all(each.settled for each in found),
+                    all(each.typed for each in found),
+                )
+            case Comparison() | LinkedIn():
+                return self.values_at(condition)
             case _:
-                return ""
+                return None
 
-    def rows_with(self, attribute: str, wanted: Sequence[Interval]) -> str:
-        number = self.connection.execute(
-            "SELECT no FROM indexed_attributes WHERE tenant = ? AND attribute = ? AND ready",
-            (self.values["tenant"], attribute),
-        ).fetchone()
-        if number is None:
-            self.compared.append(attribute)
-            return ""
-        source = f"SELECT row FROM attribute_values WHERE attribute = {number[0]} AND value"
-        within = [f"{source} BETWEEN {self.bind(low)} AND {self.bind(high)}" for low, high in wanted]
-        return " UNION ALL ".join([*within, f"{source} = x''"])
+    def values_at(self, condition: Comparison | LinkedIn) -> _Values | None:
+        wanted = intervals(condition)
+        if wanted is None:
+            return None
+        numbers: dict[int, IndexKey] = {}
+        missing = []
+        for entity_type in self.types:
+            for of_type in dict.fromkeys((entity_type, EVERY_TYPE)):
+                key = IndexKey(self.values["tenant"], of_type, condition.path)
+                if (number := value_indexes.number_of(self.connection, key)) is not None:
+                    numbers[number] = key
+                    break
+            else:
+                missing.append((entity_type, condition.path))
+        if missing:
+            self.missing += missing
+            return None
+        bounds = [
+            f"v.value = {self.bind(low)}" if low == high else f"v.value BETWEEN {self.bind(low)} AND {self.bind(high)}"
+            for low, high in wanted
+        ]
+        settled = settles(condition)
+        parts = []
+        for number in numbers:
+            parts += [f"v.no = {number} AND {bound}" for bound in bounds]
+            opaque = "SELECT 1 FROM indexed_values WHERE no = ? AND value = ? LIMIT 1"
+            if self.connection.execute(opaque, (number, OPAQUE)).fetchone() is not None:
+                parts.append(f"v.no = {number} AND v.value = x''")
+                settled = False
+        return _Values(
+            parts or ["v.no = 0"],
+            tuple(numbers.values()),
+            all(low == high for low, high in wanted),
+            settled,
+            all(key.type != EVERY_TYPE for key in numbers.values()),
+        )
+
+    def count_all(self, arms: Sequence[str]) -> int:
+        """How many rows these have together, COUNT_BOUND at most; what is in several counts more than once."""
+        return self.count(f"({' UNION ALL '.join(f'SELECT 1 FROM {arm}' for arm in arms)})")
 
     # scope (4.19) and place (4.10)
 
@@ -346,6 +442,10 @@ class _Draft:
         self.conditions["place"] = f"+e.row IN (SELECT row FROM {met})"
         arm = f"entities e WHERE e.row IN (SELECT row FROM {met})"
         self.ways.append(_Way("place", [arm], self.count(met), ordered=False))
+
+
+def _in_values(found: _Values) -> list[str]:
+    return [f"indexed_values v WHERE {part}" for part in found.parts]
 
 
 def _terms(condition: Condition) -> int:

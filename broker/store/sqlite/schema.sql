@@ -1,4 +1,4 @@
--- The embedded store's schema, version 1 (PRAGMA user_version). A changed table is a new version and a migration.
+-- The embedded store's schema, version 2 (PRAGMA user_version). A changed table is a new version and a migration.
 
 CREATE TABLE meta (
     key    TEXT PRIMARY KEY,
@@ -55,7 +55,7 @@ CREATE TABLE entities (
     scope_set   INTEGER,
     expires_at  TEXT,                          -- canonical, of the entity itself
     fades_at    TEXT,                          -- canonical, the earliest of its attribute instances' own
-    entries     TEXT,                          -- JSON: what `boxes` and `attribute_values` hold for this row
+    entries     TEXT,                          -- JSON: what `boxes` and `indexed_values` (value_indexes.sql) hold for this row
     body        TEXT NOT NULL                  -- JSON: broker.model.entity
 );
 
@@ -81,26 +81,6 @@ CREATE TABLE layers (
 CREATE VIRTUAL TABLE boxes USING rtree (
     no, layer_low, layer_high, west, east, south, north, +row INTEGER
 );
-
--- Attributes that queries compare often have their values indexed, one row a scalar. The values are of SQLite's own types:
--- numbers and strings (the first characters of long ones) as they are, x'00' and x'01' for false and true, and x'' for
--- what has no term here and is found by every search.
-
-CREATE TABLE indexed_attributes (
-    no         INTEGER PRIMARY KEY,
-    tenant     TEXT NOT NULL,
-    attribute  TEXT NOT NULL,
-    built      INTEGER NOT NULL DEFAULT 0,     -- rows up to this one are indexed; later ones if written since
-    ready      INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (tenant, attribute)
-);
-
-CREATE TABLE attribute_values (
-    attribute  INTEGER NOT NULL,
-    value      NOT NULL,
-    row        INTEGER NOT NULL,
-    PRIMARY KEY (attribute, value, row)
-) WITHOUT ROWID;
 
 CREATE TABLE changes (
     sequence   INTEGER PRIMARY KEY AUTOINCREMENT,

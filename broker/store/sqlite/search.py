@@ -13,10 +13,10 @@ from broker.model.expiry import without_expired
 from broker.query.ast import EntityQuery, Ordering
 from broker.query.evaluate import compile_query
 from broker.query.ordering import sort_entities
+from broker.store.demand import Effort
 from broker.store.protocol import Page, Window
 from broker.store.sqlite.catalogue import canonical_instant
 from broker.store.sqlite.database import Deadline
-from broker.store.sqlite.learning import Effort
 from broker.store.sqlite.narrowing import Narrowing, narrow
 
 FIRST_STRIDE: Final = 64
@@ -40,7 +40,7 @@ def find(
         matching = _matching(connection, deadline, effort, query, narrowing, limits)
     else:
         matching = islice(_matching(connection, deadline, effort, query, narrowing), page.offset, None)
-    return _window(list(islice(matching, page.limit + 1)), page.limit)
+    return _window(list(islice(matching, page.limit + 1)), page.limit, effort)
 
 
 def count(connection: sqlite3.Connection, deadline: Deadline, effort: Effort, tenant: str, query: EntityQuery) -> int:
@@ -51,13 +51,13 @@ def count(connection: sqlite3.Connection, deadline: Deadline, effort: Effort, te
     if narrowing.known_count is not None:
         return narrowing.known_count
     if narrowing.exact and not narrowing.faded:
-        statement = f"SELECT count(*) FROM ({narrowing.select('1')})"
-        return int(connection.execute(statement, narrowing.values).fetchone()[0])
+        effort.used = narrowing.used
+        return int(connection.execute(narrowing.size, narrowing.values).fetchone()[0])
     return sum(1 for _ in _matching(connection, deadline, effort, query, narrowing))
 
 
-def _window(entities: list[Entity], limit: int) -> Window:
-    return Window(entities[:limit], more=len(entities) > limit)
+def _window(entities: list[Entity], limit: int, effort: Effort) -> Window:
+    return Window(entities[:limit], len(entities) > limit, effort.wasted)
 
 
 def _find_ordered(
@@ -80,7 +80,7 @@ def _find_ordered(
     best: list[Entity] = []
     while more := list(islice(matching, stride)):
         best = sort_entities([*best, *more], ordering)[:needed]
-    return _window(best[page.offset :], page.limit)
+    return _window(best[page.offset :], page.limit, effort)
 
 
 def _matching(
@@ -92,10 +92,10 @@ def _matching(
     limits: str = "",
 ) -> Iterator[Entity]:
     """The entities that match, in order of id, without instances that have expired."""
-    effort.compared = narrowing.compared
+    effort.missing, effort.used = narrowing.missing, narrowing.used
     test = compile_query(query)
     now = None if query.now is None else canonical_instant(query.now)
-    rows = connection.execute(f"{narrowing.select('e.row, e.id')} ORDER BY 2 {limits}", narrowing.values)
+    rows = connection.execute(f"{narrowing.rows} ORDER BY 2 {limits}", narrowing.values)
     stride = FIRST_STRIDE
     while numbers := [row for row, _ in rows.fetchmany(stride)]:
         deadline.check()

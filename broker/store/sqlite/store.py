@@ -1,16 +1,15 @@
 """SqliteStore: the embedded default, the whole Store protocol on one SQLite database."""
 
 import asyncio
-import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
-from broker.query.ast import EntityQuery, EntitySelector
+from broker.query.ast import EntityQuery, EntitySelector, Path
+from broker.store.demand import Effort, IndexKey
 from broker.store.latest import LatestChanges
 from broker.store.protocol import (
     NO_CURSORS,
@@ -26,6 +25,7 @@ from broker.store.protocol import (
     Mutation,
     Page,
     TypeCensus,
+    ValueIndex,
     Window,
 )
 from broker.store.sqlite import (
@@ -35,28 +35,30 @@ from broker.store.sqlite import (
     evolutions,
     examination,
     history,
-    learning,
     log,
     search,
 )
 from broker.store.sqlite import documents as document_rows
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database
-from broker.store.sqlite.learning import Demand, Effort
+from broker.store.sqlite.indexes import MOST_INDEXES, Indexes
 from broker.store.sqlite.leases import Leases
 
 PRUNE_EVERY: Final = 100_000
 """Changes after which a trim also drops what no entity uses any more from the catalogue."""
 
-_LOG: Final = logging.getLogger(__name__)
-
 
 class SqliteStore:
-    """A store in directory `path`, or in memory with ":memory:". Queries may take `query_seconds` each."""
+    """A store in directory `path`, or in memory with ":memory:". Queries may take `query_seconds` each.
+
+    It learns up to `most_indexes` indexes of values from what queries ask for.
+    """
 
     is_shared = False
 
-    def __init__(self, path: str, *, query_seconds: float = 20.0, query_threads: int = 3) -> None:
+    def __init__(
+        self, path: str, *, query_seconds: float = 20.0, query_threads: int = 3, most_indexes: int = MOST_INDEXES
+    ) -> None:
         self._database = Database(path, query_threads=query_threads)
         self._query_seconds = query_seconds
         self._catalogue = Catalogue()
@@ -65,22 +67,18 @@ class SqliteStore:
         self._pruned = 0
         self._news = asyncio.Event()
         self._latest = LatestChanges()
-        self._demand = Demand()
-        self._building: set[asyncio.Task[None]] = set()
+        self._indexes = Indexes(self._database, self._catalogue, most_indexes)
         self._leases = Leases()
 
     async def open(self) -> None:
         """Take the directory, create or check the database, find the log's ends."""
         await self._database.open()
-        for tenant, attribute in await self._database.read(learning.unfinished, "listing indexes"):
-            self._keep_building(self._build(tenant, attribute))
+        await self._indexes.open()
         self._head, self._tail = await self._database.read(lambda c: (log.head(c), log.tail(c)), "reading the log")
 
     async def close(self) -> None:
         """Finish what is under way and let go of the directory."""
-        for task in self._building:
-            task.cancel()
-        await asyncio.gather(*self._building, return_exceptions=True)
+        await self._indexes.close()
         await self._database.close()
         self._catalogue.forget()
 
@@ -127,7 +125,7 @@ class SqliteStore:
                 self._query_seconds,
             )
         finally:
-            self._learn(tenant, effort)
+            self._indexes.note(tenant, effort)
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match, exactly. Raises TooComplexQuery if that takes too long."""
@@ -139,7 +137,7 @@ class SqliteStore:
                 self._query_seconds,
             )
         finally:
-            self._learn(tenant, effort)
+            self._indexes.note(tenant, effort)
 
     async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
         """The types in use, ordered by IRI, without entities and attribute instances expired at `now`."""
@@ -153,49 +151,13 @@ class SqliteStore:
 
     # indexes of values
 
-    async def index_attribute(self, tenant: str, attribute: str) -> None:
-        """Index an attribute's values, so that comparisons with it are fast; returns when the index is in use.
+    async def index_values(self, tenant: str, entity_type: str, path: Path) -> None:
+        """Index the values at a path of the entities of a type, or ("") of every type; returns when queries are led by it."""
+        await self._indexes.make(IndexKey(tenant, entity_type, path))
 
-        Does nothing where it is indexed, or being indexed, already.
-        """
-        begun = await self._database.write(
-            lambda c: learning.begin(c, self._catalogue, (tenant, attribute)),
-            "beginning an index",
-            rolled_back=self._catalogue.forget,
-        )
-        if begun:
-            await self._build(tenant, attribute)
-
-    async def indexed_attributes(self) -> list[tuple[str, str]]:
-        """(tenant, attribute) of the indexes in use."""
-        return await self._database.read(learning.ready, "listing indexes")
-
-    def _learn(self, tenant: str, effort: Effort) -> None:
-        """Begin to index what a costly query compared, if it has cost enough by now."""
-        key = self._demand.note(tenant, effort)
-        if key is not None:
-            self._keep_building(self.index_attribute(*key))
-
-    def _keep_building(self, building: Coroutine[Any, Any, None]) -> None:
-        async def build() -> None:
-            try:
-                await building
-            except StoreUnavailable as error:  # a later query asks again, or the next start goes on
-                _LOG.warning("an index could not be built", extra={"detail": error.detail})
-
-        task = asyncio.get_running_loop().create_task(build())
-        self._building.add(task)
-        task.add_done_callback(self._building.discard)
-
-    async def _build(self, tenant: str, attribute: str) -> None:
-        finished = False
-        while not finished:
-            finished = await self._database.write(
-                lambda c: learning.build(c, self._catalogue, (tenant, attribute)),
-                "building an index",
-                rolled_back=self._catalogue.forget,
-            )
-        _LOG.info("an attribute's values are indexed", extra={"tenant": tenant, "attribute": attribute})
+    async def value_indexes(self) -> list[ValueIndex]:
+        """The indexes of values that there are, those that are being built included."""
+        return await self._indexes.listing()
 
     # the change log
 

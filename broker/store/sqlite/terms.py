@@ -1,16 +1,16 @@
-"""Terms: what of an attribute's value is indexed, and which terms a comparison of `q` (4.9) can be true for. Pure.
+"""Terms: what of the values at a path is indexed, and which terms a comparison of `q` (4.9) can be true for. Pure.
 
-A comparison gives intervals of terms, both ends included. An attribute for which it holds has a term in one of them or is
-opaque; the reverse need not be true, as long strings are cut and times are compared by the second.
+A comparison gives intervals of terms, both ends included. An entity for which it holds has a term in one of them or is
+opaque; the reverse need not be true, as long strings are cut and times are compared by the second. What is at a path, the
+evaluator's own targets say.
 """
 
 from collections.abc import Iterable, Iterator
 from math import inf
 from typing import Any, Final, TypeAlias
 
-from broker.model.entity import Instance
-from broker.model.terms import KINDS
 from broker.query.ast import Comparison, LinkedIn, Range, Value, ValueList
+from broker.query.targets import Target
 from broker.query.values import plain
 
 Term: TypeAlias = int | float | str | bytes
@@ -21,7 +21,7 @@ OPAQUE: Final = b""
 LONGEST: Final = 64
 """Characters of a string that are indexed."""
 MOST_TERMS: Final = 64
-"""An attribute with more terms than this is opaque."""
+"""An entity with more terms at a path than this is opaque there."""
 MOST_INTERVALS: Final = 64
 
 _HIGHEST: Final = "\U0010ffff"
@@ -31,13 +31,11 @@ _EXACT: Final = {"dateTime": 19, "date": 10, "time": 8}
 """Temporal literals order like the texts of their values up to here: to the second, to the day."""
 
 
-def terms_of(instances: Iterable[Instance]) -> set[Term]:
-    """The terms of an attribute, over all of its instances."""
+def terms_of(targets: Iterable[Target]) -> set[Term]:
+    """The terms of all that a path addresses in an entity."""
     terms: set[Term] = set()
-    for instance in instances:
-        kind = KINDS[instance["type"]]
-        value = instance.get(kind.value)
-        if kind.name == "LanguageProperty" and isinstance(value, dict):
+    for nature, value, _ in targets:
+        if nature == "languages":
             value = [each for text in value.values() for each in (text if isinstance(text, list) else [text])]
         terms.update(_terms(value))
     return {OPAQUE} if len(terms) > MOST_TERMS else terms
@@ -57,7 +55,7 @@ def _terms(value: Any) -> Iterator[Term]:
 
 
 def intervals(condition: Comparison | LinkedIn) -> list[Interval] | None:
-    """The terms that a condition on a whole attribute can hold for; None where the index does not help."""
+    """The terms that a condition can hold for; None where the index does not help."""
     found: list[Interval | None]
     if isinstance(condition, LinkedIn):
         found = [_texts(each, each) for each in condition.ids]
@@ -71,6 +69,17 @@ def intervals(condition: Comparison | LinkedIn) -> list[Interval] | None:
         return None
     known = [each for each in found if each is not None]
     return known if len(known) == len(found) <= MOST_INTERVALS else None
+
+
+def settles(condition: object) -> bool:
+    """Whether a condition holds for every entity that has a term in its intervals and is not opaque."""
+    if not isinstance(condition, Comparison) or condition.operator != "==" or isinstance(condition.operand, Range):
+        return False
+    return all(
+        isinstance(each, Value)
+        and (each.kind in ("number", "boolean") or (each.kind in ("string", "uri") and len(str(each.value)) < LONGEST))
+        for each in _alternatives(condition.operand)
+    )
 
 
 def _alternatives(operand: Value | ValueList | Range) -> Iterable[Value | Range]:

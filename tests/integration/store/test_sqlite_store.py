@@ -286,7 +286,7 @@ def explain(store: SqliteStore, query: EntityQuery, after: str | None = None) ->
         connection.create_function("found_in", 2, lambda pattern, text: pattern in text)
         narrowing = narrow(connection, "", query, after)
         assert narrowing is not None
-        statement = f"EXPLAIN QUERY PLAN {narrowing.select('e.row, e.id')} ORDER BY 2"
+        statement = f"EXPLAIN QUERY PLAN {narrowing.rows} ORDER BY 2"
         plan = "\n".join(row[3] for row in connection.execute(statement, narrowing.values))
     return narrowing.way, plan
 

@@ -9,6 +9,7 @@ from held_leases import lease_of
 from store_samples import BASE, LEVEL, ROOM, T0, T1, creation, entity, instance, point, put
 
 from broker.model.dataspace import snapshot_space
+from broker.query import ast
 from broker.query.ast import EntityQuery, EntitySelector, TypeSelection
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Mutation, Page, Span, Store
 from broker.store.sqlite.store import SqliteStore
@@ -16,6 +17,7 @@ from broker.temporal.recorder import Recorder
 
 SPACE = snapshot_space("north", "urn:ngsi-ld:Snapshot:都", "a1")
 NEIGHBOURS = ("", "north", "northern", snapshot_space("north", "urn:ngsi-ld:Snapshot:都", "a2"), SPACE + "1")
+AT_LEVEL = ast.Path((LEVEL,))
 
 
 def entry(tenant: str, number: int, *, entity_id: str = "urn:ngsi-ld:Thing:1", attribute: str = LEVEL) -> HistoryEntry:
@@ -129,14 +131,14 @@ async def test_erasure_frees_the_indexes_of_a_space_also_while_they_are_built(tm
     await store.open()
     try:
         await fill(store, SPACE)
-        await store.index_attribute(SPACE, LEVEL)
-        await store.index_attribute("north", LEVEL)
-        assert await store.indexed_attributes() == [("north", LEVEL), (SPACE, LEVEL)]
+        await store.index_values(SPACE, "", AT_LEVEL)
+        await store.index_values("north", "", AT_LEVEL)
+        assert [each.tenant for each in await store.value_indexes()] == ["north", SPACE]
         await store.erase(SPACE, 1000)
-        assert await store.indexed_attributes() == [("north", LEVEL)]
+        assert [each.tenant for each in await store.value_indexes()] == ["north"]
         for place in range(0, 3000, 500):
             await put(store, [entity(number) for number in range(place, place + 500)], SPACE)
-        building = asyncio.create_task(store.index_attribute(SPACE, LEVEL))
+        building = asyncio.create_task(store.index_values(SPACE, "", AT_LEVEL))
         await asyncio.sleep(0)
         while await store.erase(SPACE, 1000):
             pass

@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies_queries import BASE, comparisons, entities
+from strategies_queries import BASE, comparisons, entities, paths
 
 from broker.model.entity import Entity
 from broker.query.ast import Comparison, LinkedIn, Path, Range, Value, ValueList
 from broker.query.evaluate import satisfies
-from broker.store.sqlite.terms import LONGEST, OPAQUE, Term, intervals, terms_of
+from broker.query.targets import compile_targets
+from broker.store.sqlite.terms import LONGEST, OPAQUE, Term, intervals, settles, terms_of
 
 LEVEL = BASE + "level"
 
@@ -25,22 +26,33 @@ def finds(terms: set[Term], condition: Comparison | LinkedIn) -> bool:
     return OPAQUE in terms or any(order(low) <= order(term) <= order(high) for term in terms for low, high in wanted)
 
 
-@settings(max_examples=120, deadline=None)
+def terms_at(path: Path, entity: Entity) -> set[Term]:
+    return terms_of(compile_targets(path)(entity))
+
+
+@settings(max_examples=200, deadline=None)
 @given(entities(), comparisons())
-def test_4_9_what_holds_is_found(entity: Entity, comparison: Comparison) -> None:
-    for attribute, instances in entity["attrs"].items():
-        whole = Comparison(Path((attribute,)), comparison.operator, comparison.operand)
-        if satisfies(whole, entity):
-            assert finds(terms_of(instances), whole)
+def test_4_9_what_holds_is_found_and_where_terms_settle_it_nothing_else(entity: Entity, comparison: Comparison) -> None:
+    for path in {comparison.path, *(Path((attribute,)) for attribute in entity["attrs"])}:
+        condition = Comparison(path, comparison.operator, comparison.operand)
+        terms, holds = terms_at(path, entity), satisfies(condition, entity)
+        if holds:
+            assert finds(terms, condition)
+        elif settles(condition) and OPAQUE not in terms and intervals(condition) is not None:
+            assert not finds(terms, condition)
 
 
 @settings(max_examples=60, deadline=None)
-@given(entities(), st.frozensets(st.sampled_from([f"urn:ngsi-ld:Thing:{number}" for number in range(8)]), min_size=1))
-def test_4_9_a_relationship_is_found_by_what_it_points_to(entity: Entity, ids: frozenset[str]) -> None:
-    for attribute, instances in entity["attrs"].items():
-        linked = LinkedIn(Path((attribute,)), ids)
+@given(
+    entities(),
+    paths(),
+    st.frozensets(st.sampled_from([f"urn:ngsi-ld:Thing:{number}" for number in range(8)]), min_size=1),
+)
+def test_4_9_a_relationship_is_found_by_what_it_points_to(entity: Entity, path: Path, ids: frozenset[str]) -> None:
+    for each in {path, *(Path((attribute,)) for attribute in entity["attrs"])}:
+        linked = LinkedIn(each, ids)
         if satisfies(linked, entity):
-            assert finds(terms_of(instances), linked)
+            assert finds(terms_at(each, entity), linked)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +70,8 @@ def test_4_9_a_relationship_is_found_by_what_it_points_to(entity: Entity, ids: f
     ],
 )
 def test_values_have_these_terms(value: object, terms: set[Term]) -> None:
-    assert terms_of([{"type": "Property", "value": value}]) == terms
+    attrs = {LEVEL: [{"type": "Property", "value": value}]}
+    assert terms_at(Path((LEVEL,)), {"attrs": attrs}) == terms  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize(

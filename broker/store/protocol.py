@@ -258,6 +258,19 @@ class Store(Protocol):
         """Entities of any tenant that have expired at `now`, or of which an attribute instance has (4.22)."""
         ...
 
+    # indexes of values
+
+    async def index_values(self, tenant: str, entity_type: str, path: Path) -> None:
+        """Index the values at a path of the entities of a type, or ("") of every type; returns when queries are led by it.
+
+        Does nothing where there is such an index, or as many as may be.
+        """
+        ...
+
+    async def value_indexes(self) -> list[ValueIndex]:
+        """The indexes of values that there are, those that are being built included."""
+        ...
+
     # the change log
 
     async def changes(self, after: int, limit: int) -> list[Change]:

@@ -35,19 +35,19 @@ def _condition(condition: Condition) -> Part:
         case Or(terms):
             return some([_condition(term) for term in terms])
         case Exists(path):
-            field = _field(path)
+            field = field_of(path)
             exists = _existence(path)
             if exists is None or field is None or len(path.names) > 1:
                 return Part(exists, False)
             return Part(exists, True, frozenset({field.name}))
         case LinkedIn(path, ids):
-            field = _field(path)
+            field = field_of(path)
             compiled = None if field is None else _among(field, sorted(ids), exact=False)
             return compiled or Part(_existence(path), False)
         case Linked(path):
             return Part(_existence(path), False)
         case Comparison(path):
-            field = _field(path)
+            field = field_of(path)
             compiled = None if field is None else _comparison(field, condition)
             return compiled or Part(_existence(path), False)
 
@@ -57,7 +57,7 @@ def _existence(path: Path) -> Filter | None:
     return {"names": path.names[0]} if is_attribute_name(path.names[0]) else None
 
 
-def _field(path: Path) -> Field | None:
+def field_of(path: Path) -> Field | None:
     """The field that has all of the target values at this path, if one has."""
     name = path.names[0]
     if path.trailing is not None:

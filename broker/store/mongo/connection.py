@@ -75,7 +75,8 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("cells", ASCENDING)], name="cells", sparse=True),
         IndexModel([("expires", ASCENDING)], name="expires", sparse=True),
         IndexModel([("lapses", ASCENDING)], name="lapses", sparse=True),
-        IndexModel([("doubtful", ASCENDING)], name="doubtful", sparse=True),
+        IndexModel([("doubtful", ASCENDING), ("_id", ASCENDING)], name="doubts",
+                   partialFilterExpression={"doubtful": {"$exists": True}}),
     ],
     "changes": [],
     "history": [],
@@ -89,6 +90,9 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "members": [],
     "meta": [],
 }  # fmt: skip
+
+FORMER_INDEXES: Final[dict[str, list[str]]] = {"entities": ["doubtful"]}
+"""What earlier versions made and nothing uses any more."""
 
 
 def meaning(error: Exception, doing: str) -> NgsiLdError:
@@ -228,6 +232,8 @@ class Connection:
                 if indexes:
                     with pymongo.timeout(0):  # none: on a large collection, a new index takes as long as it takes
                         await self.collection(name).create_indexes(indexes)
+                for former in FORMER_INDEXES.get(name, ()):
+                    await self._drop_index(name, former)
             for start in (
                 {"_id": "schema", "version": SCHEMA_VERSION},
                 {"_id": "log", "head": 0},
@@ -241,6 +247,13 @@ class Connection:
             await self.database.create_collection(name, check_exists=False)
         except OperationFailure as error:
             if error.code != 48:  # NamespaceExists: another process opens at the same time
+                raise
+
+    async def _drop_index(self, name: str, index: str) -> None:
+        try:
+            await self.collection(name).drop_index(index)
+        except OperationFailure as error:
+            if error.code != 27:  # IndexNotFound: it was dropped before
                 raise
 
     async def _end_orphans(self) -> None:

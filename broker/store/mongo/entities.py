@@ -19,15 +19,25 @@ from broker.model.expiry import without_expired
 from broker.query.ast import EntityQuery
 from broker.query.evaluate import compile_query as compile_evaluation
 from broker.query.ordering import sort_entities
+from broker.store.demand import EVERY_TYPE, Effort
 from broker.store.mongo.connection import Collection, Connection, Document
 from broker.store.mongo.encoding import decode_body, key_string, parse_key
-from broker.store.mongo.filters import EntityFilter, compile_query, tenant_range
+from broker.store.mongo.filters import EntityFilter, tenant_range
+from broker.store.mongo.indexes import Indexes
+from broker.store.mongo.leading import led
 from broker.store.mongo.parts import Filter
 from broker.store.mongo.search import attribute_kinds, microseconds
 from broker.store.protocol import AttributeCensus, EntityKey, Page, TypeCensus, Window
 
 STRIDE: Final = 250
 """Documents fetched at once while a query looks at one after the other: few milliseconds between two other tasks."""
+MOST_SORTED: Final = 2_000
+"""Where a range of values has more entities than this, they are not sorted: the page is filled in order of id."""
+SIZE_SECONDS: Final = 60.0
+MOST_SIZES: Final = 1_000
+MOST_COUNTED: Final = 10_000
+"""How many entities a type has is counted up to here, and remembered for a while."""
+LOOKED_AT_A_SECOND: Final = 300_000
 GRACE_SECONDS: Final = 5.0
 """How long after a query's own time is up the server may still take to say so."""
 
@@ -44,9 +54,11 @@ async def read(connection: Connection, keys: Sequence[EntityKey]) -> dict[Entity
 class Search:
     """Queries on the entities of a connection; none may take longer than `seconds`."""
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
+    def __init__(self, connection: Connection, seconds: float, indexes: Indexes) -> None:
         self._connection = connection
         self._seconds = seconds
+        self._indexes = indexes
+        self._sizes: dict[tuple[str, tuple[str, ...]], tuple[float, int]] = {}
 
     @property
     def _entities(self) -> Collection:
@@ -54,38 +66,98 @@ class Search:
 
     async def page(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match. Raises TooComplexQuery where it takes too long."""
-        compiled = compile_query(tenant, query, page.after)
+        start = time.monotonic()
+        effort = Effort()
         needed = page.offset + page.limit + 1
         async with self._bounded():
-            if query.ordering is not None:
-                ordered = await self._ordered(compiled, query, needed)
-                return _window(ordered[page.offset :], page.limit)
-            if compiled.exact and not (page.offset and await self._any_unsure(compiled)):
-                return _window(await self._exact(compiled, query, page), page.limit)
-            found: list[Entity] = []
-            async for entity in self._matching(compiled, query, needed):
-                found.append(entity)
-                if len(found) == needed:
-                    break
-            return _window(found[page.offset :], page.limit)
+            try:
+                compiled = await self._led(tenant, query, effort, page.after)
+                found = await self._page(compiled, query, page, needed, effort)
+                window = _window(found, page.limit)
+                await self._estimate(tenant, query, effort, window.more, time.monotonic() - start)
+            finally:
+                self._indexes.note(effort)
+        return replace(window, in_vain=effort.wasted)
+
+    async def _page(
+        self, compiled: EntityFilter, query: EntityQuery, page: Page, needed: int, effort: Effort
+    ) -> list[Entity]:
+        if query.ordering is not None:
+            ordered = await self._ordered(compiled, query, needed, effort)
+            return ordered[page.offset :]
+        if compiled.exact and not (page.offset and await self._any_unsure(compiled)):
+            found = await self._exact(compiled, query, page)
+            effort.looked_at = effort.found = len(found)
+            return found
+        found = []
+        async for entity in self._matching(compiled, query, needed, effort):
+            found.append(entity)
+            if len(found) == needed:
+                break
+        return found[page.offset :]
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match. Raises TooComplexQuery where it takes too long."""
-        compiled = compile_query(tenant, replace(query, ordering=None))
+        start = time.monotonic()
+        effort = Effort()
+        query = replace(query, ordering=None)
         async with self._bounded():
-            if not compiled.exact:
-                total = 0
-                async for _ in self._matching(compiled, query, STRIDE):
-                    total += 1
-                return total
-            # What has expired is subtracted: few have, they have an index, and the rest is then counted in an index.
-            if compiled.unsure is None or not await self._any_unsure(compiled):
-                total = await self._count(compiled.found)
-                return total - (await self._count(compiled.expired) if compiled.alive else 0)
-            settled = await self._count(compiled.sure)
-            matches = compile_evaluation(query)
-            unsure = self._find(compiled.unsure, {"body": 1}, STRIDE)
-            return settled + sum([1 async for document in unsure if matches(decode_body(document["body"]))])
+            try:
+                compiled = await self._led(tenant, query, effort)
+                total = await self._count_of(compiled, query, effort)
+                effort.found = total
+                effort.looked_at = max(effort.looked_at, total)
+                await self._estimate(tenant, query, effort, False, time.monotonic() - start)
+            finally:
+                self._indexes.note(effort)
+        return total
+
+    async def _count_of(self, compiled: EntityFilter, query: EntityQuery, effort: Effort) -> int:
+        if not compiled.exact:
+            total = 0
+            async for _ in self._matching(compiled, query, STRIDE, effort):
+                total += 1
+            return total
+        # What has expired is subtracted: few have, they have an index, and the rest is then counted in an index.
+        if compiled.unsure is None or not await self._any_unsure(compiled):
+            total = await self._count(compiled.whole)
+            return total - (await self._count(compiled.expired) if compiled.alive else 0)
+        settled = await self._count(compiled.sure)
+        matches = compile_evaluation(query)
+        unsure = self._find(compiled.unsure, {"body": 1}, STRIDE)
+        return settled + sum([1 async for document in unsure if matches(decode_body(document["body"]))])
+
+    async def _led(self, tenant: str, query: EntityQuery, effort: Effort, after: str | None = None) -> EntityFilter:
+        """The filter for a query, led by an index of values where that is better than to look at one after the other."""
+        found = led(tenant, query, self._indexes.known, after)
+        effort.missing = found.missing
+        if found.otherwise is not None:
+            within: Filter = {"$or": found.doubt} if len(found.doubt) > 1 else found.doubt[0]
+            many = await self._entities.count_documents(within, limit=MOST_SORTED, maxTimeMS=self._milliseconds)
+            if many >= MOST_SORTED:
+                return found.otherwise
+        effort.used = list(found.used)
+        return found.filter
+
+    async def _estimate(self, tenant: str, query: EntityQuery, effort: Effort, more: bool, seconds: float) -> None:
+        """How many entities MongoDB looked at in vain, which it does not tell: nearly all of the type where it came to its end,
+        else what it looks at in that time."""
+        if not effort.missing or effort.used:
+            return
+        types = tuple(dict.fromkeys(entity_type for entity_type, _ in effort.missing))
+        at, size = self._sizes.get((tenant, types), (0.0, 0))
+        now = time.monotonic()
+        if now > at + SIZE_SECONDS:
+            of_type = {} if EVERY_TYPE in types else {"types": {"$in": list(types)}}
+            size = await self._entities.count_documents(
+                {**tenant_range(tenant), **of_type}, limit=MOST_COUNTED, maxTimeMS=self._milliseconds
+            )
+            if len(self._sizes) >= MOST_SIZES:
+                self._sizes.clear()
+            self._sizes[tenant, types] = now, size
+        if more or query.geo is not None or query.scope is not None:
+            size = min(size, int(max(0.0, seconds - 0.01) * LOOKED_AT_A_SECOND))
+        effort.looked_at = max(effort.looked_at, effort.found + max(0, size - effort.found))
 
     async def _count(self, found: Filter) -> int:
         return await self._entities.count_documents(found, maxTimeMS=self._milliseconds)
@@ -96,29 +168,37 @@ class Search:
         wanted = page.limit + 1
         found: list[Entity] = []
         fields = {"body": 1, "lapses": 1, "doubtful": 1}
-        cursor = self._find(compiled.living, fields, min(wanted, 1000), page.offset)
-        async with cursor.limit(wanted) if compiled.unsure is None else cursor as documents:
-            async for document in documents:
-                entity: Entity = decode_body(document["body"])
-                if compiled.is_unsure(document) and not matches(entity):
-                    continue
-                found.append(entity)
-                if len(found) == wanted:
-                    break
-        return found
+        skip = page.offset
+        while True:  # once, but where there are entities that are unsure and do not match
+            taken = 0
+            missing = wanted - len(found)
+            cursor = self._find(compiled.living, fields, min(missing, 1000), skip)
+            async with cursor.limit(missing) as documents:
+                async for document in documents:
+                    taken += 1
+                    entity: Entity = decode_body(document["body"])
+                    if not compiled.is_unsure(document) or matches(entity):
+                        found.append(entity)
+            if taken < missing or len(found) == wanted:
+                return found
+            skip += taken
 
     async def _any_unsure(self, compiled: EntityFilter) -> bool:
         unsure = compiled.unsure
         return unsure is not None and await self._entities.find_one(unsure, {"_id": 1}) is not None
 
-    async def _matching(self, compiled: EntityFilter, query: EntityQuery, first: int) -> AsyncIterator[Entity]:
+    async def _matching(
+        self, compiled: EntityFilter, query: EntityQuery, first: int, effort: Effort
+    ) -> AsyncIterator[Entity]:
         """All that match, in order of id, found by MongoDB and picked by the evaluator."""
         matches = compile_evaluation(query)
         deadline = time.monotonic() + self._seconds
         async with self._find(compiled.living, {"body": 1}, min(first, STRIDE)) as documents:
             async for document in documents:
                 entity: Entity = decode_body(document["body"])
+                effort.looked_at += 1
                 if matches(entity):
+                    effort.found += 1
                     yield entity
                 if time.monotonic() > deadline:
                     raise self._too_complex()
@@ -128,11 +208,11 @@ class Search:
         cursor = self._entities.find(found, fields | {"_id": 0}, sort=[("_id", ASCENDING)], skip=skip)
         return cursor.batch_size(max(2, batch)).max_time_ms(self._milliseconds)
 
-    async def _ordered(self, compiled: EntityFilter, query: EntityQuery, needed: int) -> list[Entity]:
+    async def _ordered(self, compiled: EntityFilter, query: EntityQuery, needed: int, effort: Effort) -> list[Entity]:
         """The first `needed` in the order asked for; no more than some multiple of them is held at once."""
         assert query.ordering is not None
         kept: list[Entity] = []
-        async for entity in self._matching(compiled, query, STRIDE):
+        async for entity in self._matching(compiled, query, STRIDE, effort):
             kept.append(entity)
             if len(kept) >= 2 * needed + 1000:
                 kept = sort_entities(kept, query.ordering)[:needed]

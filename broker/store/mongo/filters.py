@@ -22,6 +22,8 @@ from broker.store.mongo.search import cell_string, microseconds
 class EntityFilter:
     """A whole query's filter. `alive` excludes what has expired; it is kept apart, because no index has it.
 
+    Where it has `branches`, they find together what `found` does, and are what MongoDB is to be asked for (`leading`).
+
     `lapsed` and `fields` make an entity unsure: an instance of an attribute has expired by that time (None: that does not
     matter), or one of these fields is doubtful.
     """
@@ -32,28 +34,39 @@ class EntityFilter:
     now: int
     lapsed: int | None
     fields: frozenset[str]
+    branches: tuple[Filter, ...] = ()
 
     @property
     def living(self) -> Filter:
         """What is found and has not expired."""
-        return all_of([self.found, self.alive])
+        return self._found_and(self.alive)
+
+    @property
+    def whole(self) -> Filter:
+        """What is found, expired or not."""
+        return self._found_and(None)
 
     @property
     def expired(self) -> Filter:
         """What is found and has expired."""
-        return all_of([self.found, {"expires": {"$lte": self.now}}])
+        return self._found_and({"expires": {"$lte": self.now}})
 
     @property
     def unsure(self) -> Filter | None:
         """What is found, has not expired, and must be looked at one by one; None where nothing can be unsure."""
         doubts = self._doubts()
-        return all_of([self.found, {"$or": doubts}, self.alive]) if doubts else None
+        return self._found_and({"$or": doubts}, self.alive) if doubts else None
 
     @property
     def sure(self) -> Filter:
         """What is found, has not expired, and need not be looked at."""
         doubts = self._doubts()
-        return all_of([self.found, {"$nor": doubts} if doubts else None, self.alive])
+        return self._found_and({"$nor": doubts} if doubts else None, self.alive)
+
+    def _found_and(self, *more: Filter | None) -> Filter:
+        if len(self.branches) > 1:
+            return {"$or": [all_of([branch, *more]) for branch in self.branches]}
+        return all_of([*(self.branches or (self.found,)), *more])
 
     def is_unsure(self, document: Filter) -> bool:
         """Whether one document, of which `doubtful` and `lapses` have been fetched, must be looked at."""

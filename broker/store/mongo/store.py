@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
-from broker.query.ast import EntityQuery, EntitySelector
+from broker.query.ast import EntityQuery, EntitySelector, Path
+from broker.store.demand import IndexKey
 from broker.store.mongo import (
     commit,
     entities,
@@ -21,6 +22,8 @@ from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
 from broker.store.mongo.gate import Gate
+from broker.store.mongo.indexes import MOST_INDEXES, Indexes
+from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.log import Log
 from broker.store.protocol import (
     NO_CURSORS,
@@ -36,31 +39,48 @@ from broker.store.protocol import (
     Mutation,
     Page,
     TypeCensus,
+    ValueIndex,
     Window,
 )
 
 
 class MongoStore:
-    """A store in `database` of the replica set or sharded cluster at `uri`. Queries may take `query_seconds` each."""
+    """A store in `database` of the replica set or sharded cluster at `uri`. Queries may take `query_seconds` each.
+
+    It learns up to `most_indexes` indexes of values from what queries ask for.
+    """
 
     is_shared = True
 
-    def __init__(self, uri: str, database: str = "tsunagu", *, query_seconds: float = 20.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        database: str = "tsunagu",
+        *,
+        query_seconds: float = 20.0,
+        most_indexes: int = MOST_INDEXES,
+    ) -> None:
         self._connection = Connection(uri, database)
         self._log = Log(self._connection)
-        self._search = Search(self._connection, query_seconds)
         self._query_seconds = query_seconds
         self._turn = asyncio.Lock()
-        self._leases = (
-            Gate()
-        )  # saves move the documents of their leases: a renewal of many of them would hardly get a turn
+        # Saves move the documents of their leases: a renewal of many of them would hardly get a turn.
+        self._leases = Gate()
+        self._indexes = Indexes(self._connection, self._leases, most_indexes)
+        self._search = Search(self._connection, query_seconds, self._indexes)
 
     async def open(self) -> None:
         """Connect, create what is missing, refuse a server without transactions or a schema from the future."""
         await self._connection.open()
+        try:
+            await self._indexes.open()
+        except BaseException:
+            await self._connection.close()
+            raise
 
     async def close(self) -> None:
         """Finish the commit under way and close all connections."""
+        await self._indexes.close()
         async with self._turn:
             await self._connection.close()
 
@@ -102,6 +122,19 @@ class MongoStore:
     async def expired(self, now: str, limit: int) -> list[EntityKey]:
         """Entities of any tenant that have expired, or of which an attribute instance has."""
         return await self._search.expired(now, limit)
+
+    # indexes of values
+
+    async def index_values(self, tenant: str, entity_type: str, path: Path) -> None:
+        """Index the values at a path of the entities of a type, or ("") of every type; returns when queries are led by it.
+
+        All tenants share it.
+        """
+        await self._indexes.make(IndexKey(EVERY_TENANT, entity_type, path))
+
+    async def value_indexes(self) -> list[ValueIndex]:
+        """The indexes of values that there are, those that are being built included."""
+        return await self._indexes.listing()
 
     # the change log
 

@@ -118,6 +118,10 @@ def _greet(runner: "Runner") -> None:
         typer.echo(f"  {feed.name}: {feed.adapter.name} from {type(feed.transport).__name__.lower()}")
     if runner.push_url:
         typer.echo(f"  pushes: POST {runner.push_url}/in/NAME")
+    if runner.devices is not None:
+        typer.echo(
+            f"  devices: {runner.devices.south_url}/iot/d and /iot/json; provisioned at {runner.devices.north_url}/iot"
+        )
     sys.stdout.flush()
 
 

@@ -14,6 +14,7 @@ It may be a part of an entity, and an entity may come several times, each time w
 `adapters.testing` checks an adapter against all of this; docs/writing-an-adapter.md builds one.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -83,6 +84,7 @@ class Decoded:
     `owned` are, by type, the attributes that are taken away from an entity which comes without them; without it, entities are
     parts and take nothing away. `deleted` are the ids of entities that are no more. `channel` is not LIVE where all of it
     is a drill or a test: it goes to the tenant that the feed has for that channel, and nowhere if there is none.
+    `tenant` is where all of it goes that is live, where the input itself belongs to one; None: to the feed's.
     `notes` are for the report: `encoding`, `profile`, `unknownColumns`.
     """
 
@@ -94,6 +96,7 @@ class Decoded:
     deleted: tuple[str, ...] = ()
     state: State = None
     channel: str = LIVE
+    tenant: str | None = None
     notes: Mapping[str, Any] = field(default_factory=_nothing)
 
     @property
@@ -124,6 +127,10 @@ Links: TypeAlias = Callable[[bytes, Origin, OptionsT], Sequence[str]]
 """From an index (an Atom feed, a file with the newest time) to the addresses of the inputs that it names, maybe relative."""
 
 
+Afresh: TypeAlias = Callable[[sqlite3.Connection, Mapping[str, str]], Mapping[str, str]]
+"""From the parameters that an input came with to those that it would come with now; the connection is the journal's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter(Generic[OptionsT]):
     """A decoder under the name that feeds call it by, with one sentence about it; an entry point `tsunagu.adapters` leads here.
@@ -131,6 +138,7 @@ class Adapter(Generic[OptionsT]):
     `options` is its dataclass of options (`adapters.options`). `stateful` decoders get their state and see the inputs of a feed
     one after the other. `excerpt` lets single records out of the quarantine; without it, a mended input is decoded whole.
     With `links`, what a poll fetches is an index, and the inputs are what it names, each fetched once. It raises Undecodable.
+    With `afresh`, a replay from the quarantine is decoded with what is known today of the input, not with what was known then.
     """
 
     name: str
@@ -140,3 +148,4 @@ class Adapter(Generic[OptionsT]):
     stateful: bool = False
     excerpt: Excerpt | None = None
     links: Links[OptionsT] | None = None
+    afresh: Afresh | None = None

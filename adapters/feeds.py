@@ -9,8 +9,9 @@
     files = {path = "in/shelters/*.csv"}
     options = {municipality = "222127"}
 
-A feed has one transport: `files`, `poll`, `push` or `mqtt`. Paths are relative to the file. A secret, and what is another on each
-machine, is best given as "env:NAME": it is taken from the environment. docs/adapters.md has all settings.
+A feed has one transport: `files`, `poll`, `push` or `mqtt`; the table [iot] is for devices, and has feeds of its own. Paths are
+relative to the file. A secret, and what is another on each machine, is best given as "env:NAME": it is taken from the environment.
+docs/adapters.md has all settings.
 """
 
 import os
@@ -25,10 +26,19 @@ from urllib.parse import urlsplit
 
 from adapters.contract import Adapter
 from adapters.errors import InvalidFeeds, InvalidOptions, UnknownAdapter
-from adapters.options import FromEnvironment, Options, option, read_options
+from adapters.iot.endpoints import EndpointPolicy
+from adapters.options import FromEnvironment, NoOptions, Options, option, read_options
 from adapters.provenance import public_source
 from adapters.registry import adapter_named
 
+IOT_FEEDS: Final = ("iot-ultralight", "iot-json")
+"""The names of the devices' feeds, and of their adapters."""
+IOT_TOPICS: Final = tuple(
+    f"{slash}{protocol}+/+/{last}"
+    for slash in ("/", "")
+    for protocol in ("ul/", "json/", "")
+    for last in ("attrs", "attrs/+", "cmdexe")
+)
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}")
 _ENVIRONMENT: Final = "env:"
 
@@ -99,7 +109,28 @@ class Mqtt(Options):
     key: str | None = option("PEM file of its key", None, path=True)
 
 
-Transport: TypeAlias = Files | Poll | Push | Mqtt
+@dataclass(frozen=True, slots=True)
+class Iot(Options):
+    """Devices of FIWARE estates: where they send, where they are provisioned, and what they may; the table [iot]."""
+
+    keys: tuple[str, ...] = option("keys, one of which those must give who provision devices")
+    north_host: str = option("address of the provisioning API", "127.0.0.1")
+    north_port: int = option("port of the provisioning API; 0 takes a free one", 4041)
+    host: str = option("address on which devices send measures over HTTP", "127.0.0.1")
+    port: int = option("port on which devices send measures over HTTP; 0 takes a free one", 7896)
+    mqtt: Mapping[str, Any] = option(
+        "the MQTT broker of the devices, as in a feed but for the topics", MappingProxyType({})
+    )
+    auto_provision: bool = option("whether a device that nobody has provisioned is, by what its group says", False)
+    endpoints: tuple[str, ...] = option(
+        "hosts, host:port and networks to which commands may be posted; else all but those that are never a device", ()
+    )
+    patience: float = option("seconds that a device has to answer a command that is posted to it", 10.0)
+    provider: str = option("who provides the data", "")
+    licence: str = option("under which licence", "")
+
+
+Transport: TypeAlias = Files | Poll | Push | Mqtt | Iot
 TRANSPORTS: Final[Mapping[str, type[Transport]]] = MappingProxyType(
     {"files": Files, "poll": Poll, "push": Push, "mqtt": Mqtt}
 )
@@ -153,6 +184,8 @@ class Feed:
                 return f"push:{self.name}"
             case Mqtt():
                 return f"mqtt://{self.transport.host}"
+            case Iot():
+                return f"iot:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +195,14 @@ class Feeds:
     runner: RunnerSettings
     feeds: tuple[Feed, ...]
     folder: Path
+    iot: Iot | None = None
+
+    @property
+    def iot_mqtt(self) -> Mqtt | None:
+        """The MQTT broker of the devices, if they have one."""
+        if self.iot is None or not self.iot.mqtt:
+            return None
+        return _read(Mqtt, {**self.iot.mqtt, "topics": IOT_TOPICS}, "[iot.mqtt]", self.folder)
 
     @property
     def state_folder(self) -> Path:
@@ -191,16 +232,56 @@ def parse_feeds(
     document: Mapping[str, Any], folder: Path, environ: Mapping[str, str] = MappingProxyType({}), name: str = "feeds"
 ) -> Feeds:
     """The same for a document in memory. Raises InvalidFeeds."""
-    if unknown := set(document) - {"runner", "feeds"}:
-        raise InvalidFeeds(f"{name}: there is no table [{min(unknown)}]; there are [runner] and [feeds.NAME].")
+    if unknown := set(document) - {"runner", "feeds", "iot"}:
+        raise InvalidFeeds(f"{name}: there is no table [{min(unknown)}]; there are [runner], [iot] and [feeds.NAME].")
     runner = _read(RunnerSettings, _secrets(_table(document, "runner", name), environ, name), f"{name}, [runner]")
     if runner.broker and not runner.broker.startswith(("http://", "https://")):
         raise InvalidFeeds(f"{name}, [runner]: broker must begin with http:// or https://.")
     tables = _table(document, "feeds", name)
-    if not tables:
+    if not tables and "iot" not in document:
         raise InvalidFeeds(f"{name}: there is no feed; each has a table [feeds.NAME].")
-    feeds = tuple(_feed(key, table, runner, folder, environ, f"{name}, [feeds.{key}]") for key, table in tables.items())
-    return Feeds(runner, feeds, folder)
+    feeds = [_feed(key, table, runner, folder, environ, f"{name}, [feeds.{key}]") for key, table in tables.items()]
+    if "iot" not in document:
+        return Feeds(runner, tuple(feeds), folder)
+    iot = _iot(_secrets(_table(document, "iot", name), environ, name), f"{name}, [iot]")
+    if taken := {feed.name for feed in feeds} & set(IOT_FEEDS):
+        raise InvalidFeeds(f"{name}, [feeds.{min(taken)}]: [iot] has a feed of this name.")
+    found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, iot)
+    _ = found.iot_mqtt  # what is wrong with it is to be said now
+    return found
+
+
+def iot_feeds(iot: Iot, runner: RunnerSettings) -> tuple[Feed, ...]:
+    """The feeds that devices have, one for each of their protocols. Raises InvalidFeeds."""
+    return tuple(
+        Feed(
+            name,
+            adapter_named(name),
+            NoOptions(),
+            iot,
+            runner.tenant,
+            provider=iot.provider,
+            licence=iot.licence,
+            in_turn=True,
+            lasting=True,
+        )
+        for name in IOT_FEEDS
+    )
+
+
+def _iot(table: Mapping[str, Any], where: str) -> Iot:
+    iot = _read(Iot, table, where)
+    if not iot.keys or any(len(key) < 8 for key in iot.keys):
+        raise InvalidFeeds(f"{where}: keys must have at least one key, and each at least 8 characters.")
+    if not 0 < iot.patience <= 60:
+        raise InvalidFeeds(f"{where}: patience must be more than 0 and at most 60 seconds.")
+    if "topics" in iot.mqtt:
+        raise InvalidFeeds(f"{where}.mqtt: there is no option 'topics': the devices' protocols have their own.")
+    try:
+        EndpointPolicy.parse(iot.endpoints)
+    except ValueError as error:
+        raise InvalidFeeds(f"{where}: endpoints: {error}.") from None
+    return iot
 
 
 def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: Mapping[str, str], where: str) -> Feed:

@@ -31,8 +31,10 @@ _PLAIN_TYPE: Final = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _INSTANT_NAMES: Final = ("TimeInstant", "dateObserved", "timestamp")
 _BUILT_IN: Final = frozenset(["dateCreated", "dateModified", "dateExpires", "servicePath", "alterationType"])
 _RESERVED: Final = frozenset(["id", "type", "scope", "@context"])
-_SCOPE: Final = re.compile(r"(/\w+)+")
+SCOPE: Final = re.compile(r"(/\w+)+")
 _MEMBERS: Final = frozenset(["type", "value", "metadata"])
+_KINDS_OF_NGSI_LD: Final = {"VocabProperty": "vocab", "JsonProperty": "json", "LanguageProperty": "languageMap"}
+"""Kinds of attributes that agents of FIWARE let their users write where NGSIv2 has a type, with the members for their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Ngsiv2Options(Options):
     scope: bool = option("whether the service path becomes the entity's scope", True)
 
 
-class _Refused(Exception):
-    """The entity cannot be taken over."""
+class Refused(Exception):
+    """The entity cannot be taken over: the member at fault, the rule that it breaks, and why."""
 
     def __init__(self, member: str, rule: str, reason: str) -> None:
         super().__init__(reason)
@@ -58,15 +60,15 @@ def decode_entities(data: bytes, origin: Origin, options: Ngsiv2Options, state: 
     repairs: list[Repair] = []
     quarantine: list[Quarantined] = []
     for row, record in enumerate(records, 1):
-        translation = _Translation(row)
+        translation = Translation(row)
         try:
             entity = translation.entity(record, options)
-        except _Refused as refusal:
+        except Refused as refusal:
             shown = record if isinstance(record, dict) else {"record": record}
             quarantine.append(Quarantined(row, refusal.member, refusal.rule, refusal.reason, shown))
             continue
         path = origin.parameters.get("fiware-servicepath", "")
-        if options.scope and _SCOPE.fullmatch(path):
+        if options.scope and SCOPE.fullmatch(path):
             entity["scope"] = path
         entities[entity["id"]] = (row, entity)  # the later one counts, as in NGSIv2
         repairs += translation.repairs
@@ -85,19 +87,20 @@ def _records(data: bytes) -> list[Any]:
 
 
 @dataclass(slots=True)
-class _Translation:
-    """One entity on its way, with the repairs that it needed."""
+class Translation:
+    """One entity on its way, with the repairs that it needed. Other sources that speak NGSIv2 share its rules."""
 
     row: int
     repairs: list[Repair] = field(default_factory=list)
 
     def entity(self, record: Any, options: Ngsiv2Options) -> Entity:
+        """An entity from its record. Raises Refused."""
         if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
-            raise _Refused("id", "no-id", "The record has no id.")
+            raise Refused("id", "no-id", "The record has no id.")
         kind = record.get("type", options.default_type)
-        if not isinstance(kind, str) or not _is_name(kind):
-            raise _Refused("type", "no-type", f"{kind!r} cannot be a type in NGSI-LD: it is no name.")
-        entity_id = _urn(record["id"], kind)
+        if not isinstance(kind, str) or not is_name(kind):
+            raise Refused("type", "no-type", f"{kind!r} cannot be a type in NGSI-LD: it is no name.")
+        entity_id = urn(record["id"], kind)
         if entity_id != record["id"]:
             self.report("id", record["id"], entity_id, "id-made-a-urn")
         entity: Entity = {"id": entity_id, "type": kind}
@@ -110,7 +113,7 @@ class _Translation:
                 continue
             plain = self.name(name)
             if plain in entity:
-                raise _Refused(
+                raise Refused(
                     name, "two-attributes-of-a-name", f"{name} has the name {plain} in NGSI-LD, as another one."
                 )
             entity[plain] = attribute
@@ -118,10 +121,10 @@ class _Translation:
 
     def name(self, name: str) -> str:
         """The name of an attribute in NGSI-LD, where names have letters, digits and _ only."""
-        if _is_name(name):
+        if is_name(name):
             return name
         plain = re.sub(r"\W", "_", name)
-        plain = plain if _is_name(plain) else f"a_{plain}"
+        plain = plain if is_name(plain) else f"a_{plain}"
         self.report(name, name, plain, "name-made-plain", Severity.WARNING)
         return plain
 
@@ -153,13 +156,18 @@ class _Translation:
         return attribute
 
     def of_kind(self, name: str, kind: str, value: Any) -> dict[str, Any]:
+        """An attribute of the kind that a type of NGSIv2 has in NGSI-LD, from a value that says something."""
+        if (member := _KINDS_OF_NGSI_LD.get(kind)) is not None and _holds(kind, value):
+            return {"type": kind, member: value}
+        if kind in ("GeoProperty", "Point"):
+            kind = "geo:point" if isinstance(value, str) else "geo:json"
         if kind.startswith("geo:"):
             geometry = _geometry(kind, value)
             if geometry is not None:
                 return {"type": "GeoProperty", "value": geometry}
             self.report(name, _shown(value), _shown(value), "not-a-geometry", Severity.WARNING)
         if kind in ("DateTime", "ISO8601") and isinstance(value, str):
-            moment = _utc(value)
+            moment = utc(value)
             if moment:
                 return {"type": "Property", "value": {"@type": "DateTime", "@value": moment}}
             self.report(name, value, value, "not-an-instant", Severity.WARNING)
@@ -167,7 +175,7 @@ class _Translation:
         refers = kind in ("Relationship", "Reference") or re.match("ref[A-Z]", last) is not None
         if refers and _is_texts(value):
             target = last[3:] if re.match("ref[A-Z]", last) else "Thing"
-            ids = [_urn(each, target) for each in (value if isinstance(value, list) else [value])]
+            ids = [urn(each, target) for each in (value if isinstance(value, list) else [value])]
             return {"type": "Relationship", "object": ids if isinstance(value, list) else ids[0]}
         return {"type": "Property", "value": value}
 
@@ -193,20 +201,21 @@ class _Translation:
         for name in _INSTANT_NAMES if record.keys() <= {"id"} or "id" not in record else ("TimeInstant",):
             given = record.get(name)
             value = given.get("value") if isinstance(given, dict) else given
-            if isinstance(value, str) and (moment := _utc(value)):
+            if isinstance(value, str) and (moment := utc(value)):
                 return moment
         return ""
 
     def report(self, member: str, before: str, after: str, rule: str, severity: Severity = Severity.INFO) -> None:
+        """Note what was said otherwise than it came."""
         self.repairs.append(Repair(self.row, member, before, after, rule, severity))
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Whether a text is a name in NGSI-LD (4.6.2): a letter, then letters, digits and _."""
     return bool(text) and text[0].isalpha() and re.fullmatch(r"\w+", text) is not None
 
 
-def _urn(entity_id: str, kind: str) -> str:
+def urn(entity_id: str, kind: str) -> str:
     """The URN of an entity of NGSIv2: its own if it has one."""
     if _URN.fullmatch(entity_id):
         return entity_id
@@ -215,7 +224,7 @@ def _urn(entity_id: str, kind: str) -> str:
     return f"urn:ngsi-ld:{plain}:{quote(rest.encode('utf-8', 'replace'), safe='')}"
 
 
-def _utc(text: str) -> str:
+def utc(text: str) -> str:
     """A UTC instant to the millisecond; empty for what is none. An instant without a zone is UTC in NGSIv2."""
     try:
         moment = datetime.fromisoformat(text)
@@ -278,6 +287,15 @@ def _position(text: Any) -> list[float] | None:
     except ValueError:
         return None
     return [longitude, latitude] if abs(latitude) <= 90 and abs(longitude) <= 180 else None
+
+
+def _holds(kind: str, value: Any) -> bool:
+    """Whether a value is one for that kind of attribute."""
+    if kind == "VocabProperty":
+        return _is_texts(value)
+    if kind == "LanguageProperty":
+        return isinstance(value, dict) and all(map(_is_texts, value.values()))
+    return isinstance(value, dict | list)
 
 
 def _numbers(coordinates: list[Any]) -> Iterator[Any]:

@@ -140,12 +140,15 @@ async def replay(journal: Journal, adapter: Adapter[Any], number: int) -> None:
         data = whole.data if mended is None else str(mended).encode()
     else:
         data = adapter.excerpt(whole.data, record.record if record.mended is None else record.mended)
+    parameters = whole.parameters
+    if (afresh := adapter.afresh) is not None:
+        parameters = await journal.perform(lambda connection: afresh(connection, whole.parameters))
     intake = Intake(
         data,
         whole.address,
         whole.received_at,
         whole.content_type,
-        {**whole.parameters, REPLAY_OF: str(number)},
+        {**parameters, REPLAY_OF: str(number)},
     )
     await journal.take_in(record.feed, [intake])
 

@@ -20,7 +20,8 @@ from aiohttp import web
 from adapters import metrics
 from adapters.door import Door, now
 from adapters.errors import AdapterError, BrokerRefused, BrokerUnreachable, InvalidFeeds
-from adapters.feeds import Feed, Feeds, Files, Mqtt, Poll, Push
+from adapters.feeds import Feed, Feeds, Files, Iot, Mqtt, Poll, Push
+from adapters.iot.serving import Devices, open_devices
 from adapters.journal import Intake, Journal
 from adapters.runs import forget, publish
 from adapters.transports.files import watch
@@ -53,6 +54,7 @@ class Runner:
     journal: Journal
     doors: Mapping[str, Door]
     push_url: str
+    devices: Devices | None = None
 
     async def submit(self, feed: str, intake: Intake) -> bool:
         """Put an input in front of a feed, as a transport does; whether it was new. On disk when this returns."""
@@ -85,6 +87,7 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         for door in doors.values():
             await door.open()
         push_url = await _push_door(feeds, doors, stack)
+        devices = await _devices(feeds, journal, doors, stack)
         tasks = [_endless("telling of runs", lambda: _tell(feeds, journal, clients))]
         tasks.append(_endless("looking for replays", lambda: _look(journal, doors)))
         for feed in feeds.feeds:
@@ -93,8 +96,10 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
             tasks.append(_endless(f"worker of feed {feed.name}", worker.run))
             if (transport := _transport(feed, door, fetcher, journal.identity)) is not None:
                 tasks.append(_endless(f"transport of feed {feed.name}", transport))
+        if devices is not None and devices.session is not None:
+            tasks.append(_endless("session with the devices' MQTT broker", devices.session.run))
         try:
-            yield Runner(feeds, journal, doors, push_url)
+            yield Runner(feeds, journal, doors, push_url, devices)
         finally:
             for task in tasks:
                 task.cancel()
@@ -110,7 +115,7 @@ def _transport(feed: Feed, door: Door, fetcher: Fetcher, identity: str) -> Calla
             return lambda: poll(transport, feed.adapter, feed.options, door, fetcher)
         case Mqtt():
             return lambda: listen(transport, door, identity)
-        case Push():
+        case Push() | Iot():
             return None
 
 
@@ -124,6 +129,17 @@ async def _push_door(feeds: Feeds, doors: Mapping[str, Door], stack: AsyncExitSt
     if not receivers:
         return ""
     return await serve_web(push_application(receivers), feeds.runner.push_host, feeds.runner.push_port, stack)
+
+
+async def _devices(feeds: Feeds, journal: Journal, doors: Mapping[str, Door], stack: AsyncExitStack) -> Devices | None:
+    """The ways in for devices and for those who provision them, if the feeds have the table [iot]."""
+    if feeds.iot is None:
+        return None
+    iot, agent_name = feeds.iot, user_agent(feeds.runner.contact)
+    devices = await open_devices(iot, feeds.iot_mqtt, journal, doors, agent_name, stack)
+    devices.north_url = await serve_web(devices.north, iot.north_host, iot.north_port, stack)
+    devices.south_url = await serve_web(devices.south, iot.host, iot.port, stack)
+    return devices
 
 
 async def serve_web(application: web.Application, host: str, port: int, stack: AsyncExitStack) -> str:

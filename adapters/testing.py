@@ -37,6 +37,8 @@ _MEMBERS: Final = frozenset(
     ["type", "value", "object", "json", "languageMap", "vocab", "unitCode", "observedAt", "datasetId"]
 )
 
+_VALUE_MEMBER: Final = {**VALUE_MEMBER, "VocabProperty": "vocab"}
+
 SOMEWHERE: Final = Origin("https://data.city.example/sample", "2026-06-30T05:20:00.000Z", licence="CC-BY-4.0")
 """The origin of samples that do not give one."""
 
@@ -181,10 +183,10 @@ def entity_violations(entity: Entity) -> Iterator[str]:
 
 
 def _attribute_violations(where: str, attribute: Any) -> Iterator[str]:
-    if not isinstance(attribute, dict) or attribute.get("type") not in VALUE_MEMBER:
+    if not isinstance(attribute, dict) or attribute.get("type") not in _VALUE_MEMBER:
         yield f"{where} is no attribute of a known kind"
         return
-    member = VALUE_MEMBER[attribute["type"]]
+    member = _VALUE_MEMBER[attribute["type"]]
     if member not in attribute:
         yield f"{where} has no {member}"
     elif attribute[member] in ("", [], {}) or not _stated(attribute[member]):

@@ -237,7 +237,7 @@ def work_of(feed: Feed, results: Sequence[Result]) -> Work:
         if decoded.channel and decoded.channel not in feed.channels:
             withheld += len(decoded.entities) + len(decoded.deleted)
             continue
-        tenant = feed.tenant_of(decoded.channel)
+        tenant = feed.tenant_of(decoded.channel) if decoded.channel or decoded.tenant is None else decoded.tenant
         owned = {kind: _on_wire(names, known.get(kind)) for kind, names in decoded.owned.items()}
         listed = parts.setdefault(tenant, [])
         for entity in decoded.entities:

@@ -149,15 +149,20 @@ def tls_context(mqtt: Mqtt) -> ssl.SSLContext | None:
     return context
 
 
+def name_of(message: Arrived) -> str | None:
+    """What tells a message that comes again: the packet id is its own until it is acknowledged; None with quality 0."""
+    if not message.qos:
+        return None
+    return f"{message.packet}:{hashlib.sha256(message.topic.encode() + bytes(1) + message.payload).hexdigest()[:24]}"
+
+
 def _intake(message: Arrived, at: str) -> Intake:
-    # A packet id is the message's own until it is acknowledged, so with the content it tells one that comes again.
-    name = f"{message.packet}:{hashlib.sha256(message.topic.encode() + bytes(1) + message.payload).hexdigest()[:24]}"
     parameters = {"topic": message.topic} | ({"retained": "true"} if message.retained else {})
     return Intake(
         message.payload,
         message.topic,
         at,
         parameters=parameters,
-        name=name if message.qos else None,
+        name=name_of(message),
         unless_among=2 * IN_FLIGHT if message.again else 0,
     )

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from adapters.door import Door, now
 from adapters.feeds import Push
+from adapters.iot.measures import PROVISION, TENANT
 from adapters.journal import Intake, JournalFailed
 from adapters.quarantine import REPLAY_OF
 
@@ -21,8 +22,8 @@ RETRY_AFTER_SECONDS: Final = 1
 REMEMBERED: Final = 100_000
 """Among how many inputs a key is looked for, as far as they are kept."""
 _KEY_PARAMETERS: Final = ("k", "key", "api_key")
-_NOT_FOR_SENDERS: Final = frozenset({*_KEY_PARAMETERS, REPLAY_OF})
-"""Keys are not kept; and which record an input replays, only the quarantine says."""
+_NOT_FOR_SENDERS: Final = frozenset({*_KEY_PARAMETERS, REPLAY_OF, TENANT, PROVISION})
+"""Keys are not kept; which record an input replays, only the quarantine says; and whose a device is, only what is provisioned."""
 _LOG: Final = logging.getLogger(__name__)
 
 

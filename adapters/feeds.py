@@ -10,8 +10,8 @@
     options = {municipality = "222127"}
 
 A feed has one transport: `files`, `poll`, `push` or `mqtt`; the table [iot] is for devices, and has feeds of its own. Paths are
-relative to the file. A secret, and what is another on each machine, is best given as "env:NAME": it is taken from the environment.
-docs/adapters.md has all settings.
+relative to the file. A secret, and what is another on each machine, is best given as "env:NAME": it is taken from the
+environment. docs/adapters.md has all settings.
 """
 
 import os

@@ -252,7 +252,9 @@ def _name(table: Mapping[str, Any], where: str) -> str:
 
 
 def _metadata(table: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    metadata = table.get("metadata") or {}
+    metadata = table.get("metadata")
+    if metadata is None:
+        return {}
     if not isinstance(metadata, dict):
         raise InvalidDocument(f"{where}.metadata must be an object.")
     _no_expression(metadata, f"{where}.metadata")
@@ -285,7 +287,9 @@ def _table(document: Any, where: str, known: frozenset[str]) -> Mapping[str, Any
 
 
 def _list(table: Mapping[str, Any], name: str, where: str) -> Sequence[Any]:
-    found = table.get(name) or []
+    found = table.get(name)
+    if found is None:
+        return []
     if not isinstance(found, list):
         raise InvalidDocument(f"{where}.{name} must be a list.")
     if len(found) > _MOST_MEMBERS:
@@ -333,7 +337,7 @@ def _endpoint(table: Mapping[str, Any], where: str) -> str:
     if endpoint:
         try:
             parts = urlsplit(endpoint)
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             sound = False
         if not sound:

@@ -51,6 +51,11 @@ class Session:
         self._identity = identity
         self._client: Subscriber | None = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether devices are heard now."""
+        return self._client is not None
+
     async def run(self) -> None:
         """Listen, for ever."""
         mqtt, pause = self._mqtt, 1.0

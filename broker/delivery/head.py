@@ -126,7 +126,7 @@ class Head:
                 self.at = max(self.at, head)
                 await self._store.wait_for_changes(self.at, LONGEST_WAIT)
                 return
-        changes = await self._store.changes(self.at, BATCH)
+        changes = await self._store.next_changes(self.at, BATCH)
         if not changes:
             await self._store.wait_for_changes(self.at, LONGEST_WAIT)
             return

@@ -87,7 +87,7 @@ class Matcher:
             if not len(index):
                 self.matched = max(self.matched, head)
                 return True
-        changes = await self._store.changes(self.matched, BATCH)
+        changes = await self._store.next_changes(self.matched, BATCH)
         if not changes:
             return True
         if changes[0].sequence > self.matched + 1 and (tail := await self._store.tail()) > self.matched:

@@ -277,6 +277,13 @@ class Store(Protocol):
         """The changes of all tenants with a sequence above `after`, in order."""
         ...
 
+    async def next_changes(self, after: int, limit: int) -> list[Change]:
+        """Some of these changes, in order and without a gap, one at least if there is one: for who reads the log to its end.
+
+        What this process has just committed comes from memory, and is shared: nobody may alter it.
+        """
+        ...
+
     async def head(self) -> int:
         """The sequence of the newest change, 0 for an empty log."""
         ...

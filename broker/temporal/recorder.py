@@ -129,7 +129,7 @@ class Recorder:
     async def _record(self, recorded: int, lease: Lease) -> int | None:
         """Record everything that is in the log by now; up to where that is. None where the lease is lost."""
         while True:
-            changes = await self._store.changes(recorded, self._batch)
+            changes = await self._store.next_changes(recorded, self._batch)
             if not changes:
                 return recorded
             told = [change for change in changes if change.kind != "entityLoaded"]

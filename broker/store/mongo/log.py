@@ -66,13 +66,15 @@ class Log:
         """The changes with a sequence above `after`, in order."""
         if limit <= 0:
             return []
-        if latest := self._latest.after(after, limit):
-            return latest
         async with self._connection.translated("reading the log"):
             found = self._connection.collection("changes", settled=True).find(
                 {"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit
             )
             return [_change(document) async for document in found]
+
+    async def read_on(self, after: int, limit: int) -> list[Change]:
+        """The next changes above `after`: those at hand, if there are any."""
+        return self._latest.after(after, limit) or await self.read(after, limit)
 
     async def head(self) -> int:
         """The sequence of the newest change, 0 for an empty log."""

@@ -142,6 +142,10 @@ class MongoStore:
         """The changes of all tenants with a sequence above `after`, in order."""
         return await self._log.read(after, limit)
 
+    async def next_changes(self, after: int, limit: int) -> list[Change]:
+        """The next changes above `after`; perhaps fewer than there are."""
+        return await self._log.read_on(after, limit)
+
     async def head(self) -> int:
         """The sequence of the newest change, 0 for an empty log."""
         return await self._log.head()

@@ -166,9 +166,12 @@ class SqliteStore:
         self._database.check_open()
         if after >= self._head or limit <= 0:
             return []
-        if latest := self._latest.after(after, limit):
-            return latest
         return await self._database.read(lambda c: log.read(c, after, limit), "reading the log")
+
+    async def next_changes(self, after: int, limit: int) -> list[Change]:
+        """The next changes above `after`; perhaps fewer than there are."""
+        self._database.check_open()
+        return self._latest.after(after, limit) or await self.changes(after, limit)
 
     async def head(self) -> int:
         """The sequence of the newest change, 0 for an empty log."""

@@ -175,7 +175,7 @@ async def test_an_unexpected_fault_does_not_end_deliveries(
     monkeypatch.setattr(matcher, "LONGEST_WAIT", 0.05)
     await desk.subscribe(f"{receiver.url}/")
     store = desk.broker.store
-    real = store.changes
+    real = store.next_changes
     faults = [ValueError("a row that cannot be read")]
 
     async def changes(after: int, limit: int) -> Any:
@@ -183,7 +183,7 @@ async def test_an_unexpected_fault_does_not_end_deliveries(
             raise faults.pop()
         return await real(after, limit)
 
-    monkeypatch.setattr(store, "changes", changes)
+    monkeypatch.setattr(store, "next_changes", changes)
     await desk.create("urn:ngsi-ld:Device:1", level=LEVEL)
     await receiver.wait(1)
     assert "the change log cannot be worked off" in caplog.text

@@ -122,7 +122,7 @@ async def test_streams_that_fall_behind_and_catch_up_under_load_miss_nothing_and
 async def test_a_stream_whose_changes_were_trimmed_under_the_head_tells_a_gap(api, store, monkeypatch):
     stream = await following(api)
     await at_the_head(stream)
-    real = store.changes
+    real = store.next_changes
     blocked = True
 
     async def changes(after, limit):
@@ -131,7 +131,7 @@ async def test_a_stream_whose_changes_were_trimmed_under_the_head_tells_a_gap(ap
         return await real(after, limit)
 
     monkeypatch.setattr(heading, "PAUSE", 0.05)
-    monkeypatch.setattr(store, "changes", changes)
+    monkeypatch.setattr(store, "next_changes", changes)
     await create(api, 0, 4)
     await store.trim(2)
     blocked = False

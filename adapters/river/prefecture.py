@@ -3,7 +3,8 @@
 Three kinds of tables make one feed, told apart by their headers, each as often as it comes. The master names each gauge by
 number, with its thresholds; the table of positions says where gauges are, in degrees, minutes and seconds; a day's table has
 one reading a line: time (Japan's, 24:00 occurs), level (`*` is missing, and missing is never 0) and the gauge's number.
-Thresholds are remembered, and status and `…LevelReached` are computed with them (`adapters.river.standing`).
+Thresholds are remembered, and status and `…LevelReached` are computed with them (`adapters.river.standing`). A reading of a gauge
+that the master has not is handed on with the gauge's number, and reported: the master is older than the gauge.
 """
 
 import re
@@ -55,13 +56,14 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A table of readings in the order of time, each with the line that it is from, those that say that there was no reading, and
-    those that are none."""
+    """A table of readings in the order of time, those that say that there was no reading, and those that are none; the rows that
+    readings are from."""
 
     lines: int
     readings: tuple[LevelReading, ...]
     missing: tuple[Repair, ...]
     unread: tuple[Quarantined, ...]
+    rows: Mapping[LevelReading, int] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,15 @@ def _read(levels: Levels, options: RiverOptions, known: Mapping[str, Any]) -> De
     """The entities of readings. A reading older than the last one of its gauge is told, and computes nothing."""
     standings = {number: Standing.restored(stored) for number, stored in known["standings"].items()}
     entities = []
+    unknown = []
     for reading in levels.readings:
         gauge_id = identified(_MODEL.type, options.authority, reading.gauge)
         thresholds, before = known["thresholds"].get(reading.gauge), standings.get(reading.gauge)
+        if known["thresholds"] and thresholds is None:
+            unknown.append(Repair(levels.rows[reading], "id", reading.gauge, "", "not-in-the-master", Severity.WARNING))
+            station = {"stationId": {"type": "Property", "value": reading.gauge}}
+            entities.append(observation(gauge_id, reading) | station)
+            continue
         if not thresholds or (before is not None and before.at > reading.observed_at):
             entities.append(observation(gauge_id, reading))
             continue
@@ -135,14 +143,14 @@ def _read(levels: Levels, options: RiverOptions, known: Mapping[str, Any]) -> De
     return Decoded(
         levels.lines,
         tuple(entities),
-        levels.missing,
+        (*levels.missing, *unknown),
         levels.unread,
         state={**known, "standings": {number: standing.stored() for number, standing in standings.items()}},
     )
 
 
 def _levels(table: Table) -> Levels:
-    readings: dict[LevelReading, None] = {}
+    readings: dict[LevelReading, int] = {}
     missing = []
     rows, unread = _rows(table)
     for row, cells in rows:
@@ -154,10 +162,10 @@ def _levels(table: Table) -> Levels:
             level = float(number(cells["河川水位"]).value)
             if not cells["id"]:
                 raise Unreadable("no-number", "the line names no gauge")
-            readings[LevelReading(instant(cells["日時"]).value, cells["id"], level)] = None
+            readings[LevelReading(instant(cells["日時"]).value, cells["id"], level)] = row.number
         except Unreadable as fault:
             unread.append(_refused(table, row, fault.rule, f"{fault.reason}."))
-    return Levels(len(table.rows), tuple(sorted(readings)), tuple(missing), tuple(unread))
+    return Levels(len(table.rows), tuple(sorted(readings)), tuple(missing), tuple(unread), MappingProxyType(readings))
 
 
 def _gauges(table: Table, authority: str) -> tuple[dict[str, Gauge], tuple[Quarantined, ...]]:

@@ -62,7 +62,7 @@ async def _stay(city: City, summary: Summary) -> None:
     """Tell, say what there is to ask, and wait for Ctrl-C."""
     _tell(summary)
     entities, history = f"{city.url}/ngsi-ld/v1/entities", f"{city.url}/ngsi-ld/v1/temporal/entities"
-    feeds = city.folder / city.file
+    feeds, tsunagu = city.folder / city.file, Path(sys.executable).with_name("tsunagu")
     print(
         f"""
 Still running. Ctrl-C ends it, and takes its folder away. For example:
@@ -76,8 +76,8 @@ Still running. Ctrl-C ends it, and takes its folder away. For example:
   curl -s {city.url}/metrics | grep tsunagu_adapter_records
 
   export {city.environment} TSUNAGU_ADAPTERS={feeds}
-  tsunagu adapters status
-  tsunagu adapters quarantine list
+  {tsunagu} adapters status
+  {tsunagu} adapters quarantine list
   cp some.csv {city.folder}/in/open-data/     # and it is read
 """,
         flush=True,

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from adapters.quarantine import REFUSED
+
 _QUARANTINE_SHOWN = 30
 _COUNTS = ("read", "accepted", "repaired", "quarantined", "created", "updated")
 
@@ -57,7 +59,8 @@ class Summary:
                 yield f"{where}: it has {run.counted} rows, and {run.read} were read."
             if run.refused:
                 yield f"{where}: the broker refused {run.refused} entities."
-        held, told = len(self.quarantine), sum(run.quarantined + run.refused for run in self.runs)
+        held = sum(each["rule"] != REFUSED for each in self.quarantine)  # what is refused is there once for an entity
+        told = sum(run.quarantined for run in self.runs)
         if held != told:
             yield f"{told} records were quarantined, and {held} are in the quarantine."
         there, made = sum(self.entities.values()), sum(run.created for run in self.runs)
@@ -91,6 +94,8 @@ def show(summary: Summary, console: Console) -> None:
             table.add_row(
                 str(held["id"]), held["feed"], _short(held["address"]), str(held["row"]), held["rule"], held["reason"]
             )
+        if (more := len(summary.quarantine) - _QUARANTINE_SHOWN) > 0:
+            table.add_row("", "", f"and {more} more", "", "", "")
         console.print(table)
     table = _table("Entities, each held against its model", ("type",), ("entities",))
     for kind, count in sorted(summary.entities.items()):

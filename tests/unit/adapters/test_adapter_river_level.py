@@ -169,6 +169,16 @@ def test_positions_come_in_degrees_minutes_and_seconds_and_the_number_from_the_a
     assert [each.rule for each in decoded.quarantine] == ["no-number"]
 
 
+def test_a_gauge_that_the_master_has_not_is_handed_on_with_its_number_and_reported():
+    day = "日時,河川水位,id\n2026-06-30T00:10,1.20,1\n2026-06-30T00:10,0.40,251\n".encode()
+    state = decode_table((MADE_UP / "sensors.csv").read_bytes(), ORIGIN, RiverOptions(), None).state
+    decoded = decode_table(day, ORIGIN, RiverOptions(), state)
+    new = next(entity for entity in decoded.entities if entity["id"].endswith(":251"))
+    assert (new["waterLevel"]["value"], new["stationId"]["value"]) == (0.4, "251")
+    assert [(each.row, each.before, each.rule) for each in decoded.repairs] == [(3, "251", "not-in-the-master")]
+    assert decode_table(day, ORIGIN, RiverOptions(), None).repairs == (), "a feed without a master knows no gauge"
+
+
 @pytest.mark.real_data
 def test_every_row_of_the_real_files_is_accepted_repaired_or_quarantined():
     state = None

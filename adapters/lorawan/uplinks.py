@@ -54,7 +54,7 @@ class LorawanOptions(Options):
 
 
 def decode_event(data: bytes, origin: Origin, options: LorawanOptions, state: State) -> Decoded:
-    """The device of an event, and what it watches. Raises UnreadableFile, and InvalidOptions for a codec that is none."""
+    """The device of an event, and what it watches. Raises UnreadableFile."""
     event = parse_event(data, origin.parameters.get("topic", ""))
     codec = _codec(options)
     told: dict[str, Any] = dict(state or {})

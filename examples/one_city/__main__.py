@@ -17,6 +17,15 @@ from examples.one_city.city import LINK, City, NotEmpty, run
 from examples.one_city.files import MADE_UP, MissingFiles, city_files
 from examples.one_city.summary import Summary, show
 
+QUESTIONS = (
+    "/ngsi-ld/v1/entities?type=EvacuationSite&q=hazardTypes==%22flood%22&format=simplified&pick=id,name,location",
+    "/ngsi-ld/v1/entities?type=RiverGauge&format=simplified&pick=id,name,waterLevel,levelStatus",
+    "/ngsi-ld/v1/entities?type=AED&georel=near;maxDistance==1500&geometry=Point&coordinates=[138.3271,34.8751]&format=simplified",
+    "/ngsi-ld/v1/temporal/entities?type=RiverGauge&attrs=waterLevel&timerel=after&timeAt=2020-01-01T00:00:00Z&lastN=6&format=temporalValues",
+    "/ngsi-ld/v1/entities?type=AdapterRun&format=simplified&pick=adapter,runStatus,records",
+)
+"""What one may ask of a city that stays."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the example; the exit code."""
@@ -61,27 +70,20 @@ def _tell(summary: Summary) -> None:
 async def _stay(city: City, summary: Summary) -> None:
     """Tell, say what there is to ask, and wait for Ctrl-C."""
     _tell(summary)
-    entities, history = f"{city.url}/ngsi-ld/v1/entities", f"{city.url}/ngsi-ld/v1/temporal/entities"
     feeds, tsunagu = city.folder / city.file, Path(sys.executable).with_name("tsunagu")
-    print(
-        f"""
-Still running. Ctrl-C ends it, and takes its folder away. For example:
-
-  LINK='Link: {LINK}'
-  curl -s -H "$LINK" '{entities}?type=EvacuationSite&q=hazardTypes==%22flood%22&format=simplified&pick=id,name,location'
-  curl -s -H "$LINK" '{entities}?type=RiverGauge&format=simplified&pick=id,name,waterLevel,levelStatus'
-  curl -s -H "$LINK" '{history}?type=FloodMonitoring&attrs=currentLevel&lastN=6&options=temporalValues'
-  curl -s -H "$LINK" -H 'Accept: application/geo+json' '{entities}?type=AED&format=simplified'
-  curl -sN -H "$LINK" '{city.url}/tsunagu/v1/stream?type=RiverGauge&format=simplified'
-  curl -s {city.url}/metrics | grep tsunagu_adapter_records
-
-  export {city.environment} TSUNAGU_ADAPTERS={feeds}
-  {tsunagu} adapters status
-  {tsunagu} adapters quarantine list
-  cp some.csv {city.folder}/in/open-data/     # and it is read
-""",
-        flush=True,
-    )
+    lines = [
+        f"LINK='Link: {LINK}'",
+        *(f"curl -s -H \"$LINK\" '{city.url}{question}'" for question in QUESTIONS),
+        f"curl -sN -H \"$LINK\" '{city.url}/tsunagu/v1/stream?type=RiverGauge&format=simplified'",
+        f"curl -s {city.url}/metrics | grep tsunagu_adapter_records",
+        "",
+        f"export {city.environment} TSUNAGU_ADAPTERS={feeds}",
+        f"{tsunagu} adapters status",
+        f"{tsunagu} adapters quarantine list",
+        f"cp some.csv {city.folder}/in/open-data/     # and it is read",
+    ]
+    print("\nStill running. Ctrl-C ends it, and takes its folder away. For example:\n")
+    print("".join(f"  {line}\n" for line in lines), flush=True)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -14,8 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
+import aiomqtt
 
 from adapters.contract import Origin
+from adapters.errors import AdapterError, Undecodable
 from adapters.feeds import Feed, Feeds, Files, Mqtt, read_feeds
 from adapters.journal import Journal
 from adapters.ngsild_client import NgsiLdClient
@@ -83,13 +85,13 @@ class City:
         return [{name: run[name]["value"] for name in run.keys() - {"id", "type"}} for run in found]
 
     async def take_up(self, name: str) -> None:
-        """Wait until a feed is listening. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (feed,) = [each for each in await status(self.feeds, self.journal) if each.feed == name]
-                if feed.checked_at is not None and not feed.trouble:
-                    return
-                await asyncio.sleep(0.1)
+        """Wait until a feed is listening. Raises RuntimeError."""
+        for _ in range(int(PATIENCE / 0.1)):
+            (feed,) = [each for each in await status(self.feeds, self.journal) if each.feed == name]
+            if feed.checked_at is not None and not feed.trouble:
+                return
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"The feed {name} does not listen to the MQTT broker. {feed.trouble}")
 
     async def settled(self) -> list[str]:
         """Wait until what is expected of each feed is done, or nothing happens any more; what is then missing."""
@@ -134,7 +136,7 @@ async def run(
             summary.left_out.append(f"the gauges are left out: {missing}")
         receiver = await stack.enter_async_context(Receiver())
         feeds = read_feeds(folder / files.feeds.name, {**os.environ, **environ})
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
         options = ("--adapters", str(folder / files.feeds.name), "--validation", "enforce", "--egress", "127.0.0.1/32")
         log = folder / "broker.log"
         try:
@@ -145,8 +147,11 @@ async def run(
         environment = " ".join(f"{name}={value}" for name, value in environ.items())
         city = City(url, session, journal, feeds, folder, files.feeds.name, environment, receiver)
         say(f"The broker is on {url}; the city's files are in {folder}/in.")
-        await _bring(city, files, lists, summary, say)
-        await _ask(city, files, lists, summary)
+        try:
+            await _bring(city, files, lists, summary, say)
+            await _ask(city, files, lists, summary)
+        except (aiohttp.ClientError, aiomqtt.MqttError, AdapterError, TimeoutError) as error:
+            raise RuntimeError("\n".join([str(error) or type(error).__name__, *_tail(log)])) from error
         summary.seconds = time.monotonic() - started
         summary.log = _tail(log)
         if stay is not None:
@@ -189,7 +194,10 @@ async def _bring(
     gauges = gauges_of(city.folder / files.feeds.name)
     river = _of("river-level", city.feeds)
     hold: int = river.options.hold  # type: ignore[attr-defined]
-    expected = {"river": reached_in(files.day, files.masters[0], hold)}
+    try:
+        expected = {"river": reached_in(files.day, files.masters[0], hold)}
+    except KeyError as column:
+        raise RuntimeError(f"{files.day.name} or {files.masters[0].name} has no column {column}.") from None
     messages: list[Message] = []
     if not summary.left_out:
         messages = messages_of(gauges)
@@ -252,20 +260,26 @@ async def _ask(city: City, files: CityFiles, lists: Mapping[str, Path], summary:
                 counted=rows_in(sources[source]) if source in sources else None,
             )
         )
-    summary.quarantine = [each.as_json() for each in await held(city.journal)]
+    summary.quarantine = [each.as_json() for each in await held(city.journal, most=1_000_000)]
     for name in (await city.get("/types"))["typeList"]:
         if name != "AdapterRun":
             summary.entities[name] = await city.count(name)
     for feed in city.feeds.feeds:
         for path in _taken(feed) if feed.adapter.name == "table" else ():
             origin = Origin(path.name, "", str(path))
-            decoded = await asyncio.to_thread(feed.adapter.decode, path.read_bytes(), origin, feed.options, None)
+            try:
+                decoded = await asyncio.to_thread(feed.adapter.decode, path.read_bytes(), origin, feed.options, None)
+            except Undecodable:
+                continue  # its run says so
             summary.mended.update(repair.rule for repair in decoded.repairs)
 
 
 def _of(adapter: str, feeds: Feeds) -> Feed:
-    """The feed with that adapter."""
-    return next(feed for feed in feeds.feeds if feed.adapter.name == adapter)
+    """The feed with that adapter. Raises RuntimeError."""
+    for feed in feeds.feeds:
+        if feed.adapter.name == adapter:
+            return feed
+    raise RuntimeError(f"The file of feeds has none of the adapter {adapter}.")
 
 
 def _taken(feed: Feed) -> list[Path]:

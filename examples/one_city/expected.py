@@ -26,11 +26,12 @@ def rows_in(path: Path) -> int | None:
 
 
 def reached_in(day: Path, master: Path, hold: int) -> int:
-    """How often gauges reach their caution level in a day's table; one that begins above it reaches it with its first reading."""
-    with master.open(encoding="utf-8-sig", newline="") as file:
-        thresholds = {row["id"]: _number(row[CAUTION]) for row in csv.DictReader(file)}
-    with day.open(encoding="utf-8-sig", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["日時"])
+    """How often gauges reach their caution level in a day's table; one that begins above it reaches it with its first reading.
+
+    Raises KeyError for a column that is not there.
+    """
+    thresholds = {row["id"]: _number(row[CAUTION]) for row in _table(master)}
+    rows = sorted(_table(day), key=lambda row: row["日時"])
     levels: dict[str, list[float]] = {}
     for row in rows:
         if (level := _number(row["河川水位"])) is not None:
@@ -62,6 +63,10 @@ def reached(levels: Iterable[float], threshold: float, hold: int) -> list[bool]:
         now = below == 0 or (now and below < hold)
         states.append(now)
     return states
+
+
+def _table(path: Path) -> "csv.DictReader[str]":
+    return csv.DictReader(io.StringIO(_text(path.read_bytes()), newline=""))
 
 
 def _text(data: bytes) -> str:

@@ -37,7 +37,7 @@ class CityFiles:
 def city_files(folder: Path, day: str | None = None) -> CityFiles:
     """The files in a folder; the made-up city's gauges are those of examples/river_level. Raises MissingFiles."""
     found = {name: _folder(folder, names) for name, names in _FOLDERS.items()}
-    if folder == MADE_UP:
+    if folder.resolve() == MADE_UP.resolve():
         found["river"] = HERE.parent / "river_level" / "data"
     real = found["open-data"] == folder / "municipal-yaizu"
     river, amedas = found["river"], found["amedas"]

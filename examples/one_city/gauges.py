@@ -24,7 +24,7 @@ STEP = timedelta(minutes=10)
 COURSE = (8, 9, 12, 15, 22, 34, 48, 63, 78, 90, 97, 100, 99, 94, 86, 77, 66, 56, 47, 38, 31, 25, 20, 17)
 """A flood's levels in per cent of its peak."""
 PEAKS = (1.12, 0.86, 0.40)
-"""How high the flood rises at one gauge after the other, as parts of the gauge's danger level."""
+"""How high the flood rises at one gauge after the other, as parts of the gauge's highest threshold."""
 _NAMESPACE = uuid.UUID("2f1c4f0e-7a1f-4a43-9a0e-3d6f0b1f9a10")
 
 
@@ -59,19 +59,22 @@ def gauges_of(feeds: Path) -> list[Gauge]:
         if feed["adapter"] != "lorawan":
             continue
         options = feed["options"]
-        for place, (eui, device) in enumerate(options["devices"].items()):
-            peak = device["thresholds"]["danger"] * PEAKS[place % len(PEAKS)]
+        for place, (eui, device) in enumerate(options.get("devices", {}).items()):
+            height, thresholds = device.get("reference_level"), device.get("thresholds")
+            if height is None or not thresholds:
+                continue
+            peak = max(thresholds.values()) * PEAKS[place % len(PEAKS)]
             found.append(
                 Gauge(
                     feed=name,
                     eui=eui,
-                    name=device["name"],
-                    application=feed["mqtt"]["topics"][0].split("/")[1],
-                    reference_level=device["reference_level"],
-                    thresholds=device["thresholds"],
+                    name=device.get("name", eui),
+                    application=feed["mqtt"]["topics"][0].split("/")[1].replace("+", name),
+                    reference_level=height,
+                    thresholds=thresholds,
                     hold=options.get("hold", 3),
                     declared="codec" in options,
-                    levels=tuple(round(peak * part / 100, 3) for part in COURSE),
+                    levels=tuple(min(round(peak * part / 100, 3), height) for part in COURSE),
                 )
             )
     return found
@@ -86,6 +89,8 @@ def messages_of(gauges: list[Gauge]) -> list[Message]:
             found.append(message)
             if step == 5 and gauge is gauges[0]:
                 found.append(message)  # told again
+    if not gauges:
+        return []
     first, at = gauges[0], START + len(COURSE) * STEP
     found.append(Message(first.feed, _topic(first, "status"), _body(first, at, margin=12, batteryLevel=92.0)))
     strange = _body(first, at, fCnt=900, fPort=2, data=b64encode(b"\xfe\x01").decode(), rxInfo=_heard(first, at))

@@ -17,8 +17,8 @@ from adapters.wire import from_wire
 from datamodels import models, schema
 from datamodels.units import UNITS
 from examples.one_city import mosquitto as mosquitto_module
-from examples.one_city.__main__ import main
-from examples.one_city.city import run
+from examples.one_city.__main__ import QUESTIONS, main
+from examples.one_city.city import LINK, run
 from examples.one_city.expected import alerts_of, reached, rows_in
 from examples.one_city.files import MADE_UP, city_files
 from examples.one_city.summary import RunOf, Summary
@@ -123,6 +123,10 @@ async def test_the_made_up_city_adds_up_and_every_entity_fits_its_model(attempts
 
     async def look(city, summary):
         found.update(await held_against_models(city))
+        for question in QUESTIONS:
+            async with city.session.get(city.url + question, headers={"Link": LINK}) as answer:
+                assert answer.status == 200, await answer.text()
+                assert await answer.json(), question
 
     summary = await run(city_files(MADE_UP), "sqlite::memory:", print, look)
     assert list(summary.faults()) == []

@@ -6,7 +6,7 @@ thresholds of the place, so is the status of the level (`adapters.river.standing
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,7 +15,7 @@ from adapters.attributes import attribute_of
 from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
 from adapters.document import is_number
 from adapters.errors import InvalidOptions
-from adapters.lorawan.codec import Codec, attribute_values, built_in_codecs, parse_codec, read_payload
+from adapters.lorawan.codec import Codec, Target, attribute_values, built_in_codecs, parse_codec, read_payload
 from adapters.lorawan.events import UPLINK, Event, parse_event
 from adapters.options import Options, option
 from adapters.river.standing import THRESHOLDS, LevelReading, Standing, computed, metres, stand
@@ -46,10 +46,16 @@ class LorawanOptions(Options):
 
     def __post_init__(self) -> None:
         """Raises InvalidOptions for a codec that is none, and for a device that is not described as it must be."""
-        for name, target in _codec(self).attributes.items():
+        targets = _codec(self).attributes
+        for name, target in targets.items():
             if target.to not in _DEVICE.attributes and target.to not in _MONITORING.attributes:
                 raise InvalidOptions(f"codec, {name}: neither a Device nor a FloodMonitoring has {target.to!r}")
         devices = {eui.lower(): _checked(eui, settings) for eui, settings in self.devices.items()}
+        for eui, settings in devices.items():
+            if settings.get("thresholds") and "reference_level" not in settings and not _gives_level(targets.values()):
+                raise InvalidOptions(
+                    f"devices, {eui}: thresholds need reference_level, as the codec gives no currentLevel"
+                )
         object.__setattr__(self, "devices", MappingProxyType(devices))
 
 
@@ -159,6 +165,10 @@ def _entities(
         status = computed(now, before, "currentLevel")
         monitoring |= {name: value for name, value in status.items() if name in _MONITORING.attributes}
     return [device, monitoring], now
+
+
+def _gives_level(targets: Iterable[Target]) -> bool:
+    return any(target.to == "currentLevel" for target in targets)
 
 
 def _checked(eui: str, settings: Any) -> Mapping[str, Any]:

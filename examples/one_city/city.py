@@ -79,7 +79,7 @@ class City:
 
     async def runs(self) -> list[dict[str, Any]]:
         """The values of the runs that the broker has been told of, oldest first."""
-        async with NgsiLdClient(self.url) as client:
+        async with NgsiLdClient(self.url, attempts=3, timeout=20) as client:
             found = [from_wire(each, _RUN) async for each in client.entities_of_type(_RUN.iri)]
         found.sort(key=lambda run: int(run["id"].rpartition(":")[2]))
         return [{name: run[name]["value"] for name in run.keys() - {"id", "type"}} for run in found]

@@ -284,6 +284,7 @@ def test_a_late_uplink_computes_no_status_and_a_join_forgets_none():
         ({"devices": {EUI: {"location": [138.3]}}}, r"must be \[longitude, latitude\]"),
         ({"devices": {EUI: {"location": [34.8, 138.3]}}}, r"must be \[longitude, latitude\]"),
         ({"devices": {EUI: {"name": ""}}}, "name must be a text"),
+        ({"model": UDL, "devices": {EUI: {"thresholds": {"caution": 1.0}}}}, "thresholds need reference_level"),
     ],
 )
 def test_a_device_that_is_not_described_as_it_must_be_is_told_before_anything_runs(options, words):

@@ -87,6 +87,10 @@ adapter-kills: install-test ## kill the runner of adapters at every step, and 10
 bench-operations: install-test ## CPU time an operation, beside the raw floor (ON=sqlite or mongo): three minutes
 	$(BIN)/python -m bench operations --store $(ON)
 
+.PHONY: bench-scale
+bench-scale: install-test ## queries of a million entities, 16 clients (ON=sqlite or mongo): eight minutes, 7 GB
+	$(BIN)/python -m bench scale --store $(ON) --entities 1000000
+
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import adapters, latency, operations, overload, sockets, temporal, validation
+from bench import adapters, latency, operations, overload, scale, sockets, temporal, validation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -19,6 +19,7 @@ app.command("latency")(latency.main)
 app.command("validation")(validation.main)
 app.command("adapters")(adapters.main)
 app.command("operations")(operations.main)
+app.command("scale")(scale.main)
 
 if __name__ == "__main__":
     app()

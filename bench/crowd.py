@@ -10,19 +10,21 @@ from typing import Any, cast
 
 import uvloop
 
+from bench.expanse import operations
 from bench.stock import OPERATIONS, Operation
 from tests.mongod import die_with_parent
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Ask for one operation, from number `first` on, for so many `seconds`."""
+    """Ask for one operation, from number `first` on, for so many `seconds`; with `entities`, for one of `bench.expanse`."""
 
     port: int
     operation: str
     first: int
     seconds: float
     clients: int
+    entities: int = 0
 
 
 def send(errand: Errand) -> dict[str, Any]:
@@ -39,7 +41,8 @@ def send(errand: Errand) -> dict[str, Any]:
 
 class _Crowd:
     def __init__(self, errand: Errand) -> None:
-        self.operation: Operation = OPERATIONS[errand.operation]
+        known = operations(errand.entities) if errand.entities else OPERATIONS
+        self.operation: Operation = known[errand.operation]
         self.number = errand.first
         self.deadline = time.monotonic() + errand.seconds
         self.walls: list[float] = []

@@ -83,15 +83,15 @@ def now() -> str:
     return canonical(datetime.now(UTC))
 
 
-def make_store(address: StoreAddress) -> Store:
-    """The store of an address, not opened yet. Only the driver that is needed is imported."""
+def make_store(address: StoreAddress, value_indexes: int = 256) -> Store:
+    """The store of an address, not opened yet, with so many indexes of values. Only the driver that is needed is imported."""
     if address.kind == "mongodb":
         from broker.store.mongo.store import MongoStore
 
-        return MongoStore(address.url, address.database)
+        return MongoStore(address.url, address.database, most_indexes=value_indexes)
     from broker.store.sqlite.store import SqliteStore
 
-    return SqliteStore(address.path)
+    return SqliteStore(address.path, most_indexes=value_indexes)
 
 
 def make_validation(settings: Settings) -> Validation | None:
@@ -158,7 +158,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None], slot: Slot
 async def _serve_until(
     stopping: asyncio.Event, settings: Settings, on_ready: Callable[[str], None], lifeline: Lifeline | None = None
 ) -> int:
-    store = make_store(settings.store_address)
+    store = make_store(settings.store_address, settings.value_indexes)
     memory = Memory(settings.memory_limit or container_limit() // settings.workers)
     admission = Admission(Limits(settings.max_requests_in_flight, settings.max_bytes_in_flight), memory)
     try:

@@ -11,6 +11,7 @@ import ctypes.util
 import http.client
 import importlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -19,12 +20,14 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from broker.egress.tls import check_files
 from broker.errors import NgsiLdError
+from broker.model.entity import JsonObject
+from broker.operations.indexes import index_listing
 from broker.settings import Settings, StoreAddress
 from broker.store.protocol import Finding, Store
 
@@ -37,6 +40,9 @@ _GIB: Final = 1024**3
 _PARTS: Final = ("aiohttp", "uvloop", "orjson", "pyld", "pymongo", "shapely", "re2", "icu4py")
 _DISTRIBUTIONS: Final = {"re2": "google-re2", "pyld": "PyLD"}
 _CLOCK_UNSYNCHRONISED: Final = 5
+
+MOST_SHOWN: Final = 20
+"""Indexes of values that are listed one by one."""
 
 TSUNAGU: Final = "tsunagu"
 """How a broker of this kind begins its Server header."""
@@ -165,7 +171,10 @@ async def check_store(settings: Settings, store: Store) -> list[Finding]:
         async with asyncio.timeout(STORE_SECONDS):
             await store.open()
             try:
-                return await store.examine()
+                findings = await store.examine()
+                if all(finding.ok for finding in findings):
+                    findings += index_findings(index_listing(await store.value_indexes()))
+                return findings
             finally:
                 await store.close()
     except TimeoutError:
@@ -216,6 +225,16 @@ def who_answers(host: str, port: int) -> str:
     return f"another HTTP server ({server or 'without a name'})"
 
 
+def _read(host: str, port: int, path: str) -> bytes:
+    """The body of the answer to a GET."""
+    connection = http.client.HTTPConnection("127.0.0.1" if host in ("0.0.0.0", "::") else host, port, timeout=3)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
 def _ask(host: str, port: int, path: str) -> tuple[int, str]:
     """Status and Server header of the answer to a GET."""
     connection = http.client.HTTPConnection("127.0.0.1" if host in ("0.0.0.0", "::") else host, port, timeout=3)
@@ -234,7 +253,31 @@ def check_running(settings: Settings) -> list[Finding]:
     except (OSError, http.client.HTTPException) as error:
         return [Finding("store", False, f"the running broker does not say whether it is ready: {error}", "see its log")]
     message = f"is held by the running broker, whose /health/ready answers {status}"
-    return [Finding("store", status == 200, message, "" if status == 200 else "see that broker's log")]
+    found = [Finding("store", status == 200, message, "" if status == 200 else "see that broker's log")]
+    try:
+        listed = json.loads(_read(settings.host, settings.port, "/tsunagu/v1/indexes"))["indexes"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return found  # an earlier version, or one that is too busy to say
+    return found + index_findings(listed)
+
+
+def index_findings(listed: Sequence[JsonObject]) -> list[Finding]:
+    """The indexes of values that the store has learned, the most used first."""
+    if not listed:
+        return [Finding("indexes", True, "no values are indexed: no query has asked for it often enough")]
+    shown = sorted(listed, key=lambda each: -each["uses"])[:MOST_SHOWN]
+    findings = []
+    for each in shown:
+        size = (
+            f"{each['entries']:,} entries" if each["entries"] is not None else f"{(each['bytes'] or 0) / 2**20:.1f} MiB"
+        )
+        about = f"{each['path']} of {each['type'] or 'entities of every type'}"
+        findings.append(
+            Finding("indexes", True, f"{about}: {each['state']}, led {each['uses']:,} queries lately, {size}")
+        )
+    if len(listed) > len(shown):
+        findings.append(Finding("indexes", True, f"and {len(listed) - len(shown)} more"))
+    return findings
 
 
 def check_reach(settings: Settings) -> list[Finding]:

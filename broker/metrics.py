@@ -159,6 +159,20 @@ store_errors: Final = Counter(
     ("call",),
     registry=REGISTRY,
 )
+query_scans: Final = Counter(
+    "tsunagu_query_scans",
+    "Queries that looked at 1,000 entities or more in vain, as no index led past them.",
+    registry=REGISTRY,
+)
+query_entities_in_vain: Final = Counter(
+    "tsunagu_query_entities_in_vain", "Entities that these queries looked at in vain.", registry=REGISTRY
+)
+value_indexes: Final = Gauge(
+    "tsunagu_value_indexes",
+    "Indexes of values, learned by the store, by state (ready, building).",
+    ("state",),
+    registry=REGISTRY,
+)
 log_head: Final = Gauge("tsunagu_change_log_head", "Sequence of the newest change in the log.", registry=REGISTRY)
 log_tail: Final = Gauge("tsunagu_change_log_tail", "Sequence up to which the log has been trimmed.", registry=REGISTRY)
 consumer_lag: Final = Gauge(

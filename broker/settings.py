@@ -233,6 +233,11 @@ class Settings:
     max_waiting_writes: int = _setting(
         10_000, _whole(1, 10_000_000), "writes of entities that wait for their commit; more are refused by 503"
     )
+    value_indexes: int = _setting(
+        256,
+        _whole(0, 256),
+        "indexes of values that the store may learn from queries, on MongoDB 16 at most; 0 makes none and drops those there are",
+    )
     memory_limit: int = _setting(
         0,
         _memory,

@@ -29,10 +29,13 @@ from broker.operations.queries import (
     run_query,
 )
 from broker.query.ast import EntityQuery
+from broker.store.scans import SCAN
 
 if TYPE_CHECKING:
     from broker.contexts.resolved import ResolvedContext
 
+SCAN_HEADER: Final = "Tsunagu-Scan"
+"""How many entities a query looked at in vain, where these were many (docs/queries.md)."""
 _BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
 """What becomes of a scope level `+` that was not percent-encoded in the URL."""
 
@@ -163,6 +166,8 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
         last_id=last,
     )
     add_page_headers(response.headers, links, result.total)
+    if result.in_vain >= SCAN:
+        response.headers[SCAN_HEADER] = str(result.in_vain)
     return response
 
 

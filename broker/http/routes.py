@@ -14,6 +14,7 @@ from broker.http import (
     entities,
     entity_maps,
     identity,
+    indexes,
     jsonld_contexts,
     queries,
     registration_subscriptions,
@@ -281,6 +282,7 @@ ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
 """Endpoints by path template (below the API root) and verb."""
 
 OWN_ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {
+    "indexes": {"GET": Endpoint("retrieve_indexes", indexes.retrieve, frozenset())},
     "validation": {"GET": Endpoint("retrieve_validation", validation.retrieve, frozenset(), needs_tenant=False)},
     "subscriptions/{subscriptionId}/deliveries": {
         "GET": Endpoint("query_deliveries", deliveries.query, PAGING_PARAMETERS | {"state"}),

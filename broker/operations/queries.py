@@ -61,13 +61,14 @@ _JSON_TYPES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """One page: entities in order, whether more follow, the number of all matches where it was asked for, and the offset
-    at which the page begins."""
+    """One page: entities in order, whether more follow, the number of all matches where it was asked for, the offset at
+    which the page begins, and how many entities were looked at in vain."""
 
     entities: list[Entity]
     more: bool
     total: int | None
     offset: int
+    in_vain: int = 0
 
 
 def check_query(query: JsonObject) -> None:
@@ -209,7 +210,7 @@ async def run_query(
         if size > 0:
             offset = size - 1
             window = await broker.store.query(tenant, query, Page(limit, offset))
-    return QueryResult(window.entities, window.more, total, offset)
+    return QueryResult(window.entities, window.more, total, offset, window.in_vain)
 
 
 def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector, ...], bool]:

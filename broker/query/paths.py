@@ -43,6 +43,12 @@ def read_path(scanner: Scanner, names: Names) -> Path:
     return Path(tuple(expanded), trailing)
 
 
+def shown_path(path: Path) -> str:
+    """A path for people: names as they are in it, expanded, and the trailing path in brackets."""
+    trailing = "" if path.trailing is None else f"[{'.'.join(path.trailing)}]"
+    return ".".join(path.names) + trailing
+
+
 def _read_name(scanner: Scanner, names: Names, own: frozenset[str]) -> str:
     given = scanner.match(_FULL_IRI) or scanner.match(_NAME)
     if given is None:

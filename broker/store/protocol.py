@@ -196,7 +196,7 @@ class Window:
 class ValueIndex:
     """An index of the values at a path (4.9) of the entities of one type, or ("") of every type, that a store has learned.
 
-    `uses` are the queries that it has led lately, `entries` the values in it (0 where the store cannot tell).
+    `uses` are the queries that it has led lately, `entries` the values in it, `bytes` its size; None where the store cannot tell.
     """
 
     tenant: str
@@ -204,7 +204,8 @@ class ValueIndex:
     path: Path
     ready: bool
     uses: int
-    entries: int
+    entries: int | None = None
+    bytes: int | None = None
 
 
 class Store(Protocol):

@@ -71,6 +71,7 @@ GIVEN = {
     "max_requests_in_flight": ("200", 200),
     "max_bytes_in_flight": ("1000000", 1_000_000),
     "max_waiting_writes": ("5000", 5000),
+    "value_indexes": ("12", 12),
     "memory_limit": ("536870912", 536_870_912),
     "egress": ("any", "any"),
     "validation": ("warn, AED@exercise=off", ("warn", "AED@exercise=off")),

@@ -76,8 +76,9 @@ class Search:
                 window = _window(found, page.limit)
                 await self._estimate(tenant, query, effort, window.more, time.monotonic() - start)
             finally:
-                self._indexes.note(effort)
-        return replace(window, in_vain=effort.wasted)
+                self._indexes.note(tenant, query, effort)
+        shown = effort.found if query.ordering is None else len(window.entities)
+        return replace(window, in_vain=max(0, effort.looked_at - shown))
 
     async def _page(
         self, compiled: EntityFilter, query: EntityQuery, page: Page, needed: int, effort: Effort
@@ -109,7 +110,7 @@ class Search:
                 effort.looked_at = max(effort.looked_at, total)
                 await self._estimate(tenant, query, effort, False, time.monotonic() - start)
             finally:
-                self._indexes.note(effort)
+                self._indexes.note(tenant, query, effort)
         return total
 
     async def _count_of(self, compiled: EntityFilter, query: EntityQuery, effort: Effort) -> int:

@@ -20,7 +20,9 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
+from broker import metrics
 from broker.errors import NgsiLdError
+from broker.query.ast import EntityQuery
 from broker.store.demand import EVERY_TYPE, Demand, Effort, IndexKey, path_of, path_text
 from broker.store.mongo import leases
 from broker.store.mongo.conditions import field_of
@@ -29,6 +31,7 @@ from broker.store.mongo.gate import Gate
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.parts import Filter
 from broker.store.protocol import Lease, ValueIndex
+from broker.store.scans import Scans
 
 MOST_INDEXES: Final = 16
 """MongoDB keeps 64 indexes on a collection, and each of these is three."""
@@ -54,6 +57,7 @@ class Indexes:
         self._most = min(most, MOST_INDEXES)
         self._holder = f"indexes/{uuid.uuid4().hex}"
         self._demand = Demand()
+        self._scans = Scans()
         self._uses: Counter[IndexKey] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._making = asyncio.Lock()
@@ -73,8 +77,9 @@ class Indexes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def note(self, effort: Effort) -> None:
+    def note(self, tenant: str, query: EntityQuery, effort: Effort) -> None:
         """Count what a query took, and have an index made of what costly ones compared if that has cost enough by now."""
+        self._scans.note(tenant, query, effort)
         for key in effort.used:
             self._uses[key] += 1
         if self._most and (wanted := self._demand.note(EVERY_TENANT, effort)) is not None:
@@ -94,11 +99,20 @@ class Indexes:
         """The indexes that there are, with the uses that this process has not put on record yet."""
         async with self._connection.translated("listing indexes"):
             found = await self._connection.collection("meta").find(_ours()).sort("_id", ASCENDING).to_list()
+            stages: list[Filter] = [
+                {"$collStats": {"storageStats": {}}},
+                {"$project": {"sizes": "$storageStats.indexSizes"}},
+            ]
+            statistics = await (await self._connection.collection("entities").aggregate(stages)).to_list()
+        sizes: Counter[str] = Counter()
+        for shard in statistics:
+            sizes.update(shard["sizes"])
         listed = []
         for each in found:
             key = _key(each)
             uses = each.get("uses", 0) + self._uses[key]
-            listed.append(ValueIndex(EVERY_TENANT, key.type, key.path, each["ready"], uses, 0))
+            size = sum(sizes[f"{each['_id']}:{part}"] for part in _PARTS)
+            listed.append(ValueIndex(EVERY_TENANT, key.type, key.path, each["ready"], uses, bytes=size))
         return listed
 
     async def _make(self, key: IndexKey) -> None:
@@ -143,8 +157,10 @@ class Indexes:
         self._looked = time.monotonic()
         await self._put_uses()
         async with self._connection.translated("listing indexes"):
-            found = await self._connection.collection("meta").find({**_ours(), "ready": True}).to_list()
-        self.known = frozenset(map(_key, found))
+            found = await self._connection.collection("meta").find(_ours()).to_list()
+        self.known = frozenset(_key(each) for each in found if each["ready"])
+        metrics.value_indexes.labels("ready").set(len(self.known))
+        metrics.value_indexes.labels("building").set(len(found) - len(self.known))
 
     async def _put_uses(self) -> None:
         uses, self._uses = self._uses, Counter()

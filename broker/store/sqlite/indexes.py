@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from broker import metrics
 from broker.errors import StoreUnavailable
+from broker.query.ast import EntityQuery
 from broker.store.demand import Demand, Effort, IndexKey
 from broker.store.protocol import ValueIndex
+from broker.store.scans import Scans
 from broker.store.sqlite import value_indexes
 from broker.store.sqlite.catalogue import Catalogue
 from broker.store.sqlite.database import Database, Job
@@ -33,6 +36,7 @@ class Indexes:
         self._catalogue = catalogue
         self._most = most
         self._demand = Demand()
+        self._scans = Scans()
         self._uses: Counter[IndexKey] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_by_one = asyncio.Lock()
@@ -42,6 +46,7 @@ class Indexes:
         """Go on with what was interrupted, and give up what is more than may be."""
         if await self._database.read(value_indexes.count, "listing indexes") > self._most:
             await self._write(lambda c: value_indexes.give_up(c, self._catalogue, self._most, {}), "giving up indexes")
+        await self._show()
         building, going = await self._database.read(value_indexes.unfinished, "listing indexes")
         for number in going:
             self._beside(self._remove(number))
@@ -57,8 +62,9 @@ class Indexes:
         if uses:
             await self._write(lambda c: value_indexes.add_uses(c, uses), "keeping the use of indexes")
 
-    def note(self, tenant: str, effort: Effort) -> None:
+    def note(self, tenant: str, query: EntityQuery, effort: Effort) -> None:
         """Count what a query took, and begin to index what costly ones compared if that has cost enough by now."""
+        self._scans.note(tenant, query, effort)
         for key in effort.used:
             self._uses[key] += 1
         if self._most and (wanted := self._demand.note(tenant, effort)) is not None:
@@ -80,12 +86,19 @@ class Indexes:
         for number in going:
             self._beside(self._remove(number))
         if await self._write(lambda c: value_indexes.begin(c, self._catalogue, key), "beginning an index"):
+            await self._show()
             await self._build(key)
 
     async def listing(self) -> list[ValueIndex]:
         """The indexes that are kept."""
         uses = self._uses.copy()
         return await self._database.search(lambda c, _: value_indexes.listing(c, uses), "listing indexes", seconds=20.0)
+
+    async def _show(self) -> None:
+        """Put how many there are into the metrics."""
+        states = await self._database.read(value_indexes.states, "listing indexes")
+        for state in ("ready", "building"):
+            metrics.value_indexes.labels(state).set(states.get(state, 0))
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -101,6 +114,7 @@ class Indexes:
     async def _build(self, key: IndexKey) -> None:
         async with self._one_by_one:
             await self._in_steps(lambda c: value_indexes.build(c, self._catalogue, key), "building an index")
+        await self._show()
         _LOG.info("values are indexed", extra={"tenant": key.tenant, "type": key.type, "path": key.path.names})
 
     async def _remove(self, number: int) -> None:

@@ -80,7 +80,8 @@ def _find_ordered(
     best: list[Entity] = []
     while more := list(islice(matching, stride)):
         best = sort_entities([*best, *more], ordering)[:needed]
-    return _window(best[page.offset :], page.limit, effort)
+    shown = best[page.offset : page.offset + page.limit]
+    return Window(shown, len(best) > page.offset + page.limit, effort.looked_at - len(shown))
 
 
 def _matching(

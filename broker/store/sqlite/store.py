@@ -125,7 +125,7 @@ class SqliteStore:
                 self._query_seconds,
             )
         finally:
-            self._indexes.note(tenant, effort)
+            self._indexes.note(tenant, query, effort)
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match, exactly. Raises TooComplexQuery if that takes too long."""
@@ -137,7 +137,7 @@ class SqliteStore:
                 self._query_seconds,
             )
         finally:
-            self._indexes.note(tenant, effort)
+            self._indexes.note(tenant, query, effort)
 
     async def census(self, tenant: str, entity_type: str | None = None, now: str | None = None) -> list[TypeCensus]:
         """The types in use, ordered by IRI, without entities and attribute instances expired at `now`."""

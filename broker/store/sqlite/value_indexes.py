@@ -122,10 +122,14 @@ def remove_some(connection: sqlite3.Connection, number: int) -> bool:
     return removed < GOING_STRIDE
 
 
+def states(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many indexes there are by state."""
+    return dict(connection.execute("SELECT state, count(*) FROM value_indexes GROUP BY state").fetchall())
+
+
 def count(connection: sqlite3.Connection) -> int:
     """How many indexes are kept."""
-    number: int = connection.execute("SELECT count(*) FROM value_indexes WHERE state <> 'going'").fetchone()[0]
-    return number
+    return sum(number for state, number in states(connection).items() if state != "going")
 
 
 def listing(connection: sqlite3.Connection, uses: Mapping[IndexKey, int]) -> list[ValueIndex]:

@@ -42,8 +42,12 @@ class Duties:
             self._leases.want(name, post.take, post.lose)
 
     async def stop(self) -> None:
-        """Break everything off. The leases are still held afterwards."""
+        """Break everything off, and let others go on at once, whatever this process still has to do before it ends."""
         await asyncio.gather(*(post.stop() for post in self._posts.values()))
+        try:
+            await self._leases.give_up(self._posts.keys())
+        except StoreUnavailable as error:
+            _LOG.warning("leases of duties run out by themselves", extra={"detail": error.detail})
 
 
 class _Post:

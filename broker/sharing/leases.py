@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from broker.errors import NgsiLdError
+from broker.errors import NgsiLdError, StoreUnavailable
 from broker.sharing.clock import elapsed
 from broker.store.cancellation import check_cancelled
 from broker.store.protocol import Lease, Store
@@ -24,6 +24,8 @@ RENEWAL_SECONDS: Final = 1.0
 """How often leases are renewed, and looked whether those of others have become free."""
 MARGIN_SECONDS: Final = 0.4
 """How much earlier than the store a process counts a lease as lost."""
+TAKING_SECONDS: Final = 1.5
+"""How long leases of others may be asked for: no longer, so that those that are held are renewed in time."""
 RETRY_SECONDS: Final = 0.25
 """How soon the store is asked again that could not answer."""
 
@@ -36,11 +38,12 @@ Heard = Callable[[Lease], None]
 
 @dataclass(slots=True, eq=False)
 class _Wish:
-    """A lease that is wanted, and, where it is held, which one it is."""
+    """A lease that is wanted, and, where it is held, which one it is, and until when that is certain."""
 
     taken: Heard
     lost: Heard
     lease: Lease | None = None
+    until: float = 0.0
 
 
 class Leases:
@@ -51,7 +54,6 @@ class Leases:
         self._store = store
         self._clock = clock
         self._wishes: dict[str, _Wish] = {}
-        self._until = 0.0
         self._turn = asyncio.Lock()
         self._hurry = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
@@ -93,12 +95,16 @@ class Leases:
             held = [wish.lease for wish in wishes if wish.lease is not None]
             for wish in wishes:
                 self._lose(wish)
-            await self._store.release_leases(held)
+            try:
+                async with asyncio.timeout(TAKING_SECONDS):
+                    await self._store.release_leases(held)
+            except TimeoutError:
+                raise StoreUnavailable("leases could not be given up in time: they run out by themselves") from None
 
     def held(self, name: str) -> Lease | None:
         """A lease that certainly is this process's in this moment."""
         wish = self._wishes.get(name)
-        return wish.lease if wish is not None and self._left() > 0 else None
+        return wish.lease if wish is not None and self._left(wish) > 0 else None
 
     # --- renewal
 
@@ -114,53 +120,61 @@ class Leases:
             pause = max(0.0, begun + RENEWAL_SECONDS - self._clock()) if answered else RETRY_SECONDS
 
     async def _ask(self) -> bool:
-        """Take and renew what can be had; whether the store answered."""
+        """Renew what is held, then take what can be had; whether the store answered."""
         async with self._turn:
             self._hurry.clear()
-            begun = self._clock()
-            try:
-                async with asyncio.timeout(LEASE_SECONDS):
-                    taken = await self._store.take_leases(list(self._wishes), self.holder, LEASE_SECONDS)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must be tried again
-                known = isinstance(error, NgsiLdError | TimeoutError)
-                detail = error.detail if isinstance(error, NgsiLdError) else "no answer"
-                _LOG.info("leases cannot be renewed now", extra={"detail": detail}, exc_info=None if known else error)
-                self._look_at_clock()
-                return False
+            held = [name for name, wish in self._wishes.items() if wish.lease is not None]
+            renewed = not held or await self._take(held, LEASE_SECONDS)
             self._look_at_clock()
-            self._until = begun + LEASE_SECONDS - MARGIN_SECONDS
-            if self._left() <= 0:  # an answer that comes too late is worth nothing
-                return False
-            for name, wish in list(self._wishes.items()):
-                lease = taken.get(name)
-                if lease == wish.lease:
-                    continue
+            # Apart, because what a process that died leaves behind may be in the way of taking its leases.
+            others = [name for name, wish in self._wishes.items() if wish.lease is None]
+            return renewed and (not others or await self._take(others, TAKING_SECONDS))
+
+    async def _take(self, names: Collection[str], patience: float) -> bool:
+        """Take or renew these as far as they can be had; whether the store answered within so many seconds."""
+        begun = self._clock()
+        try:
+            async with asyncio.timeout(patience):
+                taken = await self._store.take_leases(names, self.holder, LEASE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be tried again
+            known = isinstance(error, NgsiLdError | TimeoutError)
+            detail = error.detail if isinstance(error, NgsiLdError) else "no answer"
+            _LOG.info("leases cannot be renewed now", extra={"detail": detail}, exc_info=None if known else error)
+            return False
+        self._look_at_clock()  # what ran out meanwhile is lost, though it may be had again
+        until = begun + LEASE_SECONDS - MARGIN_SECONDS
+        if until <= self._clock() and self._store.is_shared:  # an answer that comes too late is worth nothing
+            return False
+        for name in names:
+            if (wish := self._wishes.get(name)) is None:
+                continue
+            lease, wish.until = taken.get(name), until
+            if lease != wish.lease:
                 self._lose(wish)
                 if lease is not None:
                     wish.lease = lease
                     _tell(wish.taken, lease)
-            self._look_at_clock()
-            return True
+        self._look_at_clock()
+        return True
 
     def _look_at_clock(self) -> None:
-        """Count everything as lost when it is time; else look again then."""
+        """Count as lost what it is time for; look again when it is time for the next."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
         held = [wish for wish in self._wishes.values() if wish.lease is not None]
-        left = self._left()
-        if held and left == FOREVER:
-            return
-        if held and left > 0:
-            self._expiry = asyncio.get_running_loop().call_later(left, self._look_at_clock)
-        elif held:
+        late = [wish for wish in held if self._left(wish) <= 0]
+        if late:
             _LOG.warning("leases were not renewed in time: what they are for ends here")
-            for wish in held:
-                self._lose(wish)
+        for wish in late:
+            self._lose(wish)
+        left = min((self._left(wish) for wish in held if wish not in late), default=FOREVER)
+        if left != FOREVER:
+            self._expiry = asyncio.get_running_loop().call_later(left, self._look_at_clock)
 
-    def _left(self) -> float:
-        """For how many seconds what is held is certain to be held."""
-        return self._until - self._clock() if self._store.is_shared else FOREVER
+    def _left(self, wish: _Wish) -> float:
+        """For how many seconds a lease that is held is certain to be held."""
+        return wish.until - self._clock() if self._store.is_shared else FOREVER
 
     def _lose(self, wish: _Wish) -> None:
         lease, wish.lease = wish.lease, None

@@ -87,6 +87,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     ],
     "cursors": [],
     "leases": [],
+    "fences": [],
     "members": [],
     "meta": [],
 }  # fmt: skip

@@ -27,7 +27,6 @@ from broker.store.demand import EVERY_TYPE, Demand, Effort, IndexKey, path_of, p
 from broker.store.mongo import leases
 from broker.store.mongo.conditions import field_of
 from broker.store.mongo.connection import Connection
-from broker.store.mongo.gate import Gate
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.parts import Filter
 from broker.store.protocol import Lease, ValueIndex
@@ -51,9 +50,8 @@ _LOG: Final = logging.getLogger(__name__)
 class Indexes:
     """The indexes of values of one database, as this process knows them; there are `most` at most, and none with 0."""
 
-    def __init__(self, connection: Connection, gate: Gate, most: int) -> None:
+    def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
-        self._gate = gate
         self._most = min(most, MOST_INDEXES)
         self._holder = f"indexes/{uuid.uuid4().hex}"
         self._demand = Demand()
@@ -184,8 +182,7 @@ class Indexes:
                 await leases.release(self._connection, [lease])
 
     async def _take(self) -> Lease | None:
-        async with self._gate.alone():
-            return (await leases.take(self._connection, [LEASE], self._holder, LEASE_SECONDS)).get(LEASE)
+        return (await leases.take(self._connection, [LEASE], self._holder, LEASE_SECONDS)).get(LEASE)
 
     async def _renew(self) -> None:
         while True:

@@ -1,8 +1,9 @@
 """Leases and members: who may do what alone, and which processes live, by the server's clock.
 
-A lease is one document: `{_id: name, holder, epoch, until}`. It is read and written with `$$NOW`, so that no clock of a
-process counts. Whoever writes under a lease moves its document in the same transaction: that collides with a change of the
-holder at the same time, so one of the two comes first for everybody.
+A lease is two documents. One in `leases` says who has it, and until when: `{_id: name, holder, epoch, until}`. It is read and
+written with `$$NOW`, so that no clock of a process counts. The other, in `fences`, is there to collide at: whoever writes under
+a lease moves it in the same transaction, and so does a change of the holder, so that one of the two comes first for everybody.
+A renewal does not touch it: however long a write under a lease takes, its lease and all others are renewed meanwhile.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,19 +35,21 @@ async def take(connection: Connection, names: Collection[str], holder: str, seco
     if not names:
         return {}
     leases = connection.collection("leases")
-    wanted: Row = {"_id": {"$in": list(names)}}
-    own: Row = {"$eq": ["$holder", holder]}
-    free: Row = {"$expr": {"$or": [own, {"$lte": ["$until", "$$NOW"]}]}}
-    taking: Row = {
-        "epoch": {"$cond": [own, "$epoch", {"$add": ["$epoch", 1]}]},
-        "holder": {"$literal": holder},
-        "until": _from_now(seconds),
-    }
+    until: Row = {"until": _from_now(seconds)}
+    others: Row = {"epoch": {"$add": ["$epoch", 1]}, "holder": {"$literal": holder}, **until}
+    has_ended: Row = {"$lte": ["$until", "$$NOW"]}
 
     # A transaction, though one statement would do: it does not wait for others' locks, and ends those of the dead.
     async def work(session: Session) -> list[Row]:
-        await leases.update_many({**wanted, **free}, [{"$set": taking}], session=session)
-        return await leases.find(wanted, session=session).to_list()
+        wanted: Row = {"_id": {"$in": list(names)}}
+        await leases.update_many({**wanted, "holder": holder}, [{"$set": until}], session=session)
+        found = await leases.find(wanted, {"holder": 1, "epoch": 1, "free": has_ended}, session=session).to_list()
+        free = [each["_id"] for each in found if each["free"] and each["holder"] != holder]
+        if not free:
+            return found
+        await _move_fences(connection, free, session)
+        await leases.update_many({"_id": {"$in": free}, "$expr": has_ended}, [{"$set": others}], session=session)
+        return await leases.find(wanted, {"holder": 1, "epoch": 1}, session=session).to_list()
 
     found = await connection.transact(work, "taking leases")
     if missing := set(names) - {each["_id"] for each in found}:
@@ -112,9 +115,18 @@ async def hold(connection: Connection, lease: Lease, session: Session) -> bool:
 
 async def hold_all(connection: Connection, held: Sequence[Lease], session: Session) -> bool:
     """The same for several leases."""
-    which: Row = _held(held[0]) if len(held) == 1 else {"$or": [_held(lease) for lease in held]}
-    moved = await connection.collection("leases").update_many(which, {"$inc": {"writes": 1}}, session=session)
-    return moved.matched_count == len(held)
+    await _move_fences(connection, [lease.name for lease in held], session)
+    which: Row = {"$or": [_held(lease) for lease in held]}
+    return await connection.collection("leases").count_documents(which, session=session) == len(held)
+
+
+async def _move_fences(connection: Connection, names: Sequence[str], session: Session) -> None:
+    """Collide with every other transaction that does the same for one of these leases."""
+    fences = connection.collection("fences")
+    move: Row = {"$inc": {"moves": 1}}
+    moved = await fences.update_many({"_id": {"$in": list(names)}}, move, session=session)
+    if moved.matched_count < len(names):
+        await fences.bulk_write([UpdateOne({"_id": name}, move, upsert=True) for name in names], session=session)
 
 
 async def save_under(

@@ -21,7 +21,6 @@ from broker.store.mongo import (
 from broker.store.mongo import documents as document_rows
 from broker.store.mongo.connection import Connection
 from broker.store.mongo.entities import Search
-from broker.store.mongo.gate import Gate
 from broker.store.mongo.indexes import MOST_INDEXES, Indexes
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.log import Log
@@ -64,9 +63,7 @@ class MongoStore:
         self._log = Log(self._connection)
         self._query_seconds = query_seconds
         self._turn = asyncio.Lock()
-        # Saves move the documents of their leases: a renewal of many of them would hardly get a turn.
-        self._leases = Gate()
-        self._indexes = Indexes(self._connection, self._leases, most_indexes)
+        self._indexes = Indexes(self._connection, most_indexes)
         self._search = Search(self._connection, query_seconds, self._indexes)
 
     async def open(self) -> None:
@@ -189,8 +186,7 @@ class MongoStore:
         under: Lease | None = None,
     ) -> bool:
         """Add entries and, if there is one, set the recorder's cursor in the same commit, unless the lease is lost."""
-        async with self._leases.together():
-            return await history.append(self._connection, entries, cursor, evolutions, under)
+        return await history.append(self._connection, entries, cursor, evolutions, under)
 
     async def history(self, tenant: str, entity_id: str) -> list[HistoryEntry]:
         """All entries of one entity, in order of sequence."""
@@ -318,8 +314,7 @@ class MongoStore:
 
     async def take_leases(self, names: Collection[str], holder: str, seconds: float) -> dict[str, Lease]:
         """Take or renew those of these leases that can be had; those that the holder has now."""
-        async with self._leases.alone():
-            return await leases.take(self._connection, names, holder, seconds)
+        return await leases.take(self._connection, names, holder, seconds)
 
     async def release_leases(self, leases_held: Collection[Lease]) -> None:
         """Give leases up, as far as they are still held so."""
@@ -342,6 +337,5 @@ class MongoStore:
         beside: Collection[Lease] = (),
     ) -> bool:
         """Write documents and cursors in one commit, unless another holder has had one of the leases; whether it was done."""
-        async with self._leases.together():
-            held = lease, *beside
-            return await leases.save_under(self._connection, held, puts, deletes, cursors, drop_cursors)
+        held = lease, *beside
+        return await leases.save_under(self._connection, held, puts, deletes, cursors, drop_cursors)

@@ -89,7 +89,8 @@ class Colleague:
 
     async def die(self) -> None:
         """Stop without a word to anybody, as a kill does it."""
-        await self.duties.stop()
+        for post in self.duties._posts.values():
+            await post.stop()
         assert self.leases._task is not None
         self.leases._task.cancel()
         await asyncio.gather(self.leases._task, return_exceptions=True)
@@ -131,6 +132,17 @@ async def test_one_does_the_work_and_the_other_goes_on_when_it_ends(store: Store
         await work.until("two")
         assert time.monotonic() - begun < 3, "who ends in order makes nobody wait for its lease to run out"
     assert (work.done_by, work.overlaps) == (["one", "two"], 0)
+
+
+async def test_who_ends_lets_others_go_on_before_it_has_done_all_that_it_still_has_to_do(store: Store) -> None:
+    work = Work()
+    async with colleagues(store, work) as (one, two):
+        await one.duties.stop()
+        await work.until("two")
+        assert one.leases.held("work") is None
+        assert one.leases._task is not None
+        assert not one.leases._task.done(), "it goes on with what its other leases are for"
+        assert two.leases.held("work") is not None
 
 
 @pytest.mark.mongo
@@ -207,7 +219,7 @@ async def test_work_that_was_lost_and_won_again_is_begun_again(mongo_store: Stor
     one = Colleague(mongo_store, work, "one")
     await one.start()
     await work.until("one")
-    one.leases._until = 0.0
+    one.leases._wishes["work"].until = 0.0
     one.leases._look_at_clock()
     async with asyncio.timeout(10):
         while work.done_by != ["one", "one"]:  # noqa: ASYNC110

@@ -14,6 +14,7 @@ from pymongo.errors import AutoReconnect
 
 import broker
 from broker.errors import StoreUnavailable
+from broker.sharing.leases import LEASE_SECONDS, Leases
 from broker.store.mongo import following as following_module
 from broker.store.mongo import leases as lease_rows
 from broker.store.mongo.store import MongoStore
@@ -108,6 +109,72 @@ async def test_a_change_of_holder_in_the_middle_of_a_save_refuses_the_save(mongo
         await other.close()
     assert stolen[0]["work"].holder == "b"
     assert await mongo_store.list_documents("state") == []
+
+
+async def test_leases_are_renewed_however_long_a_write_under_them_takes(mongo_store, monkeypatch):
+    """And another process does not take one while a write under it, begun in time, is still to be committed."""
+    leases = await mongo_store.take_leases(["work", "other"], "a", 30)
+    hold_all, inside, go_on = lease_rows.hold_all, asyncio.Event(), asyncio.Event()
+
+    async def hold_and_wait(connection, held, session):
+        still = await hold_all(connection, held, session)
+        inside.set()
+        await go_on.wait()
+        return still
+
+    monkeypatch.setattr(lease_rows, "hold_all", hold_and_wait)
+    saving = asyncio.create_task(mongo_store.save_under(leases["work"], puts=[document(1)]))
+    await inside.wait()
+    async with asyncio.timeout(5):
+        assert await mongo_store.take_leases(["work", "other"], "a", 0.05) == leases
+    await asyncio.sleep(0.1)
+    taking = asyncio.create_task(mongo_store.take_leases(["work"], "b", 30))
+    await asyncio.sleep(0.2)
+    assert not taking.done()
+    go_on.set()
+    assert await saving
+    assert (await taking)["work"].holder == "b"
+    assert not await mongo_store.save_under(leases["work"], puts=[document(2)])
+    assert await mongo_store.list_documents("state") == [("city", "x", {"n": 1})]
+
+
+async def test_fences_that_several_make_at_once_are_made_once(mongo_store, mongo_client):
+    """As in a database from before there were any."""
+    lease = (await mongo_store.take_leases(["work"], "a", 30))["work"]
+    fences = mongo_client[mongo_store._connection.name].fences
+    for _ in range(20):
+        fences.delete_many({})
+        assert all(await asyncio.gather(*(mongo_store.save_under(lease, cursors={f"x{n}": 1}) for n in range(4))))
+        assert fences.count_documents({}) == 1
+
+
+async def test_a_lease_that_cannot_be_had_costs_none_that_is_held(mongo_store, mongodb_uri, empty_mongo_database):
+    """The dead of another machine, whose connection stays, is in the middle of a write under a lease that has run out."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, mongodb_uri, empty_mongo_database),
+        cwd=Path(broker.__file__).parents[1],
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
+    )
+    assert await child.stdout.readline() == b"inside\n"
+    lost = []
+    leases = Leases(mongo_store, "a")
+    leases.want("own", lambda _: None, lost.append)
+    leases.want("work", lambda _: None, lost.append)
+    await leases.start()
+    try:
+        assert leases.held("own")
+        await asyncio.sleep(LEASE_SECONDS + 0.5)
+        assert leases.held("own")
+        assert not leases.held("work")
+        assert lost == []
+        child.kill()
+        await child.wait()
+        async with asyncio.timeout(20):
+            while not leases.held("work"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        await leases.stop()
 
 
 async def test_members_that_ended_without_a_word_are_forgotten(mongo_store, mongo_client, monkeypatch):

@@ -1,5 +1,6 @@
 """What the ways in have in common: whose a message is, the way of measures to their feed, and of answers to their commands."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -11,15 +12,19 @@ from adapters.actuation.contract import Actuation, Command, InvalidTarget
 from adapters.door import Door, now
 from adapters.errors import Undecodable
 from adapters.iot import documents, json_payload, ultralight
+from adapters.iot.device import Device, Sender
 from adapters.iot.measures import ATTRIBUTE, DEVICE, PATH, PROVISION, TENANT, TIME
 from adapters.iot.payload import CommandAnswer, MalformedPayload
-from adapters.iot.registry import Device, Duplicate, Full, Registry, Sender
+from adapters.iot.registry import Duplicate, Full, Registry
 from adapters.iot.targets import CARRIER, target_of
 from adapters.journal import Intake
 
 FEEDS: Final[Mapping[documents.Protocol, str]] = {"ultralight": "iot-ultralight", "json": "iot-json"}
 REMEMBERED: Final = 100_000
 """Among how many inputs a name that a sender gives is looked for, as far as they are kept."""
+MOST_UNKNOWN: Final = 10_000
+"""Measures of devices that nobody has provisioned, in the quarantine at the same time."""
+_COUNT_SECONDS: Final = 10.0
 _SAY_SECONDS: Final = 60.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,13 +57,23 @@ class Agent:
         self._doors = doors
         self._auto_provision = auto_provision
         self._said: dict[str, float] = {}
+        self._unknown = 0
+        self._count_again = 0.0
+        self.turn = asyncio.Lock()
+        """Held by those who change what is provisioned and announce it, so that the last change is the last word."""
 
     async def sender(self, key: str, device_id: str, protocol: documents.Protocol | None) -> Sender | None:
         """Who sent a message; None where the key is nobody's. A device that nobody has provisioned is, where that is wanted.
 
         Raises JournalFailed.
         """
-        found = await self.registry.sender(key, device_id, protocol)
+        try:
+            found = await self.registry.sender(key, device_id, protocol)
+        except documents.InvalidDocument as fault:
+            self._say(
+                "document", f"what is provisioned of the device {device_id[:80]!r} is not valid any more: {fault}"
+            )
+            return None
         if found is None:
             metrics.failures.labels("iot", "unknown-key").inc()
             self._say("unknown-key", f"a message of the device {device_id[:80]!r} has a key of no group or device")
@@ -67,7 +82,8 @@ class Agent:
             return found
         try:
             document = {"device_id": device_id, "apikey": key, "transport": found.group.transport}
-            await self.announce(await self.registry.add_devices(found.owner, [document]))
+            async with self.turn:
+                await self.announce(await self.registry.add_devices(found.owner, [document]))
         except (documents.InvalidDocument, Full, InvalidTarget) as refusal:
             self._say("auto-provision", f"the device {device_id[:80]!r} is not provisioned by its group: {refusal}")
             return found
@@ -78,6 +94,25 @@ class Agent:
     def has_room(self, protocol: documents.Protocol) -> bool:
         """Whether more measures may come in now."""
         return self._doors[FEEDS[protocol]].has_room
+
+    async def has_room_for(self, sender: Sender, protocol: documents.Protocol) -> bool:
+        """Whether a measure may come in: those of devices that nobody has provisioned only up to a bound, as they stay in the
+        quarantine, on disk, until somebody looks. Raises JournalFailed."""
+        if sender.device is not None:
+            return True
+        moment = time.monotonic()
+        if moment >= self._count_again:
+            self._unknown = await self.registry.unknown()
+            self._count_again = moment + _COUNT_SECONDS
+        if self._unknown < MOST_UNKNOWN:
+            self._unknown += 1
+            return True
+        metrics.failures.labels(FEEDS[protocol], "too-many-unknown").inc()
+        self._say(
+            "unknown",
+            f"the quarantine has {MOST_UNKNOWN:,} measures of devices that nobody has provisioned; no more are kept",
+        )
+        return False
 
     async def take(self, protocol: documents.Protocol, messages: list[tuple[Sender, str, Message]]) -> None:
         """Put measures, each with its sender and the device's id, on disk. Raises JournalFailed."""

@@ -10,11 +10,12 @@ import aiohttp
 
 from adapters.actuation.contract import Carried, Command, Outcome, TryLater, Undeliverable
 from adapters.iot.agent import answers_in, command_bytes
+from adapters.iot.device import Device, Owner
 from adapters.iot.documents import Protocol
 from adapters.iot.endpoints import EndpointPolicy, NotAllowed, PolicyResolver
 from adapters.iot.mqtt import Session
 from adapters.iot.payload import MalformedPayload
-from adapters.iot.registry import Device, Owner, Registry
+from adapters.iot.registry import Registry
 
 MOST_ANSWER_BYTES: Final = 64 * 1024
 CONNECT_SECONDS: Final = 5.0

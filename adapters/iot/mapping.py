@@ -50,7 +50,7 @@ def part_of(
     for object_id, value in measure.readings.items():
         name, kind, metadata = provision.attributes.get(object_id, ("", "", {}))
         if name == TIME or (not name and object_id == TIME):
-            time = value if isinstance(value, str) else ""
+            time = _shown(value)
             continue
         if not name:
             if provision.explicit or object_id in _RESERVED:

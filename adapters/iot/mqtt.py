@@ -21,9 +21,9 @@ from paho.mqtt.properties import Properties
 from adapters import metrics
 from adapters.feeds import Mqtt
 from adapters.iot.agent import Agent, Message, answers_in, protocol_of
+from adapters.iot.device import Sender
 from adapters.iot.documents import Protocol
 from adapters.iot.payload import MalformedPayload
-from adapters.iot.registry import Sender
 from adapters.transports.mqtt import IN_FLIGHT, LONGEST_PAUSE, Arrived, Subscriber, make_client, name_of, tls_context
 
 CONFIRM_SECONDS: Final = 10.0
@@ -89,6 +89,8 @@ class Session:
             protocol = topic.protocol or protocol_of(sender, each.payload)
             if topic.answers:
                 await self._answer(sender, protocol, topic, each.payload)
+                continue
+            if not await self._agent.has_room_for(sender, protocol):
                 continue
             message = Message(
                 each.payload,

@@ -20,8 +20,9 @@ from adapters.actuation.contract import InvalidTarget
 from adapters.document import read_json
 from adapters.errors import UnreadableFile
 from adapters.iot.agent import Agent
+from adapters.iot.device import Owner
 from adapters.iot.documents import InvalidDocument
-from adapters.iot.registry import Duplicate, Full, NotProvisioned, Owner
+from adapters.iot.registry import Duplicate, Full, NotProvisioned
 from adapters.iot.south import Refusal
 from adapters.journal import JournalFailed
 
@@ -60,25 +61,29 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
         change = await _document(request)
         if not isinstance(change, dict):
             raise Refusal(400, "WRONG_SYNTAX", "the body must be an object")
-        await registry.change_group(owner, resource, key, change)
-        await agent.announce_all()
+        async with agent.turn:
+            await registry.change_group(owner, resource, key, change)
+            await agent.announce_all()
         return web.Response(status=204)
 
     async def remove_group(request: web.Request) -> web.Response:
         owner, (resource, key) = _owner(request), _group(request)
-        await registry.remove_group(owner, resource, key)
-        await agent.announce_all()
+        async with agent.turn:
+            await registry.remove_group(owner, resource, key)
+            await agent.announce_all()
         return web.Response(status=204)
 
     async def add_devices(request: web.Request) -> web.Response:
         owner, documents = _owner(request), await _listed(request, "devices")
-        added = await registry.add_devices(owner, documents)
-        try:
-            await agent.announce(added)
-        except InvalidTarget:
-            for each in added:  # all or none
-                await registry.remove_device(owner, each.id)
-            raise
+        async with agent.turn:
+            added = await registry.add_devices(owner, documents)
+            try:
+                await agent.announce(added)
+            except InvalidTarget:
+                await agent.withdraw(added)  # all or none
+                for each in added:
+                    await registry.remove_device(owner, each.id)
+                raise
         return web.json_response({}, status=201)
 
     async def devices(request: web.Request) -> web.Response:
@@ -94,22 +99,24 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
         change = await _document(request)
         if not isinstance(change, dict):
             raise Refusal(400, "WRONG_SYNTAX", "the body must be an object")
-        before = await registry.device_document(owner, device_id)
-        changed = await registry.change_device(owner, device_id, change)
-        try:
-            await agent.announce([changed])
-        except InvalidTarget:
-            given = {name: value for name, value in before.items() if name not in ("service", "service_path")}
-            await registry.change_device(owner, device_id, {**dict.fromkeys(change), **given})
-            raise
+        async with agent.turn:
+            before = await registry.device_document(owner, device_id)
+            changed = await registry.change_device(owner, device_id, change)
+            try:
+                await agent.announce([changed])
+            except InvalidTarget:
+                given = {name: value for name, value in before.items() if name not in ("service", "service_path")}
+                await registry.change_device(owner, device_id, {**dict.fromkeys(change), **given})
+                raise
         return web.Response(status=204)
 
     async def remove_device(request: web.Request) -> web.Response:
         owner, device_id = _owner(request), request.match_info["id"]
-        gone = await registry.device(owner, device_id)
-        if gone is not None:
-            await agent.withdraw([gone])  # first: no command may be carried to a device that is no more
-        await registry.remove_device(owner, device_id)
+        async with agent.turn:
+            gone = await registry.device(owner, device_id)
+            if gone is not None:
+                await agent.withdraw([gone])  # first: no command may be carried to a device that is no more
+            await registry.remove_device(owner, device_id)
         return web.Response(status=204)
 
     application = web.Application(client_max_size=1 << 62, middlewares=[_guard(keys)])

@@ -5,6 +5,7 @@ its id. Documents are kept as they were given, checked when they came, and read 
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from adapters.errors import AdapterError
-from adapters.iot.documents import DeviceDocument, GroupDocument, InvalidDocument, Protocol, read_device, read_group
-from adapters.iot.mapping import plain_type
+from adapters.iot.device import Device, Owner, Sender, merged
+from adapters.iot.documents import GroupDocument, InvalidDocument, Protocol, read_device, read_group
+from adapters.iot.measures import UNKNOWN
 from adapters.iot.snapshot import Provision
 from adapters.journal import Journal
 
@@ -31,6 +33,8 @@ _SCHEMA: Final = (
 
 T = TypeVar("T")
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 class Duplicate(AdapterError):
     """There is such a group or device already."""
@@ -42,42 +46,6 @@ class NotProvisioned(AdapterError):
 
 class Full(AdapterError):
     """The tenant has as many devices as it may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose something is: a tenant and a service path within it."""
-
-    tenant: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device with what its group says of it: how it is read (`provision`), and how it is commanded."""
-
-    owner: Owner
-    id: str
-    key: str
-    protocol: Protocol | None
-    provision: Provision
-    commands: tuple[str, ...]
-    transport: str
-    endpoint: str
-
-    @property
-    def number(self) -> str:
-        """What it is called among all devices of its tenant: no id has a slash."""
-        return self.id if self.owner.path == "/" else f"{self.owner.path}/{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sent a message: whose key it is, and the device; None where it is not provisioned."""
-
-    owner: Owner
-    device: Device | None
-    group: GroupDocument | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +70,10 @@ class Registry:
         return cls(journal)
 
     async def sender(self, key: str, device_id: str, protocol: Protocol | None) -> Sender | None:
-        """Who a key and an id mean; None where the key is nobody's, or another device's. Raises JournalFailed."""
+        """Who a key and an id mean; None where the key is nobody's, or another device's.
+
+        Raises JournalFailed, and InvalidDocument for one that an earlier version took and this one does not.
+        """
         known = self._senders.get((key, device_id, protocol))
         if known is None:
             known = await self._journal.perform(lambda connection: _sender(connection, key, device_id, protocol))
@@ -258,6 +229,15 @@ class Registry:
             if not last:
                 return found
 
+    async def unknown(self) -> int:
+        """How many measures of unknown devices are in the quarantine. Raises JournalFailed."""
+        (count,) = await self._journal.perform(
+            lambda connection: connection.execute(
+                "SELECT count(*) FROM quarantine WHERE status = 'open' AND rule = ?", (UNKNOWN,)
+            ).fetchone()
+        )
+        return int(count)
+
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await self._journal.transact(work, durable=True)
@@ -291,47 +271,22 @@ def _commanded(connection: sqlite3.Connection, after: int) -> tuple[int, list[De
     rows = connection.execute(
         "SELECT id, tenant, path, device FROM iot_device WHERE id > ? ORDER BY id LIMIT 200", (after,)
     ).fetchall()
-    found = [_known_device(connection, Owner(tenant, path), device) for _, tenant, path, device in rows]
-    return rows[-1][0] if rows else 0, [device for device in found if device.commands]
+    found = []
+    for _, tenant, path, device_id in rows:
+        try:
+            device = _known_device(connection, Owner(tenant, path), device_id)
+        except InvalidDocument as fault:  # an earlier version took it, and this one does not: no other waits for it
+            _LOG.error("iot: the device %s cannot be commanded: %s", device_id, fault)
+            continue
+        if device.commands:
+            found.append(device)
+    return rows[-1][0] if rows else 0, found
 
 
 def provision_of(connection: sqlite3.Connection, tenant: str, path: str, device_id: str) -> Provision | None:
     """How a device's messages are read today; None where it is not provisioned."""
     found = _device(connection, Owner(tenant, path), device_id)
     return None if found is None else found.provision
-
-
-def merged(
-    owner: Owner, device: DeviceDocument, group: GroupDocument | None, protocol: Protocol | None = None
-) -> Device:
-    """A device with what its group says where it says nothing itself; of attributes, the device's own come before the group's."""
-    own, common = device.shared, None if group is None else group.shared
-    kind = plain_type(own.entity_type or (common.entity_type if common else "") or "Thing")
-    mine = {each.object_id for each in own.attributes} | {each.name for each in own.attributes}
-    attributes = [each for each in common.attributes if not {each.object_id, each.name} & mine] if common else []
-    static = {each.name: each for each in (*(common.static_attributes if common else ()), *own.static_attributes)}
-    timestamp = own.timestamp if own.timestamp is not None or common is None else common.timestamp
-    explicit = own.explicit if own.explicit is not None or common is None else common.explicit
-    provision = Provision(
-        device.entity_name or device.device_id,
-        kind,
-        owner.path,
-        {each.object_id: (each.name, each.type, each.metadata) for each in (*attributes, *own.attributes)},
-        tuple((each.name, each.type, each.value, each.metadata) for each in static.values()),
-        own.timezone or (common.timezone if common else ""),
-        timestamp is not False,
-        explicit is True,
-    )
-    return Device(
-        owner,
-        device.device_id,
-        device.apikey or (group.apikey if group else ""),
-        device.protocol or protocol or (group.protocol if group else None),
-        provision,
-        tuple(dict.fromkeys((*(common.commands if common else ()), *own.commands))),
-        device.transport or (group.transport if group else ""),
-        device.endpoint or (group.endpoint if group else ""),
-    )
 
 
 def _sender(connection: sqlite3.Connection, key: str, device_id: str, protocol: Protocol | None) -> Sender | None:

@@ -16,9 +16,9 @@ from typing import Final
 from aiohttp import web
 
 from adapters.iot.agent import REMEMBERED, Agent, Message, answers_in, fault_of
+from adapters.iot.device import Sender
 from adapters.iot.documents import RESOURCES, Protocol
 from adapters.iot.payload import MOST_BYTES, MalformedPayload
-from adapters.iot.registry import Sender
 from adapters.iot.ultralight import is_answer
 from adapters.journal import JournalFailed
 from adapters.ngsiv2 import utc
@@ -72,6 +72,8 @@ async def _measure(agent: Agent, request: web.Request) -> web.Response:
             raise Refusal(400, "PARSE_ERROR", fault)
         if not agent.has_room(protocol):
             raise Refusal(503, "TOO_MUCH_WAITING", "too much is waiting")
+        if not await agent.has_room_for(sender, protocol):
+            raise Refusal(503, "TOO_MANY_UNKNOWN", "too much of devices that nobody has provisioned is kept already")
         key = request.headers.get("Idempotency-Key")
         content_type = request.headers.get("Content-Type", "")
         message = Message(data, content_type, time, attribute, key, REMEMBERED if key else 0)

@@ -3,8 +3,8 @@
 from typing import Final
 
 from adapters.actuation.contract import CommandTarget
+from adapters.iot.device import Device
 from adapters.iot.mapping import entity_id
-from adapters.iot.registry import Device
 
 CARRIER: Final = "iot"
 

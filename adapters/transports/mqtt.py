@@ -79,7 +79,7 @@ class Subscriber(aiomqtt.Client):
             raise
         if not first.done():
             first.cancel()
-            raise aiomqtt.MqttError("the connection has ended")
+            raise aiomqtt.MqttError("the connection has ended") from self._disconnected.exception()
         found = [first.result()]
         while len(found) < MOST_AT_ONCE and not self.arrived.empty():
             found.append(self.arrived.get_nowait())

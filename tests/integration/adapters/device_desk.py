@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 from runner_desk import a_broker
+from yarl import URL
 
 from adapters.feeds import parse_feeds
 from adapters.runner import Runner, running
@@ -30,7 +31,7 @@ class DeviceDesk:
     async def north(self, method, path, body=None, **headers):
         """Ask the provisioning API: status and JSON body."""
         sent = SERVICE | {"X-Api-Key": NORTH_KEY} | {name.replace("_", "-"): value for name, value in headers.items()}
-        url = self.runner.devices.north_url + path
+        url = URL(self.runner.devices.north_url + str(path), encoded=True)
         async with self.web.request(method, url, json=body, headers=sent) as answer:
             text = await answer.text()
             return answer.status, (await answer.json() if text else None)

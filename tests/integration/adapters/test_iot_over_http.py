@@ -9,6 +9,7 @@ import orjson
 import pytest
 from device_desk import GROUP, KEY, NORTH_KEY, SERVICE, a_device_desk, feeds
 from runner_desk import a_broker, until
+from yarl import URL
 
 from adapters import quarantine
 from adapters.errors import InvalidFeeds
@@ -121,6 +122,14 @@ class TestMeasures:
             await until(desk.settled)
             assert await held(desk) == []
 
+    async def test_of_unknown_devices_only_so_much_is_kept(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("adapters.iot.agent.MOST_UNKNOWN", 3)
+        async with a_device_desk(tmp_path) as desk:
+            await provision(desk, {"device_id": "known"})
+            found = [(await desk.south("/iot/d", f"t|{number}", i="unknown"))[0] for number in range(5)]
+            assert found == [202, 202, 202, 503, 503]
+            assert (await desk.south("/iot/d", "t|3", i="known"))[0] == 200
+
     async def test_an_unknown_device_is_provisioned_by_its_group_where_that_is_wanted(self, tmp_path):
         async with a_device_desk(tmp_path, auto_provision=True) as desk:
             await provision(desk, group={**GROUP, "attributes": [{"object_id": "t", "name": "temperature"}]})
@@ -208,6 +217,28 @@ class TestProvisioning:
             assert problem["message"].startswith("devices[1].device_id")
             for body in (3, [], {"devices": []}, {"devices": [T1], "x": 1}):
                 assert (await desk.north("POST", "/iot/devices", body))[0] == 400
+
+    @pytest.mark.parametrize("text", ["%00", "%ED%A0%80", "%FF", "a%20b", "..%2F..", "x" * 4000])
+    async def test_no_text_of_an_address_is_too_strange(self, tmp_path, text):
+        async with a_device_desk(tmp_path) as desk:
+            await provision(desk)
+            for method, path in (
+                ("GET", f"/iot/devices/{text}"),
+                ("DELETE", f"/iot/devices/{text}"),
+                ("GET", f"/iot/services?apikey={text}"),
+                ("DELETE", f"/iot/services?resource={text}&apikey={text}"),
+            ):
+                status, _ = await desk.north(method, URL(path, encoded=True))
+                assert status in (200, 400, 404), (method, path)
+            for query in (
+                f"k={text}&i=t1",
+                f"k={KEY}&i={text}",
+                f"k={KEY}&i=t1&t={text}",
+                f"k={KEY}&i=t1&getCmd={text}",
+            ):
+                url = URL(f"{desk.runner.devices.south_url}/iot/d?{query}", encoded=True)
+                async with desk.web.post(url, data=b"t|3") as answer:
+                    assert answer.status in (202, 400, 401), query
 
     async def test_pages_have_the_count_of_all(self, tmp_path):
         async with a_device_desk(tmp_path) as desk:

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from adapters.contract import Origin
+from adapters.iot.device import Owner, merged
 from adapters.iot.documents import read_device, read_group
 from adapters.iot.measures import IOT_JSON, ULTRALIGHT
-from adapters.iot.registry import Owner, merged
 from adapters.options import NoOptions
 from adapters.testing import AdapterContract, Sample
 
@@ -132,6 +132,7 @@ def test_a_device_whose_time_of_arrival_says_nothing_has_none():
         ({"gps": {"lat": 1}}, ("gps", "not-a-position")),
         ("2026-07-02T00:00:00Z|t|3", ("TimeInstant", "time-in-the-future")),
         ({"t": 3, "TimeInstant": "noon"}, ("TimeInstant", "not-an-instant")),
+        ({"t": 3, "ts": 1782796800}, ("TimeInstant", "not-an-instant")),
         ("t|3|temperature|4", ("temperature", "two-readings-of-a-name")),
     ],
 )

@@ -16,7 +16,6 @@ from adapters.iot.payload import Measure
 from adapters.iot.snapshot import Provision
 from adapters.iot.ultralight import Untyped, typed
 from adapters.ngsiv2 import SCOPE, Refused, Translation, urn, utc
-from adapters.transforms.reading import Severity
 
 TIME: Final = "TimeInstant"
 _RESERVED: Final = frozenset(["id", "type", "scope", "@context"])
@@ -139,8 +138,3 @@ def _zoned(text: str, zone: str) -> str:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()[:200]
-
-
-def warned(translation: Translation) -> bool:
-    """Whether something was changed that its sender may not have meant."""
-    return any(each.severity is Severity.WARNING for each in translation.repairs)

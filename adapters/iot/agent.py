@@ -17,6 +17,7 @@ from adapters.iot.measures import ATTRIBUTE, DEVICE, PATH, PROVISION, TENANT, TI
 from adapters.iot.payload import CommandAnswer, MalformedPayload
 from adapters.iot.registry import Duplicate, Full, Registry
 from adapters.iot.targets import CARRIER, target_of
+from adapters.iot.together import Together
 from adapters.journal import Intake
 
 FEEDS: Final[Mapping[documents.Protocol, str]] = {"ultralight": "iot-ultralight", "json": "iot-json"}
@@ -54,7 +55,7 @@ class Agent:
     ) -> None:
         self.registry = registry
         self.actuation = actuation
-        self._doors = doors
+        self._doors = {name: Together(doors[name]) for name in FEEDS.values() if name in doors}
         self._auto_provision = auto_provision
         self._said: dict[str, float] = {}
         self._unknown = 0
@@ -93,7 +94,7 @@ class Agent:
 
     def has_room(self, protocol: documents.Protocol) -> bool:
         """Whether more measures may come in now."""
-        return self._doors[FEEDS[protocol]].has_room
+        return self._doors[FEEDS[protocol]].door.has_room
 
     async def has_room_for(self, sender: Sender, protocol: documents.Protocol) -> bool:
         """Whether a measure may come in: those of devices that nobody has provisioned only up to a bound, as they stay in the

@@ -57,6 +57,7 @@ from broker.operations.erasure import forget_subscriptions
 from broker.operations.errands import Errands
 from broker.operations.expiry import Sweeper
 from broker.operations.receipts import Receipts
+from broker.operations.sources import Sources, keeping_out
 from broker.operations.tenants import Tenants
 from broker.operations.validation import Validation
 from broker.settings import Settings, SettingsError, StoreAddress
@@ -242,8 +243,6 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     tls = TlsContexts(settings.tls_hosts)
     http = OutboundHttp(settings.egress_policy, tls)
     mqtt = MqttPublisher(settings.egress_policy, tls)
-    judge = None if validation is None else validation.judged
-    writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes, judge=judge)
     contexts = ContextLibrary(store, http, now, settings.base_url, built_in=datamodels.contexts())
     membership = Membership(store)
     leases = Leases(store, membership.name)
@@ -251,6 +250,8 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
     following = Following(store)
     dispatcher = Dispatcher(store, contexts, http, mqtt, now, leases, membership, following)
     registry = ContextRegistry(store, contexts, http, mqtt, now, turns)
+    judge = keeping_out(registry, None if validation is None else validation.judged)
+    writer = EntityWriter(store, now, max_waiting=settings.max_waiting_writes, judge=judge)
     recorder = Recorder(store)
     retention = Retention(store, tell=dispatcher.overtaken)
     sweeper = Sweeper(store, writer, now)
@@ -265,6 +266,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
     )
     broker.validation = validation
+    broker.sources = Sources(registry, http, contexts, identity)
     broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, turns, limits)

@@ -5,7 +5,7 @@ ProblemDetails body (5.5.3) and nothing below that floor knows about HTTP, excep
 status code that table 6.3.2-1 binds to it.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 ERROR_NAMESPACE = "https://uri.etsi.org/ngsi-ld/errors/"
 
@@ -18,9 +18,9 @@ class NgsiLdError(Exception):
     word for the error; one of our extensions has none ("").
     """
 
-    name: ClassVar[str] = "InternalError"
-    title: ClassVar[str] = "Internal error"
-    status: ClassVar[int] = 500
+    name: str = "InternalError"
+    title: str = "Internal error"
+    status: int = 500
 
     def __init__(self, detail: str, *, instance: str | None = None, **extra: Any) -> None:
         super().__init__(detail)
@@ -163,3 +163,40 @@ class PreconditionFailed(NgsiLdError):
     name = ""
     title = "Precondition Failed"
     status = 412
+
+
+class SourceFailed(InternalError):
+    """The one source that holds what the request is about failed, or refused the broker (6.3.17)."""
+
+    title = "Bad Gateway"
+    status = 502
+
+
+class SourceTimedOut(InternalError):
+    """The one source that holds what the request is about did not answer in time (6.3.17)."""
+
+    title = "Gateway Timeout"
+    status = 504
+
+
+class LoopDetected(InternalError):
+    """What the request is about is registered to be here again: it would go round for ever (6.3.17)."""
+
+    title = "Loop Detected"
+    status = 508
+
+
+class SourceRefused(NgsiLdError):
+    """What a source said whose registration wants its problems to be relayed as they are (docs/extensions.md)."""
+
+    def __init__(self, status: int, problem: dict[str, Any], detail: str, *, instance: str | None, registration: str):
+        super().__init__(detail, instance=instance, registrationId=registration)
+        self.status = status
+        self.title = str(problem.get("title") or self.title)
+        self._type = problem.get("type")
+
+    def problem(self) -> dict[str, Any]:
+        """The source's ProblemDetails, with the registration by which it was asked."""
+        said = super().problem()
+        said["type"] = self._type if isinstance(self._type, str) else "about:blank"
+        return said

@@ -156,6 +156,31 @@ class OutboundHttp:
                 raise EgressError("refused", url, f"{failure.message} {_AFTER_HANDSHAKE}") from error
             raise failure from error
 
+    async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+        """One request with a body, made once: over a connection of its own, so that none which the peer is just closing can
+        leave it open whether the request was taken. Redirects are answers like any other. Raises EgressError.
+        """
+        target = self._checked(url)
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._fresh.request(
+                    method,
+                    target,
+                    data=body,
+                    headers=_as_spelled(headers),
+                    allow_redirects=False,
+                    trace_request_ctx=SimpleNamespace(reused=False),
+                    ssl=self._secured(target),
+                ) as response,
+            ):
+                content = await _read(response, ANSWER_LIMIT, cut=True)
+                return Answer(response.status, response.headers, content or b"")
+        except TimeoutError as error:
+            raise EgressError("timeout", url, f"no answer within {timeout:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(url, error) from error
+
     async def _post_plainly(
         self, url: str, target: URL, body: bytes, headers: Mapping[str, str], timeout: float, deadline: float
     ) -> Answer:

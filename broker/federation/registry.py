@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
 from broker.errors import StoreUnavailable
+from broker.federation.forwarding import ProxiedIndex
 from broker.federation.notifier import SUBSCRIPTIONS, RegistrationNotifier
 from broker.federation.registration import Registration, compile_registration
 from broker.model.entity import JsonObject
@@ -55,6 +56,7 @@ class ContextRegistry:
         self._now = now
         self._turns = turns
         self._by_tenant: dict[str, dict[str, Registration]] = {}
+        self._proxied = ProxiedIndex()
         self._applying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._expiring = asyncio.Event()
         self.notifier = RegistrationNotifier(store, contexts, http, mqtt, now, self.find, self.registrations)
@@ -73,6 +75,18 @@ class ContextRegistry:
         """One registration, if it is known here and has not expired."""
         registration = self._by_tenant.get(tenant, {}).get(registration_id)
         return None if registration is None or registration.is_expired(self._now()) else registration
+
+    def proxied(self, tenant: str, entity_id: str) -> list[Registration]:
+        """The exclusive and redirect registrations that may be about an entity and have not expired."""
+        found = self._proxied.about(tenant, entity_id)
+        if not found:
+            return found
+        now = self._now()
+        return [registration for registration in found if not registration.is_expired(now)]
+
+    def has_proxied(self, tenant: str) -> bool:
+        """Whether a tenant has any such registration."""
+        return self._proxied.any_of(tenant)
 
     # --- on record
 
@@ -145,13 +159,18 @@ class ContextRegistry:
             KIND, tenant, registration_id, found=registration.document, puts=farewell
         ):
             return False
-        self._by_tenant.get(tenant, {}).pop(registration_id, None)
+        if (known := self._by_tenant.get(tenant, {}).pop(registration_id, None)) is not None:
+            self._proxied.drop(known)
         await self.notifier.deleted(registration)
         return True
 
     def _took_effect(self, tenant: str, document: JsonObject) -> None:
         registration = compile_registration(tenant, document)
-        self._by_tenant.setdefault(tenant, {})[registration.id] = registration
+        known = self._by_tenant.setdefault(tenant, {})
+        if (former := known.get(registration.id)) is not None:
+            self._proxied.drop(former)
+        known[registration.id] = registration
+        self._proxied.put(registration)
         self.notifier.changed(tenant, registration.id)
         self._expiring.set()
 
@@ -187,6 +206,7 @@ class ContextRegistry:
                 self._took_effect(tenant, document)
         elif known is not None:
             del self._by_tenant[tenant][registration_id]
+            self._proxied.drop(known)
             await self.notifier.deleted(known)
         else:
             await self.notifier.gone(tenant, registration_id)

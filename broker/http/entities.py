@@ -1,18 +1,18 @@
 """Resources entities/{entityId} and below (6.4.3.1, 6.5, 6.6, 6.7): single entities and their attributes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from broker.errors import BadRequestData, InvalidRequest, ResourceNotFound
 from broker.http.conditions import not_modified, tag_shown, with_tag
+from broker.http.distribution import distributed, requested_update, type_parameter, updated
 from broker.http.exchange import (
     API_ROOT,
     ENTITY_TYPES,
     Exchange,
     check_join_parameters,
     created,
-    json_answer,
     local_scope,
     no_content,
 )
@@ -28,8 +28,6 @@ from broker.model.patches import Patched
 from broker.model.preconditions import Precondition
 from broker.operations import entities
 from broker.operations.queries import compile_view
-from broker.query.ast import TypeSelection
-from broker.query.selection import parse_type_selection
 
 AttributeOperation: TypeAlias = Callable[..., Awaitable[Patched]]
 """An operation on one attribute with a document: see `broker.operations.entities`."""
@@ -112,7 +110,7 @@ async def replace(exchange: Exchange) -> Response:
 async def merge(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}: Merge Entity (6.5.3.4)."""
     parameters = exchange.parameters
-    local_scope(parameters)
+    local_only = local_scope(parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     observed_at, lang = parameters.text("observedAt"), parameters.text("lang")
     if observed_at is not None:
@@ -124,71 +122,80 @@ async def merge(exchange: Exchange) -> Response:
         raise InvalidRequest("format: only simplified (or keyValues) changes how a merge reads its body (6.5.3.4)")
     condition = exchange.precondition()
     document, context = await exchange.document()
-    exchange.answers(update_result)
-    patched = await entities.merge(
-        exchange.broker,
-        exchange.tenant,
-        entity_id,
-        document,
-        context.names,
-        type_parameter(exchange, context.names),
-        condition,
-        simplified=representation == "simplified",
-        observed_at=observed_at,
-        lang=lang,
-    )
-    return update_result(patched)
+    simplified = representation == "simplified"
+
+    async def locally(part: Mapping[str, Any]) -> Patched:
+        return await entities.merge(
+            exchange.broker,
+            exchange.tenant,
+            entity_id,
+            dict(part),
+            context.names,
+            type_parameter(exchange, context.names),
+            condition,
+            simplified=simplified,
+            observed_at=observed_at,
+            lang=lang,
+        )
+
+    update = requested_update(exchange, "mergeEntity", entity_id, document, context.names, simplified=simplified)
+    return await distributed(exchange, update, condition, locally, local_only=local_only)
 
 
 async def append_attributes(exchange: Exchange) -> Response:
     """POST /entities/{entityId}/attrs: Append Attributes (6.6.3.1)."""
-    local_scope(exchange.parameters)
+    local_only = local_scope(exchange.parameters)
     options = exchange.parameters.options(frozenset({"noOverwrite"}))
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     condition = exchange.precondition()
     document, context = await exchange.document()
-    exchange.answers(update_result)
-    patched = await entities.append(
-        exchange.broker,
-        exchange.tenant,
-        entity_id,
-        document,
-        context.names,
-        type_parameter(exchange, context.names),
-        condition,
-        overwrite="noOverwrite" not in options,
-    )
-    return update_result(patched)
+
+    async def locally(part: Mapping[str, Any]) -> Patched:
+        return await entities.append(
+            exchange.broker,
+            exchange.tenant,
+            entity_id,
+            dict(part),
+            context.names,
+            type_parameter(exchange, context.names),
+            condition,
+            overwrite="noOverwrite" not in options,
+        )
+
+    update = requested_update(exchange, "appendAttrs", entity_id, document, context.names)
+    return await distributed(exchange, update, condition, locally, local_only=local_only)
 
 
 async def update_attributes(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}/attrs: Update Attributes (6.6.3.2)."""
-    local_scope(exchange.parameters)
+    local_only = local_scope(exchange.parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
-    exchange.answers(update_result)
-    patched = await entities.update(
-        exchange.broker, exchange.tenant, entity_id, document, context.names, types, condition
-    )
-    return update_result(patched)
+
+    async def locally(part: Mapping[str, Any]) -> Patched:
+        return await entities.update(
+            exchange.broker, exchange.tenant, entity_id, dict(part), context.names, types, condition
+        )
+
+    update = requested_update(exchange, "updateEntity", entity_id, document, context.names)
+    return await distributed(exchange, update, condition, locally, local_only=local_only)
 
 
 async def update_attribute(exchange: Exchange) -> Response:
     """PATCH /entities/{entityId}/attrs/{attrId}: Partial Attribute Update (6.7.3.1)."""
-    answer = exchange.answers(_updated)
-    return answer(await _with_attribute_document(exchange, entities.update_attribute))
+    return await _with_attribute_document(exchange, "updateAttrs", entities.update_attribute)
 
 
 async def replace_attribute(exchange: Exchange) -> Response:
     """PUT /entities/{entityId}/attrs/{attrId}: Replace Attribute (6.7.3.3)."""
-    await _with_attribute_document(exchange, entities.replace_one_attribute)
-    return no_content()
+    response = await _with_attribute_document(exchange, "replaceAttrs", entities.replace_one_attribute)
+    return response if response.status == 207 else no_content()
 
 
-async def _with_attribute_document(exchange: Exchange, operation: AttributeOperation) -> Patched:
-    local_scope(exchange.parameters)
+async def _with_attribute_document(exchange: Exchange, name: str, operation: AttributeOperation) -> Response:
+    local_only = local_scope(exchange.parameters)
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
     attribute = attribute_variable(exchange)
     if attribute == "scope":
@@ -196,9 +203,14 @@ async def _with_attribute_document(exchange: Exchange, operation: AttributeOpera
     condition = exchange.precondition()
     document, context = await exchange.document()
     types = type_parameter(exchange, context.names)
-    return await operation(
-        exchange.broker, exchange.tenant, entity_id, attribute, document, context.names, types, condition
-    )
+
+    async def locally(part: Mapping[str, Any]) -> Patched:
+        return await operation(
+            exchange.broker, exchange.tenant, entity_id, attribute, dict(part), context.names, types, condition
+        )
+
+    update = requested_update(exchange, name, entity_id, document, context.names, attribute=attribute)
+    return await distributed(exchange, update, condition, locally, local_only=local_only)
 
 
 async def delete_attribute(exchange: Exchange) -> Response:
@@ -224,15 +236,11 @@ async def delete_attribute(exchange: Exchange) -> Response:
         dataset_id=dataset_id,
         delete_all=parameters.flag("deleteAll") or False,
     )
-    return _updated(patched)
+    return updated(patched)
 
 
 def _created(entity: Entity) -> Response:
     return with_tag(created(f"{API_ROOT}/entities/{quote(entity['id'], safe=':')}"), entity)
-
-
-def _updated(patched: Patched) -> Response:
-    return with_tag(no_content(), patched.entity)
 
 
 def attribute_variable(exchange: Exchange) -> str:
@@ -241,12 +249,6 @@ def attribute_variable(exchange: Exchange) -> str:
     if name in RESERVED and name != "scope":
         raise BadRequestData(f"{name}: a term of the core @context is not an attribute name here (4.5.1)")
     return name
-
-
-def type_parameter(exchange: Exchange, names: Any) -> TypeSelection | None:
-    """The selection of entity types that the target must meet (4.17)."""
-    text = exchange.parameters.text("type")
-    return None if text is None else parse_type_selection(text, names)
 
 
 def projection_members(exchange: Exchange) -> dict[str, Any]:
@@ -265,14 +267,3 @@ def projection_members(exchange: Exchange) -> dict[str, Any]:
     if join is not None:
         query["join"], query["joinLevel"] = join, level
     return query
-
-
-def update_result(patched: Patched) -> Response:
-    """204, or 207 with an UpdateResult (5.2.18) in fully qualified names where something was left as it was."""
-    if not patched.not_updated:
-        return _updated(patched)
-    result = {
-        "updated": patched.updated,
-        "notUpdated": [{"attributeName": attribute, "reason": reason} for attribute, reason in patched.not_updated],
-    }
-    return with_tag(json_answer(result, status=207), patched.entity)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
-from broker.errors import BadRequestData, Conflict, NgsiLdError
+from broker.errors import BadRequestData, Conflict, NgsiLdError, SourceRefused
 from broker.http.exchange import Exchange
 from broker.http.message import Request, Response, kept
 from broker.http.problem import UnderWay, UnknownOutcome, WrongRepetition, problem_response
@@ -149,10 +149,11 @@ class Idempotency:
 
 
 async def _settled(handler: Callable[[Exchange], Awaitable[Response]], exchange: Exchange) -> Response:
-    """The answer of a handler, also where it is an error. A Conflict may be gone the next time: there is no answer to keep."""
+    """The answer of a handler, also where it is an error. A Conflict may be gone the next time, and what a
+    source refused it may take then: there is no answer to keep."""
     try:
         return await handler(exchange)
-    except Conflict:
+    except (Conflict, SourceRefused):
         raise
     except NgsiLdError as error:
         if error.status >= 500:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker.operations.archive import SnapshotArchive
     from broker.operations.errands import Errands
     from broker.operations.receipts import Receipt, Receipts
+    from broker.operations.sources import Sources
     from broker.operations.validation import Validation
     from broker.store.plan import Outcome, Record
     from broker.store.writer import EntityWriter
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Broker:
-    """`now` gives the canonical instant of the moment (broker.model.instants). `archive` and `errands` work with all the others,
-    so that they are put in their places after them. `streams` only where there are clients to follow them. `receipt` is that
-    of the one request that this broker is for, where it has an idempotency key. `validation` only where something is held
+    """`now` gives the canonical instant of the moment (broker.model.instants). `archive`, `errands` and `sources` work with the
+    others, so that they are put in their places after them. `streams` only where there are clients to follow them. `receipt` is
+    that of the one request that this broker is for, where it has an idempotency key. `validation` only where something is held
     against data models.
     """
 
@@ -47,6 +48,7 @@ class Broker:
     archive: "SnapshotArchive" = field(init=False)
     streams: "Streams" = field(init=False)
     errands: "Errands" = field(init=False)
+    sources: "Sources" = field(init=False)
 
     def record(self, result: "Callable[[Sequence[Outcome]], Any]") -> "Record | None":
         """What the writer is to put on record of a write: `result` makes the operation's result of the write's outcomes."""

@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+from adapters.actuation.policy import Policy, parse_policy
 from adapters.contract import Adapter
 from adapters.errors import InvalidFeeds, InvalidOptions, UnknownAdapter
 from adapters.iot.endpoints import EndpointPolicy
@@ -195,6 +196,7 @@ class Feeds:
     runner: RunnerSettings
     feeds: tuple[Feed, ...]
     folder: Path
+    commands: Policy | None = None
     iot: Iot | None = None
 
     @property
@@ -232,21 +234,27 @@ def parse_feeds(
     document: Mapping[str, Any], folder: Path, environ: Mapping[str, str] = MappingProxyType({}), name: str = "feeds"
 ) -> Feeds:
     """The same for a document in memory. Raises InvalidFeeds."""
-    if unknown := set(document) - {"runner", "feeds", "iot"}:
-        raise InvalidFeeds(f"{name}: there is no table [{min(unknown)}]; there are [runner], [iot] and [feeds.NAME].")
+    if unknown := set(document) - {"runner", "feeds", "commands", "iot"}:
+        raise InvalidFeeds(
+            f"{name}: there is no table [{min(unknown)}]; there are [runner], [feeds.NAME], [commands] and [iot]."
+        )
     runner = _read(RunnerSettings, _secrets(_table(document, "runner", name), environ, name), f"{name}, [runner]")
     if runner.broker and not runner.broker.startswith(("http://", "https://")):
         raise InvalidFeeds(f"{name}, [runner]: broker must begin with http:// or https://.")
     tables = _table(document, "feeds", name)
-    if not tables and "iot" not in document:
+    commands = None
+    if "commands" in document:
+        where = f"{name}, [commands]"
+        commands = parse_policy(_secrets(_table(document, "commands", name), environ, where), where)
+    if not tables and commands is None and "iot" not in document:
         raise InvalidFeeds(f"{name}: there is no feed; each has a table [feeds.NAME].")
     feeds = [_feed(key, table, runner, folder, environ, f"{name}, [feeds.{key}]") for key, table in tables.items()]
     if "iot" not in document:
-        return Feeds(runner, tuple(feeds), folder)
+        return Feeds(runner, tuple(feeds), folder, commands)
     iot = _iot(_secrets(_table(document, "iot", name), environ, name), f"{name}, [iot]")
     if taken := {feed.name for feed in feeds} & set(IOT_FEEDS):
         raise InvalidFeeds(f"{name}, [feeds.{min(taken)}]: [iot] has a feed of this name.")
-    found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, iot)
+    found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, commands, iot)
     _ = found.iot_mqtt  # what is wrong with it is to be said now
     return found
 
@@ -273,8 +281,8 @@ def _iot(table: Mapping[str, Any], where: str) -> Iot:
     iot = _read(Iot, table, where)
     if not iot.keys or any(len(key) < 8 for key in iot.keys):
         raise InvalidFeeds(f"{where}: keys must have at least one key, and each at least 8 characters.")
-    if not 0 < iot.patience <= 60:
-        raise InvalidFeeds(f"{where}: patience must be more than 0 and at most 60 seconds.")
+    if not 0 < iot.patience <= 25:
+        raise InvalidFeeds(f"{where}: patience must be more than 0 and at most 25 seconds.")
     if "topics" in iot.mqtt:
         raise InvalidFeeds(f"{where}.mqtt: there is no option 'topics': the devices' protocols have their own.")
     try:

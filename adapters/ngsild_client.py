@@ -181,6 +181,34 @@ class NgsiLdClient:
         path = f"/entities/{quote(entity_id, safe='')}/attrs/{quote(name, safe='')}"
         await self._request("DELETE", path, allowed=(204, 404))
 
+    async def satisfies(self, entity_id: str, q: str, *, context: str = "") -> bool:
+        """Whether the broker itself has an entity of that id for which a query holds (5.7.2). `context`: URL of the names'."""
+        link = f'<{context}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+        status, body = await self._request(
+            "GET",
+            "/entities",
+            params={"id": entity_id, "q": q, "local": "true", "limit": "1"},
+            headers={"Link": link} if context else {},
+            allowed=(200, 404),
+        )
+        return status == 200 and isinstance(body, list) and any(each.get("id") == entity_id for each in body)
+
+    async def registration(self, registration_id: str) -> Mapping[str, Any] | None:
+        """A context source registration (5.10.1), None where there is none."""
+        path = f"/csourceRegistrations/{quote(registration_id, safe='')}"
+        status, body = await self._request("GET", path, allowed=(200, 404))
+        return body if status == 200 and isinstance(body, dict) else None
+
+    async def register(self, registration: Mapping[str, Any]) -> None:
+        """Register a context source under an id that the caller has chosen (5.9.2), in place of what has that id (5.9.4)."""
+        path = f"/csourceRegistrations/{quote(registration['id'], safe='')}"
+        await self._request("DELETE", path, allowed=(204, 404))
+        await self._request("POST", "/csourceRegistrations", body=dict(registration), allowed=(201,))
+
+    async def unregister(self, registration_id: str) -> None:
+        """Delete a registration (5.9.4); one that is not there is gone already."""
+        await self._request("DELETE", f"/csourceRegistrations/{quote(registration_id, safe='')}", allowed=(204, 404))
+
     async def subscribe(self, subscription: Mapping[str, Any]) -> None:
         """Create a subscription (5.8.1) whose id the caller has chosen; one that an earlier attempt made is there."""
         await self._request("POST", "/subscriptions", body=dict(subscription), allowed=(201, 409))
@@ -197,6 +225,7 @@ class NgsiLdClient:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         allowed: Iterable[int],
     ) -> tuple[int, Any]:
         """The status and JSON body of an answer. Raises BrokerUnreachable, BrokerRefused."""
@@ -206,13 +235,17 @@ class NgsiLdClient:
             TypeError
         ) as error:  # a number above 64 bits, a lone surrogate, too many levels: no request could carry it
             raise BrokerRefused(f"{method} {path} cannot be written as JSON: {error}.") from error
-        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if data else {})}
+        sent = {
+            "Accept": "application/json",
+            **({"Content-Type": "application/json"} if data else {}),
+            **(headers or {}),
+        }
         if key is not None:
-            headers["Idempotency-Key"] = f'"{key}"'
+            sent["Idempotency-Key"] = f'"{key}"'
         trouble = ""
         async for _ in self._pauses():
             try:
-                status, answer, retry_after = await self._once(method, self._base + path, params, data, headers)
+                status, answer, retry_after = await self._once(method, self._base + path, params, data, sent)
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = str(error) or type(error).__name__
                 continue

@@ -18,6 +18,7 @@ from typing import Final
 from aiohttp import web
 
 from adapters import metrics
+from adapters.actuation.opening import Commands, commands_at_work
 from adapters.door import Door, now
 from adapters.errors import AdapterError, BrokerRefused, BrokerUnreachable, InvalidFeeds
 from adapters.feeds import Feed, Feeds, Files, Iot, Mqtt, Poll, Push
@@ -54,6 +55,8 @@ class Runner:
     journal: Journal
     doors: Mapping[str, Door]
     push_url: str
+    commands: Commands | None = None
+    """What protocols that carry commands announce their devices to (`commands.desk`), where there is a table [commands]."""
     devices: Devices | None = None
 
     async def submit(self, feed: str, intake: Intake) -> bool:
@@ -87,7 +90,12 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         for door in doors.values():
             await door.open()
         push_url = await _push_door(feeds, doors, stack)
-        devices = await _devices(feeds, journal, doors, stack)
+        commands = None
+        if feeds.commands is not None:
+            commands = await stack.enter_async_context(
+                commands_at_work(journal, feeds.commands, broker_url, clients, serve_web, _endless)
+            )
+        devices = await _devices(feeds, journal, doors, commands, stack)
         tasks = [_endless("telling of runs", lambda: _tell(feeds, journal, clients))]
         tasks.append(_endless("looking for replays", lambda: _look(journal, doors)))
         for feed in feeds.feeds:
@@ -99,7 +107,7 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         if devices is not None and devices.session is not None:
             tasks.append(_endless("session with the devices' MQTT broker", devices.session.run))
         try:
-            yield Runner(feeds, journal, doors, push_url, devices)
+            yield Runner(feeds, journal, doors, push_url, commands, devices)
         finally:
             for task in tasks:
                 task.cancel()
@@ -131,12 +139,15 @@ async def _push_door(feeds: Feeds, doors: Mapping[str, Door], stack: AsyncExitSt
     return await serve_web(push_application(receivers), feeds.runner.push_host, feeds.runner.push_port, stack)
 
 
-async def _devices(feeds: Feeds, journal: Journal, doors: Mapping[str, Door], stack: AsyncExitStack) -> Devices | None:
+async def _devices(
+    feeds: Feeds, journal: Journal, doors: Mapping[str, Door], commands: Commands | None, stack: AsyncExitStack
+) -> Devices | None:
     """The ways in for devices and for those who provision them, if the feeds have the table [iot]."""
     if feeds.iot is None:
         return None
     iot, agent_name = feeds.iot, user_agent(feeds.runner.contact)
-    devices = await open_devices(iot, feeds.iot_mqtt, journal, doors, agent_name, stack)
+    desk = None if commands is None else commands.desk
+    devices = await open_devices(iot, feeds.iot_mqtt, journal, doors, agent_name, stack, desk)
     devices.north_url = await serve_web(devices.north, iot.north_host, iot.north_port, stack)
     devices.south_url = await serve_web(devices.south, iot.host, iot.port, stack)
     return devices

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from adapters.errors import AdapterError
 
@@ -94,6 +94,15 @@ class Carrier(Protocol):
 
     async def carry(self, command: Command) -> Carried:
         """Say a command to its device, once. Raises Undeliverable, TryLater; anything else counts as "nobody knows"."""
+        ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A carrier whose network keeps commands until it can deliver them, and can be told to drop one."""
+
+    async def recall(self, command: Command) -> bool:
+        """Take back a command that was SENT; whether it is sure not to be delivered any more."""
         ...
 
 

@@ -17,9 +17,10 @@ SERVICE = {"fiware-service": "OpenIoT", "fiware-servicepath": "/"}
 GROUP = {"apikey": KEY, "resource": "/iot/d", "entity_type": "Sensor"}
 
 
-def feeds(folder, **iot):
+def feeds(folder, commands=None, **iot):
     table = {"keys": [NORTH_KEY], "north_port": 0, "port": 0, **iot}
-    return parse_feeds({"runner": {"push_port": 0}, "iot": table}, folder)
+    more = {} if commands is None else {"commands": commands}
+    return parse_feeds({"runner": {"push_port": 0}, "iot": table, **more}, folder)
 
 
 @dataclass

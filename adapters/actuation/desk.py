@@ -1,0 +1,220 @@
+"""The desk: what protocols call (`contract.Actuation`), and the clock that ends each command in time, whatever happens."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from adapters.actuation import record
+from adapters.actuation.book import Book, seconds_between
+from adapters.actuation.carrying import Carrying, Leave
+from adapters.actuation.contract import Carrier, Command, CommandTarget
+from adapters.actuation.deciding import Deciding
+from adapters.actuation.interlock import Interlocks
+from adapters.actuation.policy import Policy
+from adapters.actuation.record import ANSWERABLE, Entry, State
+from adapters.actuation.targets import place_of
+from adapters.door import now
+from adapters.journal import Journal
+
+LOOK_SECONDS: Final = 5.0
+LEAST_PAUSE: Final = 0.02
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Desk:
+    """`book` has the commands, `deciding` takes them. `targets_changed` is set where registrations are to follow."""
+
+    def __init__(
+        self, journal: Journal, policy: Policy, interlocks: Interlocks, clock: Callable[[], str] = now
+    ) -> None:
+        self.book = Book(journal, policy, clock)
+        self.carrying = Carrying(self.book, interlocks)
+        self.deciding = Deciding(self.book, self.carrying, interlocks)
+        self.targets_changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """Find everything as it was left, and settle what was being carried when the last process ended."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[CommandTarget, bool]]:
+            for entry in record.in_state(connection, State.CARRYING):
+                self.carrying.settle_doubt(connection, entry, "the process ended while it was carried")
+            return record.all_targets(connection)
+
+        await self.book.journal.perform(lambda connection: connection.executescript(record.SCHEMA))
+        for target, wanted in await self.book.journal.transact(work, durable=True):
+            if wanted:
+                self.book.targets.put(target)
+        self.book.written()
+
+    async def close(self) -> None:
+        """Stop carrying. What was under way then is settled by the next `open`."""
+        await self.carrying.close()
+
+    def carriers(self, carriers: Mapping[str, Carrier]) -> None:
+        """See `contract.Actuation`."""
+        self.carrying.add(carriers)
+
+    async def announce(self, targets: Sequence[CommandTarget]) -> None:
+        """See `contract.Actuation`."""
+        known = self.book.targets
+        changed = [each for each in targets if known.at(place_of(each)) != each]
+        known.check(changed)
+        if not changed:
+            return
+
+        def work(connection: sqlite3.Connection) -> None:
+            for target in changed:
+                record.put_target(connection, target)
+
+        await self.book.journal.transact(work, durable=True)
+        for target in changed:
+            known.put(target)
+            self.carrying.kick(place_of(target))
+        self.targets_changed.set()
+
+    async def announce_all(self, carrier: str, targets: Sequence[CommandTarget]) -> None:
+        """See `contract.Actuation`."""
+        kept = {place_of(target) for target in targets}
+        for tenant, device_id in self.book.targets.of_carrier(carrier):
+            if (tenant, device_id) not in kept:
+                await self.withdraw(tenant, [device_id])
+        await self.announce(targets)
+
+    async def withdraw(self, tenant: str, device_ids: Collection[str]) -> None:
+        """See `contract.Actuation`."""
+        at = self.book.now()
+
+        def work(connection: sqlite3.Connection) -> None:
+            for device_id in device_ids:
+                record.unwant_target(connection, tenant, device_id)
+                for entry in record.open_of_device(connection, tenant, device_id):
+                    said = "the device was withdrawn"
+                    record.step(connection, entry.command.id, {entry.state}, State.ERROR, at, info=said)
+
+        await self.book.journal.transact(work, durable=True)
+        for device_id in device_ids:
+            self.book.targets.drop((tenant, device_id))
+        self.targets_changed.set()
+        self.book.written()
+
+    async def waiting(self, tenant: str, device_id: str, most: int = 10) -> tuple[Command, ...]:
+        """See `contract.Actuation`."""
+        book = self.book
+        held = await book.journal.perform(
+            lambda connection: record.open_of_device(connection, tenant, device_id, {State.WAITING})
+        )
+        ready = []
+        for entry in held[:most]:
+            leave = await self.carrying.may_leave(entry)
+            if leave is Leave.NOT_YET:
+                break  # the order is kept: what may not leave yet holds up what came after it
+            if leave is Leave.NOW:
+                ready.append(entry.command)
+
+        def work(connection: sqlite3.Connection) -> tuple[Command, ...]:
+            at = book.now()
+            return tuple(
+                command
+                for command in ready
+                if command.expires_at > at
+                and record.step(
+                    connection, command.id, {State.WAITING}, State.DELIVERED, at, deadline=book.answer_by(command, at)
+                )
+            )
+
+        handed = await book.journal.transact(work, durable=True) if ready else ()
+        book.written()
+        return handed
+
+    async def delivered(self, tenant: str, device_id: str, command_id: str, at: str = "") -> None:
+        """See `contract.Actuation`."""
+        moment = self._moment(at)
+
+        def work(connection: sqlite3.Connection) -> None:
+            entry = record.find(connection, command_id)
+            if entry is None or place_of(entry.command.target) != (tenant, device_id):
+                return
+            allowed = {State.CARRYING, State.SENT, State.UNSURE}
+            answer_by = self.book.answer_by(entry.command, self.book.now())
+            record.step(connection, command_id, allowed, State.DELIVERED, moment, deadline=answer_by)
+
+        await self.book.journal.transact(work)
+        self.book.written()
+
+    async def answered(
+        self,
+        tenant: str,
+        device_id: str,
+        command_name: str,
+        result: Any,
+        at: str = "",
+        command_id: str | None = None,
+        *,
+        error: bool = False,
+    ) -> bool:
+        """See `contract.Actuation`."""
+        state = State.ERROR if error else State.OK
+        moment = self._moment(at)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if command_id is None:
+                held = record.open_of_device(connection, tenant, device_id, ANSWERABLE)
+                found = next((entry for entry in held if entry.command.name == command_name), None)
+            else:
+                found = record.find(connection, command_id)
+            if found is None or place_of(found.command.target) != (tenant, device_id):
+                return False
+            if record.step(connection, found.command.id, ANSWERABLE, state, moment, who=device_id, info=result):
+                return True
+            record.note(connection, found.command.id, moment, found.state, device_id, {"late answer": result})
+            return False
+
+        awaited = await self.book.journal.transact(work)
+        if not awaited:
+            _LOG.info("device %s: an answer about %s that is not waited for", device_id, command_name)
+        self.book.written()
+        return awaited
+
+    async def watch_the_clock(self) -> None:
+        """End what has come to its time, for ever."""
+        book = self.book
+        while True:
+            book.changed.clear()
+            for entry in await self._overdue():
+                await self._expire(entry)
+            deadline = await book.journal.perform(record.next_deadline)
+            pause = (
+                LOOK_SECONDS if deadline is None else min(seconds_between(book.now(), deadline) + 0.002, LOOK_SECONDS)
+            )
+            try:
+                async with asyncio.timeout(max(pause, LEAST_PAUSE)):
+                    await book.changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _overdue(self) -> list[Entry]:
+        at = self.book.now()
+        return await self.book.journal.perform(lambda connection: record.overdue(connection, at))
+
+    async def _expire(self, entry: Entry) -> None:
+        state, said = State.EXPIRED, "outcome unknown: it may have reached the device, and there was no answer"
+        match entry.state:
+            case State.AWAITING:
+                said = "nobody approved it in time"
+            case State.QUEUED | State.WAITING:
+                said = "not delivered in time, and not delivered any more"
+            case State.SENT:
+                said = await self.carrying.recall(entry.command)
+            case State.DELIVERED:
+                said = "delivered, but there was no answer in time"
+            case _:
+                state = State.ERROR
+        await self.book.step(entry.command.id, {entry.state}, state, info=said)
+
+    def _moment(self, at: str) -> str:
+        """When something happened as others say, or now, where that cannot be."""
+        here = self.book.now()
+        return at if len(at) == len(here) and at.endswith("Z") and at <= here else here

@@ -1,0 +1,60 @@
+"""Interlocks: whether the city is in a state in which a command may be given, asked of the broker at that moment.
+
+What cannot be read does not hold: a broker that is away, an entity that is not there, a query that it does not understand.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from adapters.actuation.contract import CommandTarget
+from adapters.actuation.policy import Interlock
+from adapters.errors import BrokerRefused, BrokerUnreachable
+from adapters.ngsild_client import NgsiLdClient
+
+SELF: Final = "self"
+SECONDS: Final = 3.0
+"""How long the broker may take to answer."""
+
+
+class Trouble(NamedTuple):
+    """Why a command may not be given. `certain`: the interlock was read, and does not hold."""
+
+    detail: str
+    certain: bool
+
+
+class Interlocks:
+    """Asks one broker. `context` is the URL of the @context for the names in queries, or empty."""
+
+    def __init__(self, broker_url: str, context: str) -> None:
+        self._broker_url = broker_url
+        self._context = context
+        self._clients: dict[str, NgsiLdClient] = {}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.__aexit__(None, None, None)
+        self._clients.clear()
+
+    async def violated(self, target: CommandTarget, interlocks: Sequence[Interlock]) -> Trouble | None:
+        """Why a command to this device may not be given now; None where it may."""
+        for interlock in interlocks:
+            entity_id = target.entity_id if interlock.entity == SELF else interlock.entity
+            try:
+                client = await self._client(target.tenant)
+                holds = await client.satisfies(entity_id, interlock.q, context=self._context)
+            except (BrokerUnreachable, BrokerRefused) as error:
+                return Trouble(f"the interlock {interlock.q!r} of {entity_id} cannot be read: {error}", certain=False)
+            if not holds:
+                return Trouble(f"the interlock {interlock.q!r} of {entity_id} does not hold", certain=True)
+        return None
+
+    async def _client(self, tenant: str) -> NgsiLdClient:
+        if tenant not in self._clients:
+            # In its place before it is opened: two that come at once share it.
+            client = self._clients[tenant] = NgsiLdClient(
+                self._broker_url, tenant=tenant or None, attempts=1, timeout=SECONDS
+            )
+            await client.__aenter__()
+        return self._clients[tenant]

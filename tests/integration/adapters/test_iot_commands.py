@@ -1,0 +1,193 @@
+"""Commands all the way: a PATCH at the broker, a simulated device that gets it and answers, its status and what it said."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import aiomqtt
+import orjson
+import pytest
+from aiohttp import web
+from device_desk import GROUP, KEY, a_device_desk
+from mosquitto import find_mosquitto, running_mqtt_broker
+from runner_desk import until
+
+OFFICE = "office-token-0123456789"
+COMMANDS = {
+    "port": 0,
+    "principals": {"office": {"tokens": [OFFICE]}},
+    "allow": [{"principals": ["office"], "groups": ["Gate"], "commands": ["open", "close"]}],
+}
+GATE = "urn:ngsi-ld:Gate:gate001"
+DEVICE = {
+    "device_id": "gate001",
+    "entity_name": GATE,
+    "entity_type": "Gate",
+    "apikey": KEY,
+    "attributes": [{"object_id": "g", "name": "gateOpening", "type": "Number"}],
+    "commands": [{"name": "open", "type": "Property"}, {"name": "close", "type": "Property"}],
+}
+
+
+@asynccontextmanager
+async def a_gate_desk(folder, device, **iot):
+    """A desk with commands and one provisioned gate, which has sent its first measure."""
+    async with a_device_desk(folder, commands=COMMANDS, **iot) as desk:
+        assert (await desk.north("POST", "/iot/services", {"services": [GROUP]}))[0] == 201
+        await provision(desk, device)
+        yield desk
+
+
+async def provision(desk, device):
+    assert await desk.north("POST", "/iot/devices", {"devices": [device]}) == (201, {})
+    async with asyncio.timeout(20):
+        await desk.runner.commands.registering.settled.wait()
+    assert (await desk.south("/iot/json", '{"g": 0}', i=device["device_id"]))[0] == 200
+    await until(lambda: desk.entity(device["entity_name"]))
+
+
+async def command(desk, value, name="open", *, token=OFFICE, entity=GATE):
+    attribute = {"type": "Property", "value": value}
+    path = f"entities/{entity}/attrs/{name}"
+    return (await desk.api.patch(path, attribute, NGSILD_Tenant="openiot", Authorization=f"Bearer {token}")).status
+
+
+async def reaches(desk, status, info=None, name="open", entity=GATE):
+    async def shown():
+        found = await desk.entity(entity)
+        told = found is not None and found.get(f"{name}_status", {}).get("value") == status
+        return found if told and info in (None, found[f"{name}_info"]["value"]) else None
+
+    return await until(shown)
+
+
+@asynccontextmanager
+async def an_endpoint(answer):
+    """A device that listens: its URL, and what it was told. `answer` makes its answer of that."""
+    told = []
+
+    async def receive(request):
+        told.append((await request.read()).decode())
+        return web.Response(text=answer(told[-1]))
+
+    app = web.Application()
+    app.router.add_post("/gate", receive)
+    server = web.AppRunner(app)
+    await server.setup()
+    await web.TCPSite(server, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{server.addresses[0][1]}/gate", told
+    finally:
+        await server.cleanup()
+
+
+class TestHttp:
+    async def test_a_pushed_command_is_answered_in_the_body(self, tmp_path):
+        async with (
+            an_endpoint(lambda told: f"{told.partition('|')[0]}|open OK") as (url, told),
+            a_gate_desk(tmp_path, {**DEVICE, "endpoint": url}) as desk,
+        ):
+            assert await command(desk, {"position": 40}) == 204
+            entity = await reaches(desk, "OK", "open OK")
+            assert told == ["gate001@open|position=40"]
+            assert entity["gateOpening"]["value"] == 0, "the state changes by what the device measures only"
+            assert "open" not in entity
+
+    async def test_a_command_that_is_not_permitted_reaches_nobody(self, tmp_path):
+        async with (
+            an_endpoint(lambda told: "") as (url, told),
+            a_gate_desk(tmp_path, {**DEVICE, "endpoint": url}) as desk,
+        ):
+            assert await command(desk, 1, token="stranger-token-0123456789") in (401, 403)
+            assert told == []
+
+    async def test_a_device_that_polls_gets_its_commands_once_and_answers_later(self, tmp_path):
+        async with a_gate_desk(tmp_path, {**DEVICE, "protocol": "PDI-IoTA-UltraLight", "polling": True}) as desk:
+            assert await command(desk, 40) == 204
+            assert await command(desk, "", "close") == 204
+            assert (await desk.south("/iot/d", "g|1", i="gate001")) == (200, ""), "it did not ask for commands"
+            got = []
+
+            async def both():
+                status, body = await desk.south("/iot/d", method="GET", i="gate001", getCmd="1")
+                assert status == 200
+                got.extend(body.split("#") if body else [])
+                return len(got) >= 2
+
+            await until(both)
+            assert got == ["gate001@open|40", "gate001@close|"]
+            assert await desk.south("/iot/d", "g|2", i="gate001", getCmd="1") == (200, "")
+            await reaches(desk, "DELIVERED")
+            assert await desk.south("/iot/d", "gate001@open|open OK", i="gate001") == (200, "")
+            await reaches(desk, "OK", "open OK")
+            assert (await desk.south("/iot/d", "gate002@close|OK", i="gate001"))[0] == 200, "another's answer"
+            await reaches(desk, "DELIVERED", name="close")
+            assert (await desk.south("/iot/d", "gate001@open|again", i="gate001"))[0] == 200, "an answer to no question"
+            await reaches(desk, "OK", "open OK")
+
+    async def test_a_json_device_that_polls(self, tmp_path):
+        async with a_gate_desk(tmp_path, {**DEVICE, "protocol": "IoTA-JSON"}) as desk:
+            assert await command(desk, {"position": 40}) == 204
+            got = []
+
+            async def it():
+                status, body = await desk.south("/iot/json", '{"g": 1}', i="gate001", getCmd="1")
+                assert status == 200
+                got.extend([orjson.loads(body)] if body else [])
+                return got
+
+            assert await until(it) == [{"open": {"position": 40}}]
+            assert (await desk.south("/iot/json/commands", '{"open": {"done": 40}}', i="gate001"))[0] == 200
+            await reaches(desk, "OK", {"done": 40})
+
+    async def test_what_has_no_form_in_ultralight_is_an_error_and_not_silence(self, tmp_path):
+        async with a_gate_desk(tmp_path, {**DEVICE, "protocol": "PDI-IoTA-UltraLight"}) as desk:
+            assert await command(desk, "a|b") == 204
+            entity = await reaches(desk, "ERROR")
+            assert "no form" in str(entity["open_info"]["value"])
+            assert await desk.south("/iot/d", method="GET", i="gate001", getCmd="1") == (200, "")
+
+    async def test_a_command_ends_with_its_device_and_one_that_is_provisioned_no_more_is_nobodys(self, tmp_path):
+        async with a_gate_desk(tmp_path, DEVICE) as desk:
+            assert await command(desk, 40) == 204
+            await desk.north("PUT", "/iot/devices/gate001", {"commands": [{"name": "open"}]})
+            async with asyncio.timeout(20):
+                await desk.runner.commands.registering.settled.wait()
+            assert await command(desk, 40, "close") in (207, 404)
+            assert (await desk.north("DELETE", "/iot/devices/gate001"))[0] == 204
+            await reaches(desk, "ERROR")
+            assert (await desk.south("/iot/d", method="GET", i="gate001", getCmd="1"))[0] in (202, 401)
+
+    async def test_two_devices_cannot_have_the_same_command_of_an_entity(self, tmp_path):
+        async with a_gate_desk(tmp_path, DEVICE) as desk:
+            status, problem = await desk.north(
+                "POST", "/iot/devices", {"devices": [{**DEVICE, "device_id": "gate002"}]}
+            )
+            assert (status, problem["name"]) == (409, "COMMAND_IN_USE")
+            assert (await desk.north("GET", "/iot/devices/gate002"))[0] == 404
+            assert (await desk.north("GET", "/iot/devices/gate001"))[0] == 200
+
+
+@pytest.mark.mqtt
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+@pytest.mark.parametrize(
+    ("protocol", "told", "answer", "info"),
+    [
+        ("PDI-IoTA-UltraLight", b"gate001@open|position=40", ("ul", b"gate001@open|open OK"), "open OK"),
+        ("IoTA-JSON", b'{"open":{"position":40}}', ("json", b'{"open":"OK"}'), "OK"),
+    ],
+)
+async def test_a_command_over_mqtt_is_answered_on_the_topic_for_answers(tmp_path, protocol, told, answer, info):
+    with running_mqtt_broker() as mqtt:
+        settings = {"mqtt": {"host": mqtt.host, "port": mqtt.port}}
+        document = {**DEVICE, "transport": "MQTT", "protocol": protocol}
+        async with (
+            a_gate_desk(tmp_path, document, **settings) as desk,
+            aiomqtt.Client(mqtt.host, mqtt.port) as device,
+        ):
+            await device.subscribe(f"/{KEY}/gate001/cmd", qos=1)
+            assert await command(desk, {"position": 40}) == 204
+            message = await asyncio.wait_for(anext(aiter(device.messages)), 20)
+            assert message.payload == told
+            await reaches(desk, "DELIVERED")
+            await device.publish(f"/{answer[0]}/{KEY}/gate001/cmdexe", answer[1], qos=1)
+            await reaches(desk, "OK", info)

@@ -29,6 +29,7 @@ from adapters.transports.files import watch
 from adapters.transports.mqtt import listen
 from adapters.transports.poll import Fetcher, fetching_session, poll
 from adapters.transports.push import Receiver, push_application
+from adapters.web_log import WEB_LOG
 from adapters.working import Clients, Worker
 
 TELL_SECONDS: Final = 2.0
@@ -155,7 +156,7 @@ async def _devices(
 
 async def serve_web(application: web.Application, host: str, port: int, stack: AsyncExitStack) -> str:
     """Serve a web application until the stack is left; its URL. Raises InvalidFeeds where the port is taken."""
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, logger=WEB_LOG)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:

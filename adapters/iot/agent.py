@@ -120,6 +120,13 @@ class Agent:
         at = now()
         await self._doors[FEEDS[protocol]].take([_intake(*each, at) for each in messages])
 
+    async def checked(self, trouble: str) -> None:
+        """Note that the devices' MQTT broker was looked at, and what was wrong with it. Raises JournalFailed."""
+        if trouble:
+            _LOG.warning("iot: %s", trouble)
+        for together in self._doors.values():
+            await together.door.checked(trouble)
+
     async def answer(self, sender: Sender, answer: CommandAnswer) -> bool:
         """Hand a device's answer to a command on; whether there was a command that it answers."""
         device = sender.device

@@ -73,6 +73,8 @@ class IotCarrier:
         return Carried(Outcome.DELIVERED)
 
     async def _post(self, device: Device, name: str, payload: bytes, left: float) -> Carried:
+        if self._http.closed:
+            raise TryLater("The runner is ending.")
         self._check_literal(device.endpoint)
         protocol: Protocol = device.protocol or "ultralight"
         headers = {
@@ -93,6 +95,13 @@ class IotCarrier:
             raise TryLater("The endpoint takes no connection.") from None
         except NotAllowed:
             raise Undeliverable("The endpoint's address is not allowed.") from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            raise Undeliverable("The endpoint is no URL that can be called.") from None
+        except TimeoutError:
+            raise TimeoutError("the device did not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            # Its own text may have the endpoint in it, and that a password.
+            raise ConnectionError("the connection ended before the device had answered") from error
         if not 200 <= response.status < 300:
             said = body[:200].decode("utf-8", "replace").strip()
             raise Undeliverable(f"The device answers {response.status}{f': {said}' if said else ''}.")

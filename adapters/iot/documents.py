@@ -51,6 +51,10 @@ _OF_DEVICE: Final = frozenset(
 _OF_ATTRIBUTE: Final = frozenset(["object_id", "name", "type", "metadata"])
 _OF_STATIC: Final = frozenset(["name", "type", "value", "metadata"])
 _OF_COMMAND: Final = frozenset(["object_id", "name", "type"])
+_OF_THE_AGENTS: Final = frozenset(
+    ["service", "subservice", "service_path", "_id", "__v", "registrationId", "creationDate", "cbHost"]
+)
+"""What agents add to a document that they are asked for: theirs, and nothing when it is given to another one."""
 _RESERVED: Final = frozenset(["id", "type", "scope", "@context"])
 _SEGMENT: Final = re.compile(r"[^\x00-\x20/+#|@\x7f?&]{1,200}")
 """A part of an MQTT topic and of an UltraLight message: without what either is made of."""
@@ -165,6 +169,11 @@ def read_device(document: Any, where: str) -> DeviceDocument:
     )
 
 
+def kept(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a document that was read."""
+    return {name: value for name, value in document.items() if name not in _OF_THE_AGENTS}
+
+
 def _shared(table: Mapping[str, Any], where: str) -> Shared:
     if _list(table, "lazy", where):
         raise InvalidDocument(
@@ -274,15 +283,16 @@ def _no_expression(value: Any, where: str) -> None:
 def _table(document: Any, where: str, known: frozenset[str]) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise InvalidDocument(f"{where} must be an object.")
-    for name in document:
+    for name, value in document.items():
+        if name in known or name in _OF_THE_AGENTS or value is None or value is False or value in ("", [], {}):
+            continue  # what is not known and says nothing changes nothing
         if name in ("expression", "endpointExp", "entityNameExp", "payloadType", "contentType", "headers", "mqtt"):
             raise InvalidDocument(
                 f"{where}.{name} is not supported: expressions are not evaluated, and payloads have one form."
             )
-        if name not in known:
-            raise InvalidDocument(
-                f"{where}.{str(name)[:80]} is not known or not supported; there are {', '.join(sorted(known))}."
-            )
+        raise InvalidDocument(
+            f"{where}.{str(name)[:80]} is not known or not supported; there are {', '.join(sorted(known))}."
+        )
     return document
 
 

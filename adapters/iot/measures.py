@@ -19,7 +19,10 @@ from adapters.iot.snapshot import read_provision
 from adapters.ngsiv2 import Refused, Translation
 from adapters.options import NoOptions
 
-TENANT, PATH, DEVICE, PROVISION, TIME, ATTRIBUTE = "service", "servicepath", "device", "provision", "t", "attribute"
+OURS: Final = "iot:"
+"""What the names of the parameters begin with: no sender of another transport can give them."""
+TENANT, PATH, DEVICE, PROVISION = f"{OURS}tenant", f"{OURS}path", f"{OURS}device", f"{OURS}provision"
+TIME, ATTRIBUTE = f"{OURS}time", f"{OURS}attribute"
 """The parameters of a message; without PROVISION its device is unknown. ATTRIBUTE is the name that a topic gives its value."""
 
 UNKNOWN: Final = "unknown-device"

@@ -11,8 +11,9 @@ before, without the time at which it did, and is not taken.
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -23,12 +24,14 @@ from adapters.feeds import Mqtt
 from adapters.iot.agent import Agent, Message, answers_in, protocol_of
 from adapters.iot.device import Sender
 from adapters.iot.documents import Protocol
-from adapters.iot.payload import MalformedPayload
+from adapters.iot.payload import MOST_BYTES, MalformedPayload
 from adapters.transports.mqtt import IN_FLIGHT, LONGEST_PAUSE, Arrived, Subscriber, make_client, name_of, tls_context
 
 CONFIRM_SECONDS: Final = 10.0
 _PROTOCOLS: Final[dict[str, Protocol]] = {"ul": "ultralight", "json": "json"}
 _LOG: Final = logging.getLogger(__name__)
+_OF_THE_LIBRARY: Final = logging.getLogger(f"{__name__}.library")
+_OF_THE_LIBRARY.setLevel(logging.WARNING)  # below that it tells topics, and keys are in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,17 @@ class Session:
         while True:
             try:
                 context = await asyncio.to_thread(tls_context, mqtt)
-                async with make_client(mqtt, "iot", self._identity, context) as client:
-                    await client.subscribe([(topic, mqtt.qos) for topic in mqtt.topics])
+                async with make_client(mqtt, "iot", self._identity, context, _OF_THE_LIBRARY) as client:
+                    granted = await client.subscribe([(topic, mqtt.qos) for topic in mqtt.topics])
+                    await self._agent.checked(_refused(mqtt.topics, granted))
                     _LOG.info("iot: listening to devices on %s", mqtt.host)
                     self._client, pause = client, 1.0
                     while True:
                         await self.receive(client, await client.some())
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                _LOG.warning("iot: the MQTT broker %s cannot be heard: %s", mqtt.host, error or type(error).__name__)
+                await self._agent.checked(
+                    f"the MQTT broker {mqtt.host} cannot be heard: {error or type(error).__name__}"
+                )
             finally:
                 self._client = None
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -80,8 +86,9 @@ class Session:
         measures: dict[Protocol, list[tuple[Sender, str, Message]]] = {}
         for each in messages:
             topic = parse_topic(each.topic)
-            if topic is None or each.retained:
-                metrics.failures.labels("iot", "retained" if topic is not None else "unknown-topic").inc()
+            if topic is None or each.retained or len(each.payload) > MOST_BYTES:
+                kind = "unknown-topic" if topic is None else "retained" if each.retained else "too-large"
+                metrics.failures.labels("iot", kind).inc()
                 continue
             sender = await self._agent.sender(topic.key, topic.device, topic.protocol)
             if sender is None:
@@ -133,6 +140,12 @@ class Session:
                 _LOG.info(
                     "iot: an answer of the device %r to %r is to no open command", topic.device[:80], each.command[:80]
                 )
+
+
+def _refused(topics: Sequence[str], granted: Sequence[Any]) -> str:
+    """What is wrong where the MQTT broker does not let one listen to all topics; empty where it does."""
+    refused = [topic for topic, code in zip(topics, granted, strict=False) if int(getattr(code, "value", code)) >= 128]
+    return f"the MQTT broker refuses the topics {', '.join(refused)}" if refused else ""
 
 
 def parse_topic(text: str) -> Topic | None:

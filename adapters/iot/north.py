@@ -1,4 +1,4 @@
-"""The API that provisions groups (`services`) and devices, as the agents of FIWARE have it.
+"""The API that provisions groups (`services`, or as newer agents say `groups`) and devices, as the agents of FIWARE have it.
 
     POST /iot/services {"services": [{"apikey": "…", "resource": "/iot/d", "entity_type": "Device", …}]}
     POST /iot/devices  {"devices": [{"device_id": "t1", "attributes": [{"object_id": "t", "name": "temperature"}], …}]}
@@ -47,14 +47,14 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
         return web.json_response({"name": "tsunagu", "version": version, "protocols": ["ultralight", "json"]})
 
     async def add_groups(request: web.Request) -> web.Response:
-        await registry.add_groups(_owner(request), await _listed(request, "services"))
+        await registry.add_groups(_owner(request), await _listed(request, _kind(request)))
         return web.json_response({}, status=201)
 
     async def groups(request: web.Request) -> web.Response:
         limit, offset = _page(request)
         owner = _owner(request, any_path=True)
         found = await registry.groups(owner, request.query.get("resource"), request.query.get("apikey"), limit, offset)
-        return _json({"count": found.count, "services": found.documents})
+        return _json({"count": found.count, _kind(request): found.documents})
 
     async def change_group(request: web.Request) -> web.Response:
         owner, (resource, key) = _owner(request), _group(request)
@@ -125,6 +125,7 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
     for slash in ("", "/"):
         for method, handle in (("POST", add_groups), ("GET", groups), ("PUT", change_group), ("DELETE", remove_group)):
             add(method, f"/iot/services{slash}", handle)
+            add(method, f"/iot/groups{slash}", handle)
         for method, handle in (("POST", add_devices), ("GET", devices)):
             add(method, f"/iot/devices{slash}", handle)
     for method, handle in (("GET", device), ("PUT", change_device), ("DELETE", remove_device)):
@@ -191,6 +192,11 @@ def _group(request: web.Request) -> tuple[str, str]:
         missing = "resource" if resource is None else "apikey"
         raise Refusal(400, "MANDATORY_PARAMETERS_NOT_FOUND", f"the parameter {missing} must be given")
     return resource, key
+
+
+def _kind(request: web.Request) -> str:
+    """What groups are called at the resource that was asked: newer agents have a new name for `services`."""
+    return request.path.split("/")[2]
 
 
 def _page(request: web.Request) -> tuple[int, int]:

@@ -4,6 +4,7 @@ A key belongs to one tenant and service path, so that a message says by its key 
 its id. Documents are kept as they were given, checked when they came, and read again here.
 """
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -14,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 
 from adapters.errors import AdapterError
 from adapters.iot.device import Device, Owner, Sender, merged
-from adapters.iot.documents import GroupDocument, InvalidDocument, Protocol, read_device, read_group
+from adapters.iot.documents import GroupDocument, InvalidDocument, Protocol, kept, read_device, read_group
 from adapters.iot.measures import UNKNOWN
 from adapters.iot.snapshot import Provision
 from adapters.journal import Journal
@@ -89,7 +90,9 @@ class Registry:
 
     async def add_groups(self, owner: Owner, documents: Sequence[Mapping[str, Any]]) -> None:
         """Add all of these groups, or none. Raises InvalidDocument, Duplicate, JournalFailed."""
-        read = [read_group(each, f"services[{place}]") for place, each in enumerate(documents)]
+        read = await asyncio.to_thread(
+            lambda: [read_group(each, f"services[{place}]") for place, each in enumerate(documents)]
+        )
 
         def work(connection: sqlite3.Connection) -> None:
             for group, document in zip(read, documents, strict=True):
@@ -97,7 +100,7 @@ class Registry:
                 _insert(
                     connection,
                     "INSERT INTO iot_group (tenant, path, resource, apikey, document) VALUES (?, ?, ?, ?, ?)",
-                    (owner.tenant, owner.path, group.resource, group.apikey, json.dumps(document)),
+                    (owner.tenant, owner.path, group.resource, group.apikey, json.dumps(kept(document))),
                     f"There is a group with the resource {group.resource!r} and this apikey already.",
                 )
 
@@ -105,7 +108,9 @@ class Registry:
 
     async def add_devices(self, owner: Owner, documents: Sequence[Mapping[str, Any]]) -> list[Device]:
         """Add all of these devices, or none; how they are. Raises InvalidDocument, Duplicate, Full, JournalFailed."""
-        read = [read_device(each, f"devices[{place}]") for place, each in enumerate(documents)]
+        read = await asyncio.to_thread(
+            lambda: [read_device(each, f"devices[{place}]") for place, each in enumerate(documents)]
+        )
 
         def work(connection: sqlite3.Connection) -> list[Device]:
             for device, document in zip(read, documents, strict=True):
@@ -114,7 +119,7 @@ class Registry:
                 _insert(
                     connection,
                     "INSERT INTO iot_device (tenant, path, device, apikey, document) VALUES (?, ?, ?, ?, ?)",
-                    (owner.tenant, owner.path, device.device_id, device.apikey, json.dumps(document)),
+                    (owner.tenant, owner.path, device.device_id, device.apikey, json.dumps(kept(document))),
                     f"There is a device {device.device_id!r} already.",
                 )
             (count,) = connection.execute(
@@ -143,7 +148,7 @@ class Registry:
             _insert(
                 connection,
                 "UPDATE iot_group SET resource = ?, apikey = ?, document = ? WHERE id = ?",
-                (group.resource, group.apikey, json.dumps(document), row[0]),
+                (group.resource, group.apikey, json.dumps(kept(document)), row[0]),
                 "There is a group with that resource and apikey already.",
             )
 
@@ -167,7 +172,7 @@ class Registry:
                 _key_is_free(connection, owner, device.apikey)
             connection.execute(
                 "UPDATE iot_device SET apikey = ?, document = ? WHERE id = ?",
-                (device.apikey, json.dumps(document), row[0]),
+                (device.apikey, json.dumps(kept(document)), row[0]),
             )
             return _known_device(connection, owner, device_id)
 

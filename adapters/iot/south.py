@@ -76,7 +76,8 @@ async def _measure(agent: Agent, request: web.Request) -> web.Response:
             raise Refusal(503, "TOO_MANY_UNKNOWN", "too much of devices that nobody has provisioned is kept already")
         key = request.headers.get("Idempotency-Key")
         content_type = request.headers.get("Content-Type", "")
-        message = Message(data, content_type, time, attribute, key, REMEMBERED if key else 0)
+        name = f"{sender.owner.tenant}{sender.owner.path}:{device_id}:{key}" if key else None
+        message = Message(data, content_type, time, attribute, name, REMEMBERED if key else 0)
         await agent.take(protocol, [(sender, device_id, message)])
     if sender.device is None:
         return web.json_response({"accepted": True, "quarantined": "unknown-device"}, status=202)

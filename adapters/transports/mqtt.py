@@ -115,8 +115,10 @@ async def receive(client: Subscriber, messages: list[Arrived], door: Door) -> No
         client.acknowledge(message)
 
 
-def make_client(mqtt: Mqtt, feed: str, identity: str, tls: ssl.SSLContext | None) -> Subscriber:
-    """A client with a session that outlives its connections."""
+def make_client(
+    mqtt: Mqtt, feed: str, identity: str, tls: ssl.SSLContext | None, logger: logging.Logger = _LOG
+) -> Subscriber:
+    """A client with a session that outlives its connections. `logger` gets what the library says, topics among it."""
     name = mqtt.client_id or f"tsunagu-{hashlib.sha256(f'{identity}/{feed}'.encode()).hexdigest()[:15]}"
     session: dict[str, Any]
     if mqtt.version == "5":
@@ -133,7 +135,7 @@ def make_client(mqtt: Mqtt, feed: str, identity: str, tls: ssl.SSLContext | None
         username=mqtt.username,
         password=mqtt.password,
         tls_context=tls,
-        logger=_LOG,
+        logger=logger,
         timeout=CONNECT_SECONDS,
         **session,
     )

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from adapters.door import Door, now
 from adapters.feeds import Push
-from adapters.iot.measures import PROVISION, TENANT
+from adapters.iot.measures import OURS
 from adapters.journal import Intake, JournalFailed
 from adapters.quarantine import REPLAY_OF
 
@@ -22,8 +22,8 @@ RETRY_AFTER_SECONDS: Final = 1
 REMEMBERED: Final = 100_000
 """Among how many inputs a key is looked for, as far as they are kept."""
 _KEY_PARAMETERS: Final = ("k", "key", "api_key")
-_NOT_FOR_SENDERS: Final = frozenset({*_KEY_PARAMETERS, REPLAY_OF, TENANT, PROVISION})
-"""Keys are not kept; which record an input replays, only the quarantine says; and whose a device is, only what is provisioned."""
+_NOT_FOR_SENDERS: Final = frozenset({*_KEY_PARAMETERS, REPLAY_OF})
+"""Keys are not kept; and which record an input replays, only the quarantine says."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -52,7 +52,12 @@ def push_application(receivers: Mapping[str, Receiver]) -> web.Application:
             body += chunk
             if len(body) > receiver.push.most_bytes:
                 return _problem(413, f"larger than {receiver.push.most_bytes} bytes")
-        parameters = {name: value for name, value in request.query.items() if name not in _NOT_FOR_SENDERS}
+        parameters = {
+            name: value
+            for name, value in request.query.items()
+            if name not in _NOT_FOR_SENDERS
+            and not name.startswith(OURS)  # whose a device is, only what is provisioned says
+        }
         key = request.headers.get("Idempotency-Key")
         intake = Intake(
             bytes(body),

@@ -1,5 +1,6 @@
 """Devices over HTTP: provisioned at the north port, measures at the south port, entities in a real broker."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from adapters.errors import InvalidFeeds
 from adapters.feeds import parse_feeds
 from adapters.iot.measures import ULTRALIGHT
 from adapters.iot.payload import MOST_BYTES
+from adapters.journal import last_run
 from adapters.runner import running
 
 REQUESTS = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "iot-agents"
@@ -122,6 +124,51 @@ class TestMeasures:
             await until(desk.settled)
             assert await held(desk) == []
 
+    async def test_the_same_measure_again_changes_nothing(self, tmp_path):
+        device = {
+            **T1,
+            "attributes": [
+                *T1["attributes"],
+                {"object_id": "bpm", "name": "heartRate", "metadata": {"unitCode": "5K", "accuracy": {"value": 0.5}}},
+                {"object_id": "on", "name": "since", "type": "DateTime"},
+            ],
+            "static_attributes": [
+                *T1["static_attributes"],
+                {"name": "sort", "type": "VocabProperty", "value": "sensor"},
+            ],
+        }
+        async with a_device_desk(tmp_path) as desk:
+            headers = {"fiware_servicepath": "/park"}
+            await desk.north("POST", "/iot/services", GROUP, **headers)
+            await desk.north("POST", "/iot/devices", device, **headers)
+            for _ in range(2):
+                text = "t|3|gps|35.6,139.7|bpm|70|on|2026-06-30T05:00:00Z"
+                assert (await desk.south("/iot/d", text, t="2026-06-30T05:20:00Z"))[0] == 200
+                await until(desk.settled)
+            run = await desk.runner.journal.perform(lambda connection: last_run(connection, "iot-ultralight"))
+            assert (run.counts["created"], run.counts.get("unchanged"), run.counts.get("updated", 0)) == (1, 1, 0)
+            assert (await desk.entity("urn:ngsi-ld:Sensor:t1"))["scope"] == "/park"
+
+    async def test_a_measure_that_is_sent_again_with_its_key_counts_once_and_for_its_device_only(self, tmp_path):
+        async with a_device_desk(tmp_path) as desk:
+            await provision(desk, T1, {"device_id": "t2"})
+            for device in ("t1", "t2", "t1"):
+                url = f"{desk.runner.devices.south_url}/iot/d?k={KEY}&i={device}"
+                async with desk.web.post(url, data="t|3", headers={"Idempotency-Key": "1"}) as answer:
+                    assert answer.status == 200
+
+            def count(connection):
+                return connection.execute("SELECT count(*) FROM input").fetchone()[0]
+
+            assert await desk.runner.journal.perform(count) == 2
+
+    async def test_newer_clients_say_groups_for_services(self, tmp_path):
+        async with a_device_desk(tmp_path) as desk:
+            assert await desk.north("POST", "/iot/groups", {"groups": [GROUP]}) == (201, {})
+            assert (await desk.north("GET", "/iot/groups"))[1]["groups"][0]["apikey"] == KEY
+            assert (await desk.north("GET", "/iot/services"))[1]["count"] == 1
+            assert (await desk.north("POST", "/iot/groups", {"services": [GROUP]}))[0] == 400
+
     async def test_of_unknown_devices_only_so_much_is_kept(self, tmp_path, monkeypatch):
         monkeypatch.setattr("adapters.iot.agent.MOST_UNKNOWN", 3)
         async with a_device_desk(tmp_path) as desk:
@@ -161,6 +208,17 @@ class TestMeasures:
                 # asyncio's debug mode and aiohttp's client, which is the test's, may show addresses
                 said = [each.getMessage() for each in caplog.records if each.name.startswith("adapters")]
                 assert secret not in repr(said)
+
+    @pytest.mark.parametrize("rest", [b"&i=\x01 HTTP/1.1", b" HTTP/9.9", b"&i=" + b"a" * 9000 + b" HTTP/1.1"])
+    async def test_a_request_that_is_no_http_is_not_in_the_log(self, tmp_path, caplog, rest):
+        caplog.set_level(logging.DEBUG)
+        async with a_device_desk(tmp_path) as desk:
+            port = urlsplit(desk.runner.devices.south_url).port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /iot/d?k=a-secret-key" + rest + b"\r\n\r\n")
+            assert b"400" in await reader.readline()
+            writer.close()
+        assert "a-secret-key" not in caplog.text
 
 
 class TestProvisioning:
@@ -269,6 +327,28 @@ class TestProvisioning:
             assert (await desk.north("DELETE", f"/iot/services?{query}"))[0] == 404
             assert (await desk.north("DELETE", "/iot/services?resource=/iot/d&apikey=another-key"))[0] == 204
             assert (await desk.south("/iot/d", "t|3", k="another-key"))[0] == 401
+
+    async def test_what_an_agent_answers_can_be_given_to_another_one(self, tmp_path):
+        async with a_device_desk(tmp_path / "a") as desk:
+            await provision(desk, T1)
+            groups = (await desk.north("GET", "/iot/services"))[1]["services"]
+            devices = (await desk.north("GET", "/iot/devices"))[1]["devices"]
+        theirs = {
+            "_id": "5",
+            "__v": 0,
+            "lazy": [],
+            "internal_attributes": [],
+            "subscriptions": [],
+            "bidirectional": False,
+        }
+        async with a_device_desk(tmp_path / "b") as desk:
+            moved = {"fiware_service": "newcity", "fiware_servicepath": "/park"}
+            given = {"services": [each | theirs for each in groups]}
+            assert (await desk.north("POST", "/iot/services", given, **moved))[0] == 201
+            given = {"devices": [each | theirs for each in devices]}
+            assert (await desk.north("POST", "/iot/devices", given, **moved))[0] == 201
+            (found,) = (await desk.north("GET", "/iot/devices", **moved))[1]["devices"]
+            assert (found["service"], found["service_path"]) == ("newcity", "/park")
 
     async def test_what_is_provisioned_is_there_after_a_restart(self, tmp_path):
         async with a_device_desk(tmp_path) as desk:

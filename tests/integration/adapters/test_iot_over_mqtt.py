@@ -1,6 +1,7 @@
 """Devices over MQTT, against a real MQTT broker: from provisioning to the entity, and what happens when one side is away."""
 
 import asyncio
+import logging
 
 import aiomqtt
 import pytest
@@ -97,6 +98,19 @@ async def test_what_is_wrong_is_held_back_or_passed_over_and_nothing_else_waits_
         await until(desk.settled)
         rules = [each.rule for each in await quarantine.held(desk.runner.journal)]
         assert sorted(rules) == ["undecodable", "undecodable", "unknown-device"]
+
+
+async def test_keys_in_topics_are_not_in_the_log(mqtt, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with a_device_desk(tmp_path, **settings(mqtt)) as desk:
+        await provision(desk)
+        await heard(desk, mqtt)
+        await send(mqtt, (f"/ul/{KEY}/t1/attrs", b"t|5"), ("/ul/another-key/t1/attrs", b"t|5"))
+        await temperature(desk, 5)
+    said = [each.getMessage() for each in caplog.records if each.name.startswith("adapters")]
+    assert said
+    assert KEY not in repr(said)
+    assert "another-key" not in repr(said)
 
 
 async def test_a_retained_measure_is_none(mqtt, tmp_path):

@@ -10,14 +10,14 @@ import pytest
 from adapters.contract import Origin
 from adapters.iot.device import Owner, merged
 from adapters.iot.documents import read_device, read_group
-from adapters.iot.measures import IOT_JSON, ULTRALIGHT
+from adapters.iot.measures import ATTRIBUTE, DEVICE, IOT_JSON, PATH, PROVISION, TENANT, TIME, ULTRALIGHT
 from adapters.options import NoOptions
 from adapters.testing import AdapterContract, Sample
 
 REQUESTS = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "iot-agents"
 ARRIVED = "2026-06-30T05:20:00.000Z"
 GROUP = read_group({"apikey": "a-key", "resource": "/iot/d", "entity_type": "Sensor"}, "group")
-DEVICE = {
+T1 = {
     "device_id": "t1",
     "timezone": "Asia/Tokyo",
     "attributes": [
@@ -35,28 +35,28 @@ DEVICE = {
 }
 
 
-def origin(document=DEVICE, path="/", **parameters):
-    given = {"service": "city", "servicepath": path, "device": "t1"}
+def origin(document=T1, path="/", **parameters):
+    given = {TENANT: "city", PATH: path, DEVICE: "t1"}
     if document is not None:
         device = merged(Owner("city", path), read_device(document, "device"), GROUP)
-        given["provision"] = device.provision.as_text()
+        given[PROVISION] = device.provision.as_text()
     return Origin("iot:iot-json", ARRIVED, parameters=given | parameters)
 
 
-def decoded(message, document=DEVICE, path="/", **parameters):
+def decoded(message, document=T1, path="/", **parameters):
     adapter = ULTRALIGHT if isinstance(message, str) else IOT_JSON
     data = message.encode() if isinstance(message, str) else orjson.dumps(message)
     return adapter.decode(data, origin(document, path, **parameters), NoOptions(), None)
 
 
-def only(message, document=DEVICE, path="/", **parameters):
+def only(message, document=T1, path="/", **parameters):
     found = decoded(message, document, path, **parameters)
     assert found.quarantine == ()
     (entity,) = found.entities
     return entity
 
 
-def held(message, document=DEVICE, **parameters):
+def held(message, document=T1, **parameters):
     (one,) = decoded(message, document, **parameters).quarantine
     return one.column, one.rule
 
@@ -67,7 +67,7 @@ class TestUltralight(AdapterContract):
         Sample(b"t|3|s|on#gps|35.6/139.7#2026-06-30T14:20:00|t|4", records=3, origin=origin()),
         Sample(b"t|x#t#gps|1,2,3#u|7", records=4, origin=origin()),
         Sample(b"t|3#t|4", records=2, origin=origin(None)),
-        Sample(b"3", records=1, origin=origin(attribute="t")),
+        Sample(b"3", records=1, origin=origin(**{ATTRIBUTE: "t"})),
     )
 
 
@@ -83,7 +83,7 @@ class TestJson(AdapterContract):
             orjson.dumps([{"t": "x"}, 3, {"gps": [1, 2]}, {"t": 3, "TimeInstant": "noon"}]), records=4, origin=origin()
         ),
         Sample(orjson.dumps([{"t": 3}, {"t": 4}]), records=2, origin=origin(None)),
-        Sample(b"on", records=1, origin=origin(attribute="s")),
+        Sample(b"on", records=1, origin=origin(**{ATTRIBUTE: "s"})),
     )
 
 
@@ -107,8 +107,8 @@ def test_a_position_is_latitude_first_and_turned_round():
     ("message", "parameters", "observed_at"),
     [
         ("t|3", {}, ARRIVED),
-        ("t|3", {"t": "2026-06-30T05:00:00Z"}, "2026-06-30T05:00:00Z"),
-        ("2026-06-30T13:00:00+09:00|t|3", {"t": "2026-06-30T05:00:00Z"}, "2026-06-30T04:00:00Z"),
+        ("t|3", {TIME: "2026-06-30T05:00:00Z"}, "2026-06-30T05:00:00Z"),
+        ("2026-06-30T13:00:00+09:00|t|3", {TIME: "2026-06-30T05:00:00Z"}, "2026-06-30T04:00:00Z"),
         ("2026-06-30T13:00:00|t|3", {}, "2026-06-30T04:00:00Z"),
         ("t|3|ts|2026-06-30T13:00:00", {}, "2026-06-30T04:00:00Z"),
         ({"t": 3, "TimeInstant": "2026-06-30T04:00:00.5Z"}, {}, "2026-06-30T04:00:00.500Z"),
@@ -119,8 +119,8 @@ def test_observed_at_is_the_groups_time_or_the_messages_or_that_of_its_arrival(m
 
 
 def test_a_device_whose_time_of_arrival_says_nothing_has_none():
-    assert "observedAt" not in only("t|3", {**DEVICE, "timestamp": False})["temperature"]
-    assert "observedAt" in only("2026-06-30T05:00:00Z|t|3", {**DEVICE, "timestamp": False})["temperature"]
+    assert "observedAt" not in only("t|3", {**T1, "timestamp": False})["temperature"]
+    assert "observedAt" in only("2026-06-30T05:00:00Z|t|3", {**T1, "timestamp": False})["temperature"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_group_in_which_something_is_wrong_is_held_back(message, held_as):
 
 def test_readings_that_are_not_provisioned_keep_their_name_or_are_left_out():
     assert only({"x": "a", "n": 3})["x"]["value"] == "a"
-    found = decoded({"x": "a", "t": 3}, {**DEVICE, "explicitAttrs": True})
+    found = decoded({"x": "a", "t": 3}, {**T1, "explicitAttrs": True})
     assert "x" not in found.entities[0]
     assert [each.rule for each in found.repairs] == ["not-provisioned"]
     assert [each.rule for each in decoded({"id": "a", "t": 3}).repairs] == ["reserved-name"]
@@ -150,7 +150,7 @@ def test_readings_that_are_not_provisioned_keep_their_name_or_are_left_out():
 
 def test_names_and_types_that_ngsi_ld_does_not_have_are_made_plain():
     assert only({"fill-level": 3})["fill_level"]["value"] == 3
-    entity = only("t|3", {**DEVICE, "entity_type": "IoT-Device"})
+    entity = only("t|3", {**T1, "entity_type": "IoT-Device"})
     assert (entity["type"], entity["id"]) == ("IoT_Device", "urn:ngsi-ld:IoT_Device:t1")
 
 
@@ -210,7 +210,7 @@ def test_what_the_tutorials_provision_and_send_is_read(file):
     known = {each.device_id: merged(Owner("openiot", "/"), each, groups[0]) for each in devices}
     for adapter, device_id, data in measures:
         device = known.get(device_id)
-        given = {"device": device_id} | ({} if device is None else {"provision": device.provision.as_text()})
+        given = {DEVICE: device_id} | ({} if device is None else {PROVISION: device.provision.as_text()})
         found = adapter.decode(data, Origin("iot:", ARRIVED, parameters=given), NoOptions(), None)
         if device is None:
             assert [each.rule for each in found.quarantine] == ["unknown-device"]

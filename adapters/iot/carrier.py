@@ -83,7 +83,8 @@ class IotCarrier:
             "fiware-servicepath": device.owner.path,
         }
         seconds = min(self._patience, left)
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
+        # To wait for a connection is to have sent nothing, so it has a limit of its own, which comes first.
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds / 2))
         try:
             async with self._http.post(
                 device.endpoint, data=payload, headers=headers, timeout=timeout, allow_redirects=False

@@ -23,7 +23,7 @@ from adapters.iot.agent import Agent
 from adapters.iot.device import Owner
 from adapters.iot.documents import InvalidDocument
 from adapters.iot.registry import Duplicate, Full, NotProvisioned
-from adapters.iot.south import Refusal
+from adapters.iot.south import Refusal, read_body
 from adapters.journal import JournalFailed
 
 MOST_BYTES: Final = 8 * 2**20
@@ -223,13 +223,9 @@ async def _listed(request: web.Request, name: str) -> Sequence[Mapping[str, Any]
 
 
 async def _document(request: web.Request) -> Any:
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, "TOO_LARGE", f"larger than {MOST_BYTES} bytes")
+    body = await read_body(request, MOST_BYTES)
     try:
-        return read_json(bytes(body))
+        return read_json(body)
     except UnreadableFile as error:
         raise Refusal(400, "WRONG_SYNTAX", str(error)) from None
 

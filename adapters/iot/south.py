@@ -9,6 +9,7 @@ The answer 200 means that the measures are on disk, and has the commands that wa
 on disk, and will be in the quarantine, as nobody has provisioned the device.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import Final
@@ -24,6 +25,7 @@ from adapters.journal import JournalFailed
 from adapters.ngsiv2 import utc
 from adapters.transports.push import RETRY_AFTER_SECONDS
 
+READ_SECONDS: Final = 30.0
 _LONGEST_ID: Final = 200
 _LOG: Final = logging.getLogger(__name__)
 
@@ -120,14 +122,24 @@ async def _sender(agent: Agent, request: web.Request, protocol: Protocol) -> tup
 async def _payload(request: web.Request) -> bytes:
     if request.method == "GET":
         return request.query.get("d", "").encode("utf-8", "replace")
-    if (request.content_length or 0) > MOST_BYTES:
-        raise Refusal(413, "TOO_LARGE", f"larger than {MOST_BYTES} bytes")
+    body = await read_body(request, MOST_BYTES)
+    return body or request.query.get("d", "").encode("utf-8", "replace")
+
+
+async def read_body(request: web.Request, most_bytes: int) -> bytes:
+    """The body of a request, within bounds on its size and on how long it takes to come. Raises Refusal."""
+    if (request.content_length or 0) > most_bytes:
+        raise Refusal(413, "TOO_LARGE", f"larger than {most_bytes} bytes")
     body = bytearray()
-    async for chunk in request.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, "TOO_LARGE", f"larger than {MOST_BYTES} bytes")
-    return bytes(body) or request.query.get("d", "").encode("utf-8", "replace")
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.content.iter_chunked(1 << 16):
+                body += chunk
+                if len(body) > most_bytes:
+                    raise Refusal(413, "TOO_LARGE", f"larger than {most_bytes} bytes")
+    except TimeoutError:
+        raise Refusal(408, "TOO_SLOW", f"the body did not come within {READ_SECONDS:g} seconds") from None
+    return bytes(body)
 
 
 def _protocol(request: web.Request) -> Protocol:

@@ -14,7 +14,7 @@ import pytest
 from broker_process import Process
 from mongod import free_port
 
-KILLS = int(os.environ.get("TSUNAGU_IOT_KILLS", "3"))
+KILLS = int(os.environ.get("TSUNAGU_IOT_KILLS", "1"))
 KEY = "a-key-of-devices"
 NORTH = {"X-Api-Key": "north-key-of-tests", "fiware-service": "city", "fiware-servicepath": "/"}
 GROUP = {"apikey": KEY, "resource": "/iot/d", "entity_type": "Sensor"}

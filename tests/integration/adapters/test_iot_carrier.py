@@ -121,7 +121,7 @@ class TestEndpoints:
             assert len(gate.told) == 1, "a redirect is not followed"
 
     async def test_a_device_that_says_nothing_has_the_command_for_all_we_know(self, gate, tmp_path):
-        gate.delay = 3.0
+        gate.delay = 1.0
         async with a_carrier(tmp_path, patience=0.3) as (registry, carrier, _):
             todo = await command(registry, {**GATE, "endpoint": gate.url}, "x")
             with pytest.raises(TimeoutError):
@@ -205,10 +205,10 @@ class TestMqtt:
             async with a_carrier(tmp_path, mqtt=mqtt) as (registry, carrier, session):
                 listening = asyncio.create_task(session.run())
                 await connected(session)
-                todo = await command(registry, {**GATE, "transport": "MQTT"}, "x", seconds=2.0)
+                todo = await command(registry, {**GATE, "transport": "MQTT"}, "x", seconds=1.6)
                 assert await carrier.carry(todo) == Carried(Outcome.DELIVERED)
-                await asyncio.sleep(2.2)
+                await asyncio.sleep(1.8)
                 async with aiomqtt.Client(broker.host, broker.port, **device) as client:
                     with pytest.raises(TimeoutError):
-                        await asyncio.wait_for(anext(aiter(client.messages)), 1.0)
+                        await asyncio.wait_for(anext(aiter(client.messages)), 0.5)
                 listening.cancel()

@@ -106,6 +106,23 @@ class TestMeasures:
             assert said in found[1]
             assert desk.runner.doors["iot-ultralight"].waiting == desk.runner.doors["iot-json"].waiting == 0
 
+    async def test_a_body_that_does_not_come_is_not_waited_for(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("adapters.iot.south.READ_SECONDS", 0.2)
+        async with a_device_desk(tmp_path) as desk:
+            await provision(desk, T1)
+            for url, head in (
+                (desk.runner.devices.south_url, f"POST /iot/d?k={KEY}&i=t1 HTTP/1.1"),
+                (
+                    desk.runner.devices.north_url,
+                    f"POST /iot/devices HTTP/1.1\r\nX-Api-Key: {NORTH_KEY}\r\nfiware-service: a",
+                ),
+            ):
+                reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+                head += "\r\nHost: x\r\nfiware-servicepath: /\r\nContent-Length: 9\r\n\r\nt|"
+                writer.write(head.encode())
+                assert b"408" in await asyncio.wait_for(reader.readline(), 10)
+                writer.close()
+
     async def test_an_unknown_device_is_held_back_and_its_replay_sees_what_is_provisioned_since(self, tmp_path):
         async with a_device_desk(tmp_path) as desk:
             await provision(desk)

@@ -28,6 +28,7 @@ from adapters.actuation.policy import Policy, parse_policy
 from adapters.contract import Adapter
 from adapters.errors import InvalidFeeds, InvalidOptions, UnknownAdapter
 from adapters.iot.endpoints import EndpointPolicy
+from adapters.lorawan.fleet import Fleet, parse_fleet
 from adapters.options import FromEnvironment, NoOptions, Options, option, read_options
 from adapters.provenance import public_source
 from adapters.registry import adapter_named
@@ -42,6 +43,7 @@ IOT_TOPICS: Final = tuple(
 )
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}")
 _ENVIRONMENT: Final = "env:"
+_TABLES: Final = frozenset({"runner", "feeds", "commands", "iot", "lorawan"})
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -197,6 +199,7 @@ class Feeds:
     feeds: tuple[Feed, ...]
     folder: Path
     commands: Policy | None = None
+    fleets: tuple[Fleet, ...] = ()
     iot: Iot | None = None
 
     @property
@@ -234,9 +237,9 @@ def parse_feeds(
     document: Mapping[str, Any], folder: Path, environ: Mapping[str, str] = MappingProxyType({}), name: str = "feeds"
 ) -> Feeds:
     """The same for a document in memory. Raises InvalidFeeds."""
-    if unknown := set(document) - {"runner", "feeds", "commands", "iot"}:
+    if unknown := set(document) - _TABLES:
         raise InvalidFeeds(
-            f"{name}: there is no table [{min(unknown)}]; there are [runner], [feeds.NAME], [commands] and [iot]."
+            f"{name}: there is no table [{min(unknown)}]; there are [runner], [feeds.NAME], [commands], [iot] and [lorawan.NAME]."
         )
     runner = _read(RunnerSettings, _secrets(_table(document, "runner", name), environ, name), f"{name}, [runner]")
     if runner.broker and not runner.broker.startswith(("http://", "https://")):
@@ -249,12 +252,18 @@ def parse_feeds(
     if not tables and commands is None and "iot" not in document:
         raise InvalidFeeds(f"{name}: there is no feed; each has a table [feeds.NAME].")
     feeds = [_feed(key, table, runner, folder, environ, f"{name}, [feeds.{key}]") for key, table in tables.items()]
+    fleets = tuple(
+        _fleet(key, table, folder, environ, f"{name}, [lorawan.{key}]")
+        for key, table in _table(document, "lorawan", name).items()
+    )
+    if fleets and commands is None:
+        raise InvalidFeeds(f"{name}: [lorawan.{fleets[0].name}] takes commands, but there is no table [commands].")
     if "iot" not in document:
-        return Feeds(runner, tuple(feeds), folder, commands)
+        return Feeds(runner, tuple(feeds), folder, commands, fleets)
     iot = _iot(_secrets(_table(document, "iot", name), environ, name), f"{name}, [iot]")
     if taken := {feed.name for feed in feeds} & set(IOT_FEEDS):
         raise InvalidFeeds(f"{name}, [feeds.{min(taken)}]: [iot] has a feed of this name.")
-    found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, commands, iot)
+    found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, commands, fleets, iot)
     _ = found.iot_mqtt  # what is wrong with it is to be said now
     return found
 
@@ -328,6 +337,19 @@ def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: 
         in_turn=streaming if about.in_turn is None else about.in_turn,
         lasting=streaming if about.lasting is None else about.lasting,
     )
+
+
+def _fleet(name: str, table: Any, folder: Path, environ: Mapping[str, str], where: str) -> Fleet:
+    """Devices that take commands by LoRaWAN. Their topics are known; The Things Stack speaks MQTT 3.1.1 with quality 0 only."""
+    if _NAME.fullmatch(name) is None or not isinstance(table, Mapping):
+        raise InvalidFeeds(f"{where}: must be a table, whose name has small letters, digits, - and _ only.")
+    said = _table(table, "mqtt", where)
+    if "topics" in said:
+        raise InvalidFeeds(f"{where}.mqtt: topics are not given, they follow from the server and the application.")
+    defaults = {"version": "3.1.1", "qos": 0} if table.get("server") == "things-stack" else {}
+    mqtt = _read(Mqtt, _secrets({"topics": ["-"], **defaults, **said}, environ, where), f"{where}.mqtt", folder)
+    _check(mqtt, f"{where}.mqtt")
+    return parse_fleet(name, table, mqtt, where)
 
 
 def _check(transport: Transport, where: str) -> None:

@@ -94,7 +94,7 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         commands = None
         if feeds.commands is not None:
             commands = await stack.enter_async_context(
-                commands_at_work(journal, feeds.commands, broker_url, clients, serve_web, _endless)
+                commands_at_work(journal, feeds.commands, feeds.fleets, broker_url, clients, serve_web, _endless)
             )
         devices = await _devices(feeds, journal, doors, commands, stack)
         tasks = [_endless("telling of runs", lambda: _tell(feeds, journal, clients))]

@@ -24,6 +24,8 @@ from adapters.journal import JournalFailed
 
 CARRY_SECONDS: Final = 30.0
 """How long a carrier may take."""
+CLOSE_SECONDS: Final = 3.0
+"""How long what is being carried when the runner ends may take still."""
 FRESH_SECONDS: Final = 1.0
 """For how long a decision about an interlock is good without a second look."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -48,10 +50,14 @@ class Carrying:
         self._carriers: dict[str, Carrier] = {}
         self._tasks: dict[Place, asyncio.Task[None]] = {}
         self._again: set[Place] = set()
+        self._closing = asyncio.Event()
 
     async def close(self) -> None:
-        """Stop. What was under way then is in doubt, and `settle_doubt` has it."""
+        """Begin nothing more, and let what is under way end. What takes too long is in doubt, and `settle_doubt` has it."""
+        self._closing.set()
         tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -121,14 +127,18 @@ class Carrying:
                     if settled:
                         pause = FIRST_PAUSE
                         continue
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    try:
+                        async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                            await self._closing.wait()
+                    except TimeoutError:
+                        pass
                     pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             self._tasks.pop(place, None)
 
     async def _next(self, place: Place) -> Entry | None:
         target = self._book.targets.at(place)
-        if target is None or target.carrier not in self._carriers:
+        if target is None or target.carrier not in self._carriers or self._closing.is_set():
             return None
         try:
             held = await self._book.journal.perform(
@@ -167,7 +177,7 @@ class Carrying:
             return True
         except TryLater as error:
             _LOG.info("command %s of %s waits: %s", command.name, command.target.entity_id, error)
-            await book.step(command.id, {State.CARRYING}, State.QUEUED, deadline=command.expires_at, tell=False)
+            await self._kept(command, State.QUEUED)
             return False
         except Exception as error:  # noqa: BLE001 - somebody else's code: nobody knows what it came to
             said = "it took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
@@ -189,4 +199,21 @@ class Carrying:
             case Outcome.SENT:
                 await book.step(command.id, carrying, State.SENT, deadline=command.expires_at, tell=False)
             case Outcome.WAITING:
-                await book.step(command.id, carrying, State.WAITING, deadline=command.expires_at, tell=False)
+                await self._kept(command, State.WAITING)
+
+    async def _kept(self, command: Command, state: State) -> None:
+        """A command that did not leave is kept, unless a later one has taken its place meanwhile."""
+        book, at = self._book, self._book.now()
+
+        def work(connection: sqlite3.Connection) -> None:
+            later_one = record.later_of_name(connection, command) if book.terms(command).supersedes else None
+            if later_one is None:
+                record.step(
+                    connection, command.id, {State.CARRYING}, state, at, deadline=command.expires_at, tell=False
+                )
+            else:
+                said = f"superseded by {later_one}"
+                record.step(connection, command.id, {State.CARRYING}, State.ERROR, at, info=said)
+
+        await book.journal.transact(work)
+        book.written()

@@ -1,18 +1,23 @@
 """Commands at work: the desk, its door, the broker's registrations and what it is told, for as long as a runner is let."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
+from adapters.actuation.contract import InvalidTarget
 from adapters.actuation.desk import Desk
 from adapters.actuation.interlock import Interlocks
 from adapters.actuation.policy import Policy
 from adapters.actuation.reception import reception
 from adapters.actuation.registering import Registering
 from adapters.actuation.telling import tell
+from adapters.errors import InvalidFeeds
 from adapters.journal import Journal
+from adapters.lorawan.downlinks import DownlinkCarrier
+from adapters.lorawan.fleet import CARRIER, Fleet
 from adapters.working import Clients
 
 ServeWeb = Callable[[web.Application, str, int, AsyncExitStack], Awaitable[str]]
@@ -30,7 +35,13 @@ class Commands:
 
 @asynccontextmanager
 async def commands_at_work(
-    journal: Journal, policy: Policy, broker_url: str, clients: Clients, serve_web: ServeWeb, endless: Endless
+    journal: Journal,
+    policy: Policy,
+    fleets: Sequence[Fleet],
+    broker_url: str,
+    clients: Clients,
+    serve_web: ServeWeb,
+    endless: Endless,
 ) -> AsyncIterator[Commands]:
     """Take commands and carry them, until left. Raises InvalidFeeds where the port is taken, JournalFailed."""
     async with AsyncExitStack() as stack:
@@ -47,9 +58,28 @@ async def commands_at_work(
             endless("telling of commands", lambda: tell(desk.book, clients)),
             endless("registrations of commands", registering.follow),
         ]
+        for fleet in fleets:
+            carrier = DownlinkCarrier(fleet, journal.identity)
+            desk.carriers({fleet.carrier: carrier})
+            tasks.append(endless(f"downlinks of {fleet.name}", partial(carrier.run, desk)))
         try:
+            await _announce(desk, fleets)
             yield Commands(desk, registering, url)
         finally:
+            await desk.close()  # first: who carries still can
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _announce(desk: Desk, fleets: Sequence[Fleet]) -> None:
+    """Announce the devices of fleets, and withdraw those that are no longer in the file. Raises InvalidFeeds."""
+    named = {fleet.carrier for fleet in fleets}
+    gone = {target.carrier for target in desk.book.targets.all() if target.carrier.startswith(CARRIER)} - named
+    for carrier in gone:
+        await desk.announce_all(carrier, ())
+    for fleet in fleets:
+        try:
+            await desk.announce_all(fleet.carrier, fleet.targets)
+        except InvalidTarget as error:
+            raise InvalidFeeds(f"[lorawan.{fleet.name}]: {error}") from error

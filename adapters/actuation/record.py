@@ -196,13 +196,14 @@ def open_of_device(
     return [entry for entry in rows if entry.state in wanted]
 
 
-def open_places(connection: sqlite3.Connection, state: State) -> list[tuple[str, str]]:
-    """The devices that have a command in a state: tenant and id."""
-    return list(
-        connection.execute(
-            "SELECT DISTINCT tenant, device_id FROM command WHERE deadline IS NOT NULL AND state = ?", (state,)
-        )
-    )
+def later_of_name(connection: sqlite3.Connection, command: Command) -> str | None:
+    """The key of a command of the same name that was taken after this one and has no end yet."""
+    row = connection.execute(
+        "SELECT key FROM command WHERE tenant = ?1 AND entity_id = ?2 AND name = ?3 AND deadline IS NOT NULL"
+        " AND number > (SELECT number FROM command WHERE id = ?4) LIMIT 1",
+        (command.target.tenant, command.target.entity_id, command.name, command.id),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def in_state(connection: sqlite3.Connection, state: State) -> list[Entry]:

@@ -79,7 +79,9 @@ class Poll(Options):
     url: str = option("what is fetched")
     every: float = option("seconds between two fetches", 600.0)
     headers: Mapping[str, str] = option("further request headers", MappingProxyType({}))
-    hosts: tuple[str, ...] = option("other hosts to which links of an index may lead", ())
+    hosts: tuple[str, ...] = option(
+        "other hosts to which redirects and links of an index may lead; they get no headers", ()
+    )
     pause: float = option("seconds between two requests for links of an index", 1.0)
     most_bytes: int = option("largest body that is taken", 64 * 1024 * 1024)
 

@@ -16,17 +16,20 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from adapters import groups, inputs
 from adapters.contract import Quarantined, State
 from adapters.errors import AdapterError
+from adapters.groups import Group, Run
+from adapters.inputs import Input, Intake
+
+__all__ = ["FILE", "Group", "Input", "Intake", "Journal", "JournalFailed", "Run"]
 
 FILE: Final = "journal.sqlite"
-WAITING, CLAIMED, DONE = 0, 1, 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -63,67 +66,6 @@ T = TypeVar("T")
 
 class JournalFailed(AdapterError):
     """The journal cannot be opened, read or written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """One input, as a transport hands it over.
-
-    `name` is what its sender knows it by; None where nothing tells. `unless_among` is how many of the feed's last inputs may
-    not have this name, or else it is one of those, come again; 0: it is new for sure. `marks` are what the transport wants to
-    find again; they are kept if, and only if, the input is.
-    """
-
-    data: bytes
-    address: str
-    received_at: str
-    content_type: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    name: str | None = None
-    unless_among: int = 0
-    marks: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input, as it is on record."""
-
-    id: int
-    address: str
-    received_at: str
-    content_type: str
-    parameters: Mapping[str, str]
-    sha256: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Inputs that are worked on together: the key of all that is done for them, how many batches are, and what those came to."""
-
-    key: str
-    inputs: tuple[Input, ...]
-    state: State
-    run: int
-    progress: int = 0
-    partial: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What became of one input, or of those that came within a while, as it is on record; instants in UTC."""
-
-    id: int
-    feed: str
-    status: str
-    started_at: str
-    finished_at: str | None
-    address: str
-    sha256: str
-    size: int
-    counts: Mapping[str, int]
-    message: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +122,11 @@ class Journal:
 
     async def take_in(self, feed: str, intakes: Sequence[Intake]) -> int:
         """Put inputs on record, in this order, and the marks that came with them; how many were new."""
-        return await self.transact(lambda connection: _take_in(connection, feed, intakes), durable=True)
+        return await self.transact(lambda connection: inputs.take_in(connection, feed, intakes), durable=True)
 
     async def waiting(self, feed: str) -> tuple[int, int]:
         """How many inputs of a feed are not done, and how many bytes they have."""
-        count, size = await self.perform(
-            lambda connection: connection.execute(
-                "SELECT count(*), coalesce(sum(size), 0) FROM input WHERE feed = ? AND status < ?", (feed, DONE)
-            ).fetchone()
-        )
-        return int(count), int(size)
+        return await self.perform(lambda connection: inputs.waiting(connection, feed))
 
     async def marks(self, feed: str) -> dict[str, Any]:
         """The marks of a feed."""
@@ -203,7 +140,7 @@ class Journal:
         gone = [(feed, name) for name in forget]
 
         def work(connection: sqlite3.Connection) -> None:
-            _set_marks(connection, feed, marks)
+            inputs.set_marks(connection, feed, marks)
             connection.executemany("DELETE FROM mark WHERE feed = ? AND name = ?", gone)
 
         await self.transact(work)
@@ -223,7 +160,7 @@ class Journal:
 
         `lasting`: the group belongs to the feed's run that is under way; else it is a run of its own.
         """
-        return await self.transact(lambda connection: _claim(connection, feed, at, most, most_bytes, lasting))
+        return await self.transact(lambda connection: groups.claim(connection, feed, at, most, most_bytes, lasting))
 
     async def advance(self, feed: str, progress: int, partial: Mapping[str, Any]) -> None:
         """Note how many batches of the claimed group are done, and what they came to."""
@@ -248,7 +185,7 @@ class Journal:
         """The claimed group is done: all that is to be known of it, at once. `quarantine` has records by their input's id."""
         records = list(quarantine)
         await self.transact(
-            lambda connection: _finish(connection, feed, group, at, state, counts, records, lasting, message)
+            lambda connection: groups.finish(connection, feed, group, at, state, counts, records, lasting, message)
         )
 
     async def close_run(self, feed: str, at: str, *, started_before: str) -> None:
@@ -264,7 +201,7 @@ class Journal:
 
     async def unpublished(self) -> list[Run]:
         """The runs that the broker has not been told of in their present form."""
-        return await self.perform(lambda c: _runs(c, "WHERE published < version ORDER BY id LIMIT 100", ()))
+        return await self.perform(lambda c: groups.runs(c, "WHERE published < version ORDER BY id LIMIT 100"))
 
     async def published(self, runs: Sequence[Run]) -> None:
         """Note that the broker has been told of runs in this form."""
@@ -274,9 +211,14 @@ class Journal:
             )
         )
 
-    async def trim(self, feed: str, *, runs: int, inputs: int) -> list[int]:
+    async def trim(self, feed: str, *, keep_runs: int, keep_inputs: int) -> list[int]:
         """Forget all but the last runs and inputs of a feed, but for inputs of open quarantine records; the runs forgotten."""
-        return await self.transact(lambda connection: _trim(connection, feed, runs, inputs))
+
+        def work(connection: sqlite3.Connection) -> list[int]:
+            inputs.trim(connection, feed, keep_inputs)
+            return groups.trim_runs(connection, feed, keep_runs)
+
+        return await self.transact(work)
 
 
 def _opened(folder: Path) -> tuple[sqlite3.Connection, str]:
@@ -287,185 +229,3 @@ def _opened(folder: Path) -> tuple[sqlite3.Connection, str]:
     connection.execute("INSERT OR IGNORE INTO about VALUES ('identity', ?)", (uuid.uuid4().hex,))
     (identity,) = connection.execute("SELECT value FROM about WHERE name = 'identity'").fetchone()
     return connection, str(identity)
-
-
-def _take_in(connection: sqlite3.Connection, feed: str, intakes: Sequence[Intake]) -> int:
-    new = 0
-    for intake in intakes:
-        if intake.unless_among and _has_come(connection, feed, intake):
-            continue
-        connection.execute(
-            "INSERT INTO input (feed, status, address, received_at, content_type, parameters, size, sha256, once, data)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                feed,
-                WAITING,
-                intake.address,
-                intake.received_at,
-                intake.content_type,
-                json.dumps(dict(intake.parameters)),
-                len(intake.data),
-                sha256(intake.data).hexdigest(),
-                intake.name,
-                intake.data,
-            ),
-        )
-        new += 1
-        _set_marks(connection, feed, intake.marks)
-    return new
-
-
-def _has_come(connection: sqlite3.Connection, feed: str, intake: Intake) -> bool:
-    found = connection.execute("SELECT max(id) FROM input WHERE feed = ? AND once = ?", (feed, intake.name)).fetchone()
-    if found[0] is None:
-        return False
-    # Ids are those of all feeds, so what came since is counted.
-    (since,) = connection.execute("SELECT count(*) FROM input WHERE feed = ? AND id > ?", (feed, found[0])).fetchone()
-    return bool(since < intake.unless_among)
-
-
-def _set_marks(connection: sqlite3.Connection, feed: str, marks: Mapping[str, Any]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO mark VALUES (?, ?, ?)",
-        [(feed, name, json.dumps(value)) for name, value in marks.items()],
-    )
-
-
-def _claim(
-    connection: sqlite3.Connection, feed: str, at: str, most: int, most_bytes: int, lasting: bool
-) -> Group | None:
-    connection.execute("INSERT OR IGNORE INTO feed (name) VALUES (?)", (feed,))
-    state, key, progress, partial, run = connection.execute(
-        "SELECT state, group_key, progress, partial, run FROM feed WHERE name = ?", (feed,)
-    ).fetchone()
-    status = WAITING if key is None else CLAIMED
-    inputs = _inputs(connection, feed, status, most if key is None else -1, most_bytes)
-    if not inputs:
-        return None
-    if key is None:
-        key, progress, partial = uuid.uuid4().hex, 0, "{}"
-        run = _run_of(connection, feed, at, inputs, lasting)
-        connection.execute(
-            "UPDATE feed SET group_key = ?, progress = 0, partial = '{}', run = ? WHERE name = ?", (key, run, feed)
-        )
-        connection.executemany("UPDATE input SET status = ? WHERE id = ?", [(CLAIMED, each.id) for each in inputs])
-    return Group(key, inputs, json.loads(state), run, progress, json.loads(partial))
-
-
-def _inputs(connection: sqlite3.Connection, feed: str, status: int, most: int, most_bytes: int) -> tuple[Input, ...]:
-    found: list[Input] = []
-    size = 0
-    for each in connection.execute(
-        "SELECT id, address, received_at, content_type, parameters, sha256, data FROM input"
-        " WHERE feed = ? AND status = ? ORDER BY id LIMIT ?",
-        (feed, status, most),
-    ):
-        size += len(each[6])
-        if found and most >= 0 and size > most_bytes:
-            break
-        found.append(Input(each[0], each[1], each[2], each[3], json.loads(each[4]), each[5], each[6]))
-    return tuple(found)
-
-
-def _run_of(connection: sqlite3.Connection, feed: str, at: str, inputs: Sequence[Input], lasting: bool) -> int:
-    """The run that a new group belongs to."""
-    if lasting:
-        under_way = connection.execute(
-            "SELECT id FROM run WHERE feed = ? AND status = 'running' ORDER BY id DESC LIMIT 1", (feed,)
-        ).fetchone()
-        if under_way is not None:
-            return int(under_way[0])
-    first = inputs[0]
-    made = connection.execute(
-        "INSERT INTO run (feed, status, started_at, address, sha256, size, counts) VALUES (?, 'running', ?, ?, ?, ?, '{}')",
-        (feed, at, first.address, "" if lasting else first.sha256, 0),
-    )
-    return int(made.lastrowid or 0)
-
-
-def _finish(
-    connection: sqlite3.Connection,
-    feed: str,
-    group: Group,
-    at: str,
-    state: State,
-    counts: Mapping[str, int],
-    quarantine: Sequence[tuple[int, Quarantined]],
-    lasting: bool,
-    message: str,
-) -> None:
-    connection.execute(
-        "UPDATE feed SET state = ?, group_key = NULL, progress = 0, partial = '{}' WHERE name = ? AND group_key = ?",
-        (json.dumps(state), feed, group.key),
-    )
-    connection.executemany("UPDATE input SET status = ? WHERE id = ?", [(DONE, each.id) for each in group.inputs])
-    (before,) = connection.execute("SELECT counts FROM run WHERE id = ?", (group.run,)).fetchone()
-    total = json.loads(before)
-    for name, value in counts.items():
-        total[name] = total.get(name, 0) + value
-    size = sum(len(each.data) for each in group.inputs)
-    connection.execute(
-        "UPDATE run SET counts = ?, size = size + ?, message = ?, version = version + 1, status = ?, finished_at = ?"
-        " WHERE id = ?",
-        (
-            json.dumps(total),
-            size,
-            _sound(message),
-            "running" if lasting else "failed" if message else "finished",
-            None if lasting else at,
-            group.run,
-        ),
-    )
-    for input_id, each in quarantine:
-        # Lone surrogates are no text for SQLite: a record that could not be kept would come again for ever.
-        record = _sound(json.dumps(dict(each.record), ensure_ascii=False, sort_keys=True))
-        column, reason = _sound(each.column), _sound(each.reason)
-        digest = sha256("\x1f".join((column, each.rule, record)).encode()).hexdigest()
-        connection.execute(
-            "INSERT INTO quarantine (feed, input, digest, status, at, place, field, rule, reason, record)"
-            " VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET input = excluded.input, at = excluded.at, place = excluded.place,"
-            " status = CASE status WHEN 'dropped' THEN 'dropped' ELSE 'open' END",
-            (feed, input_id, digest, at, each.row, column, each.rule, reason, record),
-        )
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _runs(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Run]:
-    rows = connection.execute(
-        f"SELECT id, feed, status, started_at, finished_at, address, sha256, size, counts, message, version FROM run {condition}",
-        values,
-    )
-    return [_run(row) for row in rows]
-
-
-def last_run(connection: sqlite3.Connection, feed: str) -> Run | None:
-    """The last run of a feed, if there was one."""
-    found = _runs(connection, "WHERE feed = ? ORDER BY id DESC LIMIT 1", (feed,))
-    return found[0] if found else None
-
-
-def _run(row: Sequence[Any]) -> Run:
-    number, feed, status, started_at, finished_at, address, digest, size, counts, message, version = row
-    return Run(
-        number, feed, status, started_at, finished_at, address, digest, size, json.loads(counts), message, version
-    )
-
-
-def _trim(connection: sqlite3.Connection, feed: str, runs: int, inputs: int) -> list[int]:
-    connection.execute(
-        "DELETE FROM input WHERE feed = ?1 AND status = ?2 AND id <= ("
-        " SELECT max(id) FROM input WHERE feed = ?1) - ?3 AND id NOT IN (SELECT input FROM quarantine WHERE status = 'open')",
-        (feed, DONE, inputs),
-    )
-    old = [
-        row[0]
-        for row in connection.execute(
-            "SELECT id FROM run WHERE feed = ? AND status <> 'running' ORDER BY id DESC LIMIT -1 OFFSET ?", (feed, runs)
-        )
-    ]
-    connection.executemany("DELETE FROM run WHERE id = ?", [(each,) for each in old])
-    return old

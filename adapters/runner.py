@@ -182,7 +182,8 @@ async def _tell(feeds: Feeds, journal: Journal, clients: Clients) -> None:
                         _LOG.warning("feed %s: the broker would not have run %d: %s", of.name, run.id, trouble)
                 await journal.published([run])
             for feed in feeds.feeds:
-                old = await journal.trim(feed.name, runs=feeds.runner.keep_runs, inputs=feeds.runner.keep_inputs)
+                keep = feeds.runner
+                old = await journal.trim(feed.name, keep_runs=keep.keep_runs, keep_inputs=keep.keep_inputs)
                 if old:
                     await forget(await clients.of(feed.tenant), journal.identity, feed, old)
         except (BrokerUnreachable, BrokerRefused) as error:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapters.feeds import Feeds
-from adapters.journal import DONE, Journal, last_run
+from adapters.groups import last_run
+from adapters.inputs import DONE
+from adapters.journal import Journal
 from adapters.quarantine import OPEN
 from adapters.runs import status_of
 

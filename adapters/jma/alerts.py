@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 from adapters.attributes import attribute_of
 from adapters.contract import Entity
 from adapters.jma.hazards import severity, severity_of_intensity, sub_category
-from adapters.jma.telegram import Area, Information, Statement, Telegram, child, level_in, text, utc
+from adapters.jma.telegram import Area, Information, Statement, Telegram, child, level_in, number_in, text, utc
 from datamodels.model import model_of
 
 WARNINGS: Final = "気象警報・注意報"
@@ -166,7 +166,7 @@ def _hypocentre(quake: Element) -> dict[str, Any]:
         "originTime": utc(text(quake, "OriginTime")),
     }
     magnitude = child(quake, "Magnitude")
-    if magnitude is not None and (number := _number(magnitude.text)) is not None:
+    if magnitude is not None and (number := number_in(magnitude.text)) is not None:
         found["magnitude"] = number
     return found
 
@@ -211,11 +211,3 @@ def _end_of_event(telegram: Telegram, hours: int) -> str | None:
         return None
     end = datetime.fromisoformat(telegram.reported_at) + timedelta(hours=hours)
     return end.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _number(written: str | None) -> float | None:
-    try:
-        number = float(written or "")
-    except ValueError:
-        return None
-    return number if number == number else None  # an unknown magnitude is written NaN

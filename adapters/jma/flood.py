@@ -5,14 +5,13 @@ that is missing (欠測, or an empty one) is absent. The level to come is said b
 whoever asks a gauge for its level must get what was measured.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from adapters.contract import Entity, Repair
 from adapters.jma.alerts import attributes_of
-from adapters.jma.telegram import Telegram, child, children, local, text, utc
+from adapters.jma.telegram import Telegram, child, children, local, number_in, text, utc
 from adapters.transforms.reading import Severity
 
 THRESHOLDS: Final = {
@@ -111,7 +110,7 @@ def _levels(item: Element, instants: dict[str, str]) -> list[tuple[str, float, i
         at, written = instants.get(each.get("refID", "")), (each.text or "").strip()
         if at is None or not written or each.get("condition") in _MISSING:
             continue
-        if each.get("type") == "水位" and each.get("unit") == "m" and (level := _number(written)) is not None:
+        if each.get("type") == "水位" and each.get("unit") == "m" and (level := number_in(written)) is not None:
             levels[at] = level
         elif each.get("type") == "レベル" and written.isdecimal():
             stages[at] = int(written)
@@ -127,7 +126,7 @@ def _criteria(body: Element) -> Iterator[tuple[str, dict[str, float]]]:
         for each in part.iter():
             if local(each) == "WaterLevel" and each.get("unit") == "m" and each.get("condition") not in _MISSING:
                 name = next((to for end, to in THRESHOLDS.items() if each.get("type", "").endswith(end)), None)
-                if name is not None and (level := _number(each.text or "")) is not None:
+                if name is not None and (level := number_in(each.text)) is not None:
                     found[name] = level
         yield text(part, "Area", "Code"), found
 
@@ -136,11 +135,3 @@ def _rivers(telegram: Telegram) -> Iterator[str]:
     for information in telegram.informations:
         if information.division == "河川":
             yield from dict.fromkeys(area.name for each in information.statements for area in each.areas)
-
-
-def _number(written: str) -> float | None:
-    try:
-        number = float(written)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -7,6 +7,7 @@ intensities have modules of their own (`flood`, `earthquake`), which look into `
 XML from outside is read without DTD, entities and references to other documents, and within a bound on size.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -180,6 +181,15 @@ def text(element: Element, *path: str) -> str:
     """The text of the first element at the end of a path, without outer space; empty if there is none."""
     found = child(element, *path)
     return "" if found is None else (found.text or "").strip()
+
+
+def number_in(written: str | None) -> float | None:
+    """The number that is written there, None where there is none: an unknown magnitude, say, is written NaN."""
+    try:
+        number = float(written or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _parsed(data: bytes, what: str) -> Element:

@@ -2,7 +2,8 @@
 
 One request at a time to a host, never sooner than the feed's interval, with the validators of the last answer (ETag,
 Last-Modified) and a User-Agent that says who is asking. Failures wait longer each time; Retry-After is obeyed. Where the
-resource is an index, what it names is fetched once each, from its own host or those that the feed allows.
+resource is an index, what it names is fetched once each. Links and redirects lead to the feed's own host or to those that it
+names, and the feed's headers, which may hold a secret, go to its own host only.
 """
 
 import asyncio
@@ -29,9 +30,12 @@ LONGEST_PAUSE: Final = 3600.0
 FETCH_SECONDS: Final = 120.0
 LINKS_AT_MOST: Final = 500
 """How many links of one index are followed in one round."""
+REDIRECTS_AT_MOST: Final = 5
 
 _VALIDATORS: Final = "validators"
 _LINK: Final = "link:"
+_REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
+_PORTS: Final = {"http": 80, "https": 443}
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -59,18 +63,28 @@ class Fetcher:
         self._session = session
         self._hosts: dict[str, asyncio.Lock] = {}
 
-    async def fetch(
-        self, url: str, headers: Mapping[str, str], validators: Mapping[str, str], most_bytes: int
-    ) -> Fetched | None:
-        """The resource, None where it is what it was. Raises FetchFailed."""
-        sent = dict(headers)
-        if "etag" in validators:
-            sent["If-None-Match"] = validators["etag"]
-        if "last-modified" in validators:
-            sent["If-Modified-Since"] = validators["last-modified"]
+    async def fetch(self, poll: Poll, url: str, validators: Mapping[str, str]) -> Fetched | None:
+        """A resource of a feed, None where it is what it was. Raises FetchFailed."""
+        conditions = {
+            header: validators[name]
+            for name, header in (("etag", "If-None-Match"), ("last-modified", "If-Modified-Since"))
+            if name in validators
+        }
+        for _ in range(REDIRECTS_AT_MOST + 1):
+            found = await self._ask(poll, url, conditions)
+            if not isinstance(found, str):
+                return found
+            url = found
+        raise FetchFailed(f"{_shown(poll.url)} leads on for ever")
+
+    async def _ask(self, poll: Poll, url: str, conditions: Mapping[str, str]) -> Fetched | str | None:
+        """What one request comes to; where it leads to another URL, that. Raises FetchFailed."""
+        sent = {**(poll.headers if _is_home(url, poll) else {}), **conditions}
         async with self._hosts.setdefault(urlsplit(url).netloc, asyncio.Lock()):
             try:
-                async with self._session.get(url, headers=sent, max_redirects=5) as response:
+                async with self._session.get(url, headers=sent, allow_redirects=False) as response:
+                    if response.status in _REDIRECTS and "Location" in response.headers:
+                        return _next(url, response.headers["Location"], poll)
                     if response.status == 304:
                         return None
                     if response.status != 200:
@@ -78,7 +92,7 @@ class Fetcher:
                         raise FetchFailed(
                             f"{_shown(url)} answers {response.status} {response.reason or ''}".strip(), pause
                         )
-                    data = await _body(response, most_bytes, url)
+                    data = await _body(response, poll.most_bytes, url)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise FetchFailed(f"{_shown(url)} cannot be fetched: {error or type(error).__name__}") from error
         known = {name: response.headers[name] for name in ("ETag", "Last-Modified") if name in response.headers}
@@ -116,7 +130,7 @@ async def round_of(poll: Poll, adapter: Adapter[Any], options: Options, door: Do
     """Fetch once, and hand over what is new; how many inputs that were. Raises FetchFailed."""
     marks = await door.marks()
     validators = marks.get(_VALIDATORS, {})
-    fetched = await fetcher.fetch(poll.url, poll.headers, validators, poll.most_bytes)
+    fetched = await fetcher.fetch(poll, poll.url, validators)
     if fetched is None:
         return 0
     digest = sha256(fetched.data).hexdigest()
@@ -145,7 +159,6 @@ async def _follow(
         links = adapter.links(index.data, Origin(poll.url, now(), poll.url, index.content_type), options)
     except Undecodable as refusal:
         raise FetchFailed(f"{_shown(poll.url)} is no index: {refusal}") from refusal
-    home = urlsplit(poll.url).hostname
     taken = 0
     failure: FetchFailed | None = None
     found: dict[str, None] = {}
@@ -159,13 +172,12 @@ async def _follow(
     for address in addresses:
         if _LINK + address in marks:
             continue
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or parts.hostname not in (home, *poll.hosts):
+        if not _is_allowed(address, poll):
             failure = FetchFailed(f"the index names {_shown(address)}, whose host the feed does not allow (hosts)")
             continue
         await asyncio.sleep(poll.pause)
         try:
-            fetched = await fetcher.fetch(address, poll.headers, {}, poll.most_bytes)
+            fetched = await fetcher.fetch(poll, address, {})
         except FetchFailed as other:
             failure = other
             continue
@@ -177,6 +189,40 @@ async def _follow(
     named = {_LINK + address for address in addresses}
     await door.set_marks(mark, [name for name in marks if name.startswith(_LINK) and name not in named])
     return taken
+
+
+def _next(url: str, location: str, poll: Poll) -> str:
+    """The URL that a redirect leads to. Raises FetchFailed where the feed does not allow it."""
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        raise FetchFailed(f"{_shown(url)} leads to {location[:80]!r}, which is no URL") from None
+    if not _is_allowed(target, poll):
+        raise FetchFailed(f"{_shown(url)} leads to {_shown(target)}, whose host the feed does not allow (hosts)")
+    return target
+
+
+def _is_allowed(url: str, poll: Poll) -> bool:
+    """Whether a link or a redirect may lead there."""
+    there, home = _server(url), _server(poll.url)
+    return there is not None and home is not None and there[1] in (home[1], *poll.hosts)
+
+
+def _is_home(url: str, poll: Poll) -> bool:
+    """Whether a URL is at the feed's own server, which may be told its headers; https instead of http is no worse."""
+    there, home = _server(url), _server(poll.url)
+    return there == home or (home is not None and there == ("https", home[1], 443))
+
+
+def _server(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a URL; None where HTTP cannot ask for it."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            return None
+        return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+    except ValueError:
+        return None
 
 
 async def _body(response: aiohttp.ClientResponse, most_bytes: int, url: str) -> bytes:

@@ -89,12 +89,26 @@ async def test_inputs_of_records_in_the_quarantine_are_kept_until_they_are_settl
             group = await claim(journal)
             await finish(journal, group, *([bad("x")] if number == 0 else []))
         (record,) = await held(journal)
-        assert await journal.trim("feed", runs=2, inputs=2) == [4, 3, 2, 1]
+        assert await journal.trim("feed", keep_runs=2, keep_inputs=2) == [4, 3, 2, 1]
         assert (await original(journal, record.input)).data == b"0"
         await drop(journal, [record.id])
-        await journal.trim("feed", runs=2, inputs=2)
+        await journal.trim("feed", keep_runs=2, keep_inputs=2)
         rows = await journal.perform(lambda c: c.execute("SELECT data FROM input ORDER BY id").fetchall())
         assert rows == [(b"4",), (b"5",)]
+
+
+async def test_the_last_inputs_of_a_feed_are_kept_however_much_other_feeds_took_in(tmp_path):
+    async with await Journal.open(tmp_path) as journal:
+        for number in range(4):
+            await journal.take_in("feed", [intake(b"%d" % number)])
+            await finish(journal, await claim(journal))
+            await journal.take_in("other", [intake(b"x")] * 20)
+        await journal.take_in("feed", [intake(b"4")])
+        await journal.trim("feed", keep_runs=2, keep_inputs=2)
+        rows = await journal.perform(
+            lambda c: c.execute("SELECT data FROM input WHERE feed = 'feed' ORDER BY id").fetchall()
+        )
+        assert rows == [(b"2",), (b"3",), (b"4",)], "what waits, and the last two that are done"
 
 
 async def test_runs_that_last_take_up_group_after_group_until_they_are_closed(tmp_path):

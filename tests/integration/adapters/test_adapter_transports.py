@@ -196,6 +196,45 @@ class TestPolls:
         assert set(await door.marks()) == {"validators", *(f"link:{source.url}/{name}.json" for name in "bd")}
         assert source.most_at_once == 1
 
+    async def test_redirects_lead_to_the_feeds_own_host_or_to_one_that_it_names(self, desk):
+        source, door, fetch = desk
+        other = source.url.replace("127.0.0.1", "localhost")
+        secret = {"X-Api-Key": "secret"}
+        source.moods["/old"] = [(301, {"Location": "/older"}), (302, {"Location": f"{other}/data"})]
+        source.moods["/older"] = [(307, {"Location": "data"})]
+        assert await fetch(url=f"{source.url}/old", headers=secret) == 1
+        assert [headers.get("X-Api-Key") for _, headers in source.asked] == ["secret"] * 3
+        with pytest.raises(FetchFailed, match=r"localhost:.*does not allow"):
+            await fetch(url=f"{source.url}/old", headers=secret)
+        assert len(source.asked) == 4, "the other host was not asked"
+        source.etag, source.body = '"2"', b"two"
+        source.moods["/old"] = [(302, {"Location": f"{other}/data"})]
+        assert await fetch(url=f"{source.url}/old", headers=secret, hosts=("localhost",)) == 1
+        assert [(path, headers.get("X-Api-Key")) for path, headers in source.asked[4:]] == [
+            ("/old", "secret"),
+            ("/data", None),
+        ]
+        assert [data for _, data in await came_in(door)] == [b"one", b"two"]
+
+    @pytest.mark.parametrize("location", ["", "https://[", "http://127.0.0.1:99999/", "file:///etc/passwd", "/round"])
+    async def test_a_redirect_that_leads_nowhere_is_a_failure(self, desk, location):
+        source, _, fetch = desk
+        source.moods["/round"] = [(302, {"Location": location})] * 10
+        with pytest.raises(FetchFailed, match="leads"):
+            await fetch(url=f"{source.url}/round")
+        assert len(source.asked) <= 6
+
+    async def test_links_of_an_index_to_other_hosts_get_no_headers(self, desk):
+        source, _, fetch = desk
+        index = replace(LINES, links=lambda data, origin, options: data.decode().split())
+        source.body = f"a.json {source.url.replace('127.0.0.1', 'localhost')}/b.json".encode()
+        assert await fetch(index, headers={"X-Api-Key": "secret"}, hosts=("localhost",)) == 2
+        assert [(path, headers.get("X-Api-Key")) for path, headers in source.asked] == [
+            ("/data", "secret"),
+            ("/a.json", "secret"),
+            ("/b.json", None),
+        ]
+
     async def test_a_link_that_is_no_url_keeps_no_other_from_being_fetched(self, desk):
         source, door, fetch = desk
         index = replace(LINES, links=lambda data, origin, options: data.decode().split())

@@ -1,7 +1,9 @@
 """Reading one row: its cells through the transforms of the profile's columns, with a line of the report for each change."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 from adapters.building import RowRefused, shown
 from adapters.columns import LOCATION_PARTS, OBSERVED_AT, Column
@@ -16,6 +18,30 @@ from adapters.transforms.reading import Reading, Severity, Unreadable
 from adapters.transforms.text import MISSING_MARKS, trim
 from adapters.transforms.times import instant
 from datamodels import Model
+
+REMEMBERED: Final = 2000
+"""Different cells of a column whose readings are remembered: a code or a flag is the same in many rows."""
+_UNCHANGING: Final = (str, int, float, type(None))
+
+
+@dataclass(slots=True)
+class ColumnReader:
+    """How the cells of one column of the file are read, worked out once; `place` is where they are in a row."""
+
+    place: int
+    column: Column
+    transform: Callable[[str], Reading]
+    known: dict[str, Reading] = field(default_factory=dict)
+
+    def read(self, text: str) -> Reading:
+        """What the transform makes of a cell. Raises Unreadable."""
+        found = self.known.get(text)
+        if found is None:
+            found = self.transform(text)
+            # Rows must not share what one of them may go on building.
+            if len(self.known) < REMEMBERED and isinstance(found.value, _UNCHANGING):
+                self.known[text] = found
+        return found
 
 
 class RowReading:
@@ -33,6 +59,9 @@ class RowReading:
         }
         second = profile.part.columns if profile.part else {}
         self.second = {name: column for name, column in second.items() if name in present}
+        places = {name: place_ for place_, name in enumerate(self.headers)}
+        self.readers = [_reader(places[name], column) for name, column in self.columns.items()]
+        self.second_readers = [_reader(places[name], column) for name, column in self.second.items()]
         self.others = [
             (trim(header) or f"column {place + 1}", name, place)
             for place, (header, name) in enumerate(zip(table.headers, self.headers, strict=True))
@@ -63,28 +92,25 @@ class RowReading:
 
     def read(self, row: Row) -> dict[str, Any]:
         """The values of a row, those of its second entity under "". Raises RowRefused."""
-        if any(UNREADABLE_BYTES.search(cell) for cell in row.cells):
+        cells = row.cells
+        if UNREADABLE_BYTES.search("\n".join(cells)):
             raise RowRefused("", "undecodable-bytes", f"The row has bytes that are not {self.table.encoding.upper()}.")
-        if any(trim(cell) for cell in row.cells[len(self.headers) :]):
-            raise RowRefused(
-                "", "too-many-cells", f"The row has {len(row.cells)} cells for {len(self.headers)} columns."
-            )
-        cells = dict(zip(self.headers, row.cells, strict=False))
+        if len(cells) > len(self.headers) and any(trim(cell) for cell in cells[len(self.headers) :]):
+            raise RowRefused("", "too-many-cells", f"The row has {len(cells)} cells for {len(self.headers)} columns.")
         record: dict[str, str] = {}
         values: dict[str, Any] = dict(self.profile.constants)
         if self.observed_at is not None:
             values[OBSERVED_AT] = self.observed_at
-        for name, column in self.columns.items():
-            self._read_cell(row.number, column, cells.get(name, ""), values, record)
+        self._read_cells(row, self.readers, values, record)
         for header, _, place_ in self.others:
-            if text := trim(row.cells[place_] if place_ < len(row.cells) else ""):
+            if text := trim(cells[place_] if place_ < len(cells) else ""):
                 record[header] = text
         self._locate(row.number, values)
         self._shape(row.number, self.profile.model, values)
         if record and "sourceRecord" in self.profile.model.attributes:
             values["sourceRecord"] = record
         if self.profile.part is not None and self.second:
-            values[""] = self._read_second(row.number, self.profile.part.model, cells, record)
+            values[""] = self._read_second(row, self.profile.part.model, record)
         return values
 
     def _dated(self, header: str, name: str) -> str:
@@ -112,17 +138,26 @@ class RowReading:
             found[name] = column
         return found
 
-    def _read_second(self, row: int, model: Model, cells: dict[str, str], record: dict[str, str]) -> dict[str, Any]:
+    def _read_second(self, row: Row, model: Model, record: dict[str, str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for name, column in self.second.items():
-            self._read_cell(row, column, cells.get(name, ""), values, record)
-        self._shape(row, model, values)
+        self._read_cells(row, self.second_readers, values, record)
+        self._shape(row.number, model, values)
         return values
 
-    def _read_cell(self, row: int, column: Column, raw: str, values: dict[str, Any], record: dict[str, str]) -> None:
-        if not raw:
-            place(values, column, column.empty)
-            return
+    def _read_cells(
+        self, row: Row, readers: list[ColumnReader], values: dict[str, Any], record: dict[str, str]
+    ) -> None:
+        cells, number = row.cells, row.number
+        for reader in readers:
+            if reader.place < len(cells) and (raw := cells[reader.place]):
+                self._read_cell(number, reader, raw, values, record)
+            elif reader.column.empty is not None:
+                place(values, reader.column, reader.column.empty)
+
+    def _read_cell(
+        self, row: int, reader: ColumnReader, raw: str, values: dict[str, Any], record: dict[str, str]
+    ) -> None:
+        column = reader.column
         text = trim(raw)
         if text != raw:
             self._report(row, column.name, raw, text, "outer-space", Severity.INFO)
@@ -133,7 +168,7 @@ class RowReading:
             place(values, column, column.empty)
             return
         try:
-            reading: Reading = TRANSFORMS[column.transform](text, **column.options)
+            reading = reader.read(text)
         except Unreadable as fault:
             if column.fatal:
                 raise RowRefused(column.name, fault.rule, f"{column.name}: {fault.reason}.") from fault
@@ -176,3 +211,7 @@ class RowReading:
 
     def _report(self, row: int, column: str, before: str, after: str, rule: str, severity: Severity) -> None:
         self.repairs.append(Repair(row, column, before, after, rule, severity))
+
+
+def _reader(place_: int, column: Column) -> ColumnReader:
+    return ColumnReader(place_, column, partial(TRANSFORMS[column.transform], **column.options))

@@ -25,6 +25,9 @@ Shaped = tuple[Any, Fault | None]
 """The value, None where there is none, and what was left out."""
 
 
+_DATE_AND_TIME: Final = frozenset(["date", "time"])
+
+
 def place(values: dict[str, Any], column: Column, value: Any) -> None:
     """Put a cell's value where the column belongs; None is absent."""
     if value is None:
@@ -47,23 +50,23 @@ def place(values: dict[str, Any], column: Column, value: Any) -> None:
 def shape(model: Model, values: dict[str, Any]) -> list[tuple[str, Fault]]:
     """Make the values of a model's attributes out of their parts, in place; the faults are by attribute."""
     faults = []
-    for name in list(values):
-        shaper = _SHAPERS.get(name)
-        if shaper is None and isinstance(values[name], dict) and values[name].keys() <= {"date", "time"}:
-            shaper = _date_and_time
-        if shaper is None or not isinstance(values[name], dict) or name not in model.attributes:
-            continue
-        value, fault = shaper(values[name])
-        if fault is not None:
-            faults.append((name, fault))
-        if value is None:
-            del values[name]
-        else:
-            values[name] = value
-    for name in values:
-        if name in model.attributes and model.attributes[name].is_list_of_terms:
+    for name, parts in list(values.items()):
+        if isinstance(parts, dict):
+            shaper = _SHAPERS.get(name)
+            if shaper is None and parts.keys() <= _DATE_AND_TIME:
+                shaper = _date_and_time
+            if shaper is None or name not in model.attributes:
+                continue
+            value, fault = shaper(parts)
+            if fault is not None:
+                faults.append((name, fault))
+            if value is None:
+                del values[name]
+            else:
+                values[name] = value
+        elif isinstance(parts, list) and name in model.attributes and model.attributes[name].is_list_of_terms:
             order = model.attributes[name].schema["items"]["enum"]
-            values[name] = sorted(dict.fromkeys(values[name]), key=order.index)
+            values[name] = sorted(dict.fromkeys(parts), key=order.index)
     return faults
 
 

@@ -117,7 +117,7 @@ def says(current: Any, wanted: Any) -> bool:
 def _instance_on_wire(attribute: Any) -> Any:
     if isinstance(attribute, list):
         return [_instance_on_wire(each) for each in attribute]
-    if not isinstance(attribute, dict):
+    if not isinstance(attribute, dict) or SUB_ATTRIBUTES.keys().isdisjoint(attribute):
         return attribute
     return {SUB_ATTRIBUTES.get(key, key): value for key, value in attribute.items()}
 

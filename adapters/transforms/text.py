@@ -18,11 +18,14 @@ _HIRAGANA: Final = re.compile("[\u3041-\u3096\u309d\u309e]")
 _FULL_WIDTH_ASCII: Final = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 _DASH_BETWEEN_DIGITS: Final = re.compile("(?<=[0-9])[－−―‐–—ー](?=[0-9])")
 _SPACES: Final = re.compile(f"[{SPACE}]+")
+_SPACE_CHARACTERS: Final = frozenset(" \t\r\n\u00a0\u3000\ufeff") | frozenset(map(chr, range(0x2000, 0x200C)))
 _OPEN, _CLOSE = "（([｢「", "）)]｣」"
 
 
 def trim(text: str) -> str:
     """The text without space at its ends; space includes U+3000 and the byte order mark."""
+    if not text or (text[0] not in _SPACE_CHARACTERS and text[-1] not in _SPACE_CHARACTERS):
+        return text
     return OUTER_SPACE.sub("", text)
 
 

@@ -6,9 +6,8 @@ its content: sent again after a crash it is the same request, and the broker giv
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Final
 
 import orjson
@@ -17,7 +16,11 @@ from adapters.contract import Entity
 from adapters.errors import BrokerRefused, OutcomeUnknown
 from adapters.ngsild_client import BATCH, NgsiLdClient
 from adapters.planning import Plan, Wanted, new_instances, plan, rounds, span, wanted
+from adapters.wire import to_wire
+from datamodels import Model, models
 
+MOST_BYTES: Final = 768 * 1024
+"""Bytes of entities in one request: some brokers take 1 MB at most."""
 IN_FLIGHT: Final = 4
 """Batches that may be under way at the same time: the back-pressure of a run."""
 
@@ -43,26 +46,68 @@ class Applied:
         self.failed.update(other.failed)
 
 
+def parts_of(entities: Iterable[Entity], owned: Mapping[str, frozenset[str]]) -> list[tuple[Entity, frozenset[str]]]:
+    """Entities with short names, as decoders give them, as parts on the wire. `owned` has what they own, by type."""
+    known = models()
+    on_wire = {kind: _on_wire(names, known.get(kind)) for kind, names in owned.items()}
+    nothing: frozenset[str] = frozenset()
+    return [(to_wire(each, known.get(each["type"])), on_wire.get(each["type"], nothing)) for each in entities]
+
+
+def _on_wire(names: frozenset[str], model: Model | None) -> frozenset[str]:
+    if model is None:
+        return names
+    return frozenset(model.attributes[name].wire_name if name in model.attributes else name for name in names)
+
+
 OnProgress = Callable[[int, Applied], Awaitable[None]]
 """Told how many batches are done without a gap, and what those came to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entities that are compared and written together; `after` is how many batches must have ended before it begins."""
+    """Entities that are compared and written together.
+
+    `end` is how many entities it and the batches before it have, `after` how many batches must have ended before it begins.
+    """
 
     entities: Sequence[Wanted]
+    end: int
     after: int = 0
 
 
 def batches(parts: Parts, *, in_turn: bool) -> list[Batch]:
     """The parts as batches. `in_turn`: each reading of an entity becomes its state, one after the other; else the newest does."""
     found: list[Batch] = []
+    end = 0
     for group in rounds(parts) if in_turn else [parts]:
-        together = list(wanted(group).values())
         after = len(found)
-        found += [Batch(together[start : start + BATCH], after) for start in range(0, len(together), BATCH)]
+        for together in _portions(wanted(group).values()):
+            end += len(together)
+            found.append(Batch(together, end, after))
     return found
+
+
+def _portions(entities: Iterable[Wanted]) -> Iterator[list[Wanted]]:
+    portion: list[Wanted] = []
+    size = 0
+    for each in entities:
+        weight = _weight(each.entity)
+        if portion and (len(portion) == BATCH or size + weight > MOST_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(each)
+        size += weight
+    if portion:
+        yield portion
+
+
+def _weight(entity: Entity) -> int:
+    """The bytes of an entity in a request; 0 where it cannot be written, which is told when it is to be."""
+    try:
+        return len(orjson.dumps(entity)) + 1
+    except TypeError:
+        return 0
 
 
 async def apply(
@@ -115,7 +160,8 @@ async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str, *
     """Apply one batch; what became of it. Raises BrokerUnreachable.
 
     `new`: the broker is expected to have none of the entities, so they are created without comparing; those that are there
-    are compared then.
+    are compared then. Where the broker will not have the batch as a whole, its halves are tried: one entity that cannot be
+    read keeps no other out.
     """
     applied = Applied()
     rest = list(batch)
@@ -129,6 +175,11 @@ async def apply_batch(client: NgsiLdClient, batch: Sequence[Wanted], key: str, *
             reasons = {each.id: str(unknown) for each in plans}
             continue
         except BrokerRefused as refusal:
+            if refusal.of_body and len(rest) > 1:
+                half = len(rest) // 2
+                for place, some in enumerate((rest[:half], rest[half:])):
+                    applied.add(await apply_batch(client, some, f"{key}/{attempt}.{place}"))
+                return applied
             reasons = {each.id: str(refusal) for each in plans}
             break
         applied.add(done)
@@ -147,8 +198,8 @@ async def _carry_out(client: NgsiLdClient, plans: Sequence[Plan], key: str) -> t
     changes = [each.change for each in plans if each.change is not None]
     new = [each.fragment for each in changes if each.created]
     fragments = [each.fragment for each in changes if not each.created and each.attributes]
-    there = await client.create(new, key=_key(f"{key}/c", new)) if new else {}
-    refused = await client.upsert(fragments, key=_key(f"{key}/u", fragments)) if fragments else {}
+    there = await client.create(new, key=f"{key}/c") if new else {}
+    refused = await client.upsert(fragments, key=f"{key}/u") if fragments else {}
     for found in changes:
         if found.id not in refused:
             for name in found.removed:
@@ -173,7 +224,7 @@ async def delete(client: NgsiLdClient, ids: Iterable[str], key: str) -> Applied:
     for start in range(0, len(listed), BATCH):
         some = listed[start : start + BATCH]
         try:
-            failed = await client.delete_entities(some, key=_key(f"{key}/d{start}", some))
+            failed = await client.delete_entities(some, key=f"{key}/d{start}")
         except OutcomeUnknown:
             failed = await client.delete_entities(some)
         except BrokerRefused as refusal:
@@ -212,7 +263,7 @@ async def _add_history(client: NgsiLdClient, plans: Sequence[Plan], key: str) ->
         new = new_instances(found.history, known)
         if new:
             evolution: Mapping[str, Any] = {"id": found.id, "type": found.type, **new}
-            await client.append_history(evolution, key=_key(key, evolution))
+            await client.append_history(evolution, key=key)
         return sum(map(len, new.values()))
 
     return sum(await asyncio.gather(*map(add, plans))), failed
@@ -230,7 +281,3 @@ async def _some_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         await asyncio.gather(*rest, return_exceptions=True)
         raise
     return rest
-
-
-def _key(place: str, content: Any) -> str:
-    return f"{place}/{sha256(orjson.dumps(content)).hexdigest()[:24]}"

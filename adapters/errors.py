@@ -38,7 +38,14 @@ class BrokerUnreachable(AdapterError):
 
 
 class BrokerRefused(AdapterError):
-    """The broker answered with an error that another attempt would not change."""
+    """The broker answered with an error that another attempt would not change.
+
+    `of_body`: it is what was sent that it would not have, so it may have a part of it.
+    """
+
+    def __init__(self, message: str, *, of_body: bool = False) -> None:
+        super().__init__(message)
+        self.of_body = of_body
 
 
 class OutcomeUnknown(BrokerRefused):

@@ -17,7 +17,7 @@ from adapters.inputs import CLAIMED, DONE, WAITING, Input, inputs_of
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Inputs that are worked on together: the key of all that is done for them, how many batches are, and what those came to."""
+    """Inputs that are worked on together: the key of all that is done for them, how many entities are, and what those came to."""
 
     key: str
     inputs: tuple[Input, ...]

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final, Literal
+from uuid import uuid4
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from adapters.applying import Applied, apply, batches, parts_of
 from adapters.decoding import decode, key_in
 from adapters.errors import AdapterError, UnreadableFile
 from adapters.ngsild_client import NgsiLdClient
@@ -26,8 +27,6 @@ from adapters.skeleton import skeleton
 from adapters.table import read_table
 from adapters.transforms.codes import local_government_code
 from adapters.transforms.reading import Unreadable
-from adapters.upserting import Outcome, upsert_entities
-from datamodels import model_of
 
 DEFAULT_BROKER: Final = "http://localhost:1026"
 
@@ -109,16 +108,14 @@ async def _import_file(
         return report
     entities = report.decoded.entities
 
-    def sent(before: int, done: int) -> None:
-        on_progress(Step(report.path, "sending", before + done, len(entities)))
-
     if client is not None:
-        report.outcome = Outcome()
-        for entity_type, owned in report.decoded.profile.owned().items():
-            of_type = [entity for entity in entities if entity["type"] == entity_type]
-            before = report.outcome.done
-            found = await upsert_entities(client, model_of(entity_type), of_type, owned, partial(sent, before))
-            report.outcome.add(found)
+        parts = await asyncio.to_thread(parts_of, entities, report.decoded.profile.owned())
+        todo = await asyncio.to_thread(batches, parts, in_turn=False)
+
+        async def sent(done: int, sofar: Applied) -> None:
+            on_progress(Step(report.path, "sending", todo[done - 1].end if done else 0, len(entities)))
+
+        report.outcome = await apply(client, todo, str(uuid4()), 0, Applied(), sent)
     on_progress(Step(report.path, "done", len(entities), len(entities)))
     return report
 

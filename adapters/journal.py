@@ -2,9 +2,9 @@
 
 Bytes are on record, with their hash, before anything looks at them, and the transport's marks (an ETag, a file's size and
 time) are in the same transaction. The worker then *claims* inputs, which makes a group of them with a key; applies it batch
-by batch, each noted as `progress`; and *finishes* it: decoder state, counts and quarantine are one transaction with the
-inputs being done. A process that dies finds the same group with the same key again. So whatever is interrupted is repeated in
-the same form, and what it had already done to the broker is there or is recognized by its key.
+by batch, noting as `progress` how many entities are done; and *finishes* it: decoder state, counts and quarantine are one
+transaction with the inputs being done. A process that dies finds the same group with the same key again. So whatever is
+interrupted is repeated in the same form, and what it had already done to the broker is there or is recognized by its key.
 
 An intake is on disk when `take_in` returns, even if the power fails then; the rest survives the process, and is made again
 from the intake if the machine fails.
@@ -163,7 +163,7 @@ class Journal:
         return await self.transact(lambda connection: groups.claim(connection, feed, at, most, most_bytes, lasting))
 
     async def advance(self, feed: str, progress: int, partial: Mapping[str, Any]) -> None:
-        """Note how many batches of the claimed group are done, and what they came to."""
+        """Note how many entities of the claimed group are done, and what they came to."""
         await self.transact(
             lambda connection: connection.execute(
                 "UPDATE feed SET progress = ?, partial = ? WHERE name = ?", (progress, json.dumps(dict(partial)), feed)

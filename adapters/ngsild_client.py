@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -21,11 +22,12 @@ import orjson
 from adapters.contract import Entity
 from adapters.errors import BrokerRefused, BrokerUnreachable, OutcomeUnknown
 
-BATCH: Final = 100
-"""Entities in one upsert."""
+BATCH: Final = 500
+"""Entities in one request at most: a commit costs a broker as much as many entities do."""
 
 _PAGE: Final = 500
 _TRY_AGAIN: Final = frozenset([429, 502, 503, 504])
+_OF_BODY: Final = frozenset([400, 413, 422])
 _IDS_AT_MOST: Final = 50
 _URL_AT_MOST: Final = 6000
 _LONGEST_PAUSE: Final = 30.0
@@ -98,7 +100,7 @@ class NgsiLdClient:
         """Create entities, or overwrite those attributes of existing ones that are given (5.6.8, update mode).
 
         The answer is the reason for each id that failed (5.2.16); the others are done. `key` is this upsert's own, visible
-        ASCII characters without quotes and backslashes; without it, one is made.
+        ASCII characters without quotes and backslashes; without it, one is made. What is sent becomes a part of it.
         """
         if not entities:
             return {}
@@ -234,14 +236,15 @@ class NgsiLdClient:
         except (
             TypeError
         ) as error:  # a number above 64 bits, a lone surrogate, too many levels: no request could carry it
-            raise BrokerRefused(f"{method} {path} cannot be written as JSON: {error}.") from error
+            raise BrokerRefused(f"{method} {path} cannot be written as JSON: {error}.", of_body=True) from error
         sent = {
             "Accept": "application/json",
             **({"Content-Type": "application/json"} if data else {}),
             **(headers or {}),
         }
         if key is not None:
-            sent["Idempotency-Key"] = f'"{key}"'
+            # The same place with other content is another request.
+            sent["Idempotency-Key"] = f'"{key}/{sha256(data or b"").hexdigest()[:24]}"'
         trouble = ""
         async for _ in self._pauses():
             try:
@@ -255,7 +258,10 @@ class NgsiLdClient:
                     return status, answer
                 if status == 409 and key is not None:
                     raise OutcomeUnknown(f"The broker cannot tell what became of {method} {path}: {_reason(answer)}.")
-                raise BrokerRefused(f"The broker refused {method} {path}: {status} {_reason(answer)}.")
+                raise BrokerRefused(
+                    f"The broker refused {method} {path}: {status} {_reason(answer)}.",
+                    of_body=data is not None and status in _OF_BODY,
+                )
             trouble = f"it answers {status} {_reason(answer)}"
             await asyncio.sleep(min(retry_after or 0.0, _LONGEST_PAUSE))
         raise BrokerUnreachable(f"The broker at {self.broker_url} cannot be reached: {trouble}.")

@@ -72,22 +72,25 @@ def rounds(parts: Iterable[tuple[Entity, frozenset[str]]]) -> Iterator[list[tupl
 
 def plan(want: Wanted, current: Entity | None) -> Plan:
     """What is to be done to an entity that the broker has as `current`, both on the wire; None where it has none."""
+    if current is None:
+        late = {name: found for name, found in want.older.items() if found}
+        return Plan(want.entity["id"], want.entity["type"], Change(want.entity, created=True), late)
     entity = dict(want.entity)
     history = {name: list(instances) for name, instances in want.older.items()}
-    now = expanded_names(current) if current is not None else {}
-    late = set()
+    now = expanded_names(current)
+    outdone = set()
     for name, value in want.entity.items():
         if name in _MEMBERS_OF_ENTITY:
             continue
         kept, outdated = _newer(value, now.get(name))
         if outdated:
             history.setdefault(name, []).extend(outdated)
-            late.add(name)
+            outdone.add(name)
             if kept is None:
                 del entity[name]
             else:
                 entity[name] = kept
-    changed = change(entity, current, want.owned - late)
+    changed = change(entity, current, want.owned - outdone)
     return Plan(entity["id"], entity["type"], changed, {name: found for name, found in history.items() if found})
 
 

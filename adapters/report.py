@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from adapters.applying import Applied
 from adapters.contract import Entity, Quarantined, Repair
 from adapters.decoding import DecodedTable
-from adapters.upserting import Outcome
 from datamodels import CONTEXT_URL
 
 _SHOWN_AT_MOST: Final = 20
@@ -40,13 +40,13 @@ class FileReport:
     size: int = 0
     sha256: str = ""
     decoded: DecodedTable | None = None
-    outcome: Outcome | None = None
+    outcome: Applied | None = None
     error: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """The counts by name, see COUNTS."""
-        decoded, outcome = self.decoded, self.outcome or Outcome()
+        decoded, outcome = self.decoded, self.outcome or Applied()
         if decoded is None:
             return dict.fromkeys(COUNTS, 0)
         return {
@@ -56,9 +56,7 @@ class FileReport:
             "quarantined": len(decoded.quarantine),
             "repairs": len(decoded.repairs),
             "entities": len(decoded.entities),
-            "created": outcome.created,
-            "updated": outcome.updated,
-            "unchanged": outcome.unchanged,
+            **{name: outcome.counts[name] for name in ("created", "updated", "unchanged")},
             "failed": len(outcome.failed),
         }
 

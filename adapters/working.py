@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters import metrics
-from adapters.applying import Applied, Parts, apply, batches, delete
+from adapters.applying import Applied, Batch, Parts, apply, batches, delete, parts_of
 from adapters.contract import Decoded, Entity, Origin, Quarantined, State
 from adapters.door import Door, now
 from adapters.errors import BrokerUnreachable, Undecodable
@@ -23,8 +23,6 @@ from adapters.journal import Group, Input, Journal
 from adapters.ngsild_client import NgsiLdClient
 from adapters.provenance import with_provenance
 from adapters.quarantine import REFUSED, REPLAY_OF, REPLAYED, WHOLE, settle
-from adapters.wire import to_wire
-from datamodels import Model, models
 
 MOST_TOGETHER: Final = 200
 MOST_BYTES_TOGETHER: Final = 1 << 20
@@ -135,15 +133,17 @@ class Worker:
             parts, offset = work.parts.get(tenant, ()), first
             todo = await asyncio.to_thread(batches, parts, in_turn=self.feed.in_turn)
 
-            async def on_progress(done: int, sofar: Applied, offset: int = offset) -> None:
+            async def on_progress(
+                done: int, sofar: Applied, todo: Sequence[Batch] = todo, offset: int = offset
+            ) -> None:
                 partial = {"counts": dict(sofar.counts), "failed": sofar.failed}
-                await self._journal.advance(self.feed.name, offset + done, partial)
+                await self._journal.advance(self.feed.name, offset + (todo[done - 1].end if done else 0), partial)
 
-            done = min(max(group.progress - offset, 0), len(todo))
+            done = sum(each.end <= group.progress - offset for each in todo)
             watched = on_progress if len(todo) > 1 else _unwatched
             total = await apply(client, todo, f"{group.key}/{number}", done, total, watched)
             total.add(await delete(client, work.deleted.get(tenant, ()), f"{group.key}/{number}"))
-            first += len(todo)
+            first += todo[-1].end if todo else 0
         return total
 
     async def _settle_replays(self, results: Sequence[Result]) -> None:
@@ -228,7 +228,6 @@ def decode_input(feed: Feed, each: Input, state: State) -> Result:
 
 def work_of(feed: Feed, results: Sequence[Result]) -> Work:
     """What the inputs of a group are to do, by tenant. What comes on a channel without tenant is withheld."""
-    known = models()
     parts: dict[str | None, list[tuple[Entity, frozenset[str]]]] = {}
     deleted: dict[str | None, list[str]] = {}
     withheld = 0
@@ -238,11 +237,7 @@ def work_of(feed: Feed, results: Sequence[Result]) -> Work:
             withheld += len(decoded.entities) + len(decoded.deleted)
             continue
         tenant = feed.tenant_of(decoded.channel) if decoded.channel or decoded.tenant is None else decoded.tenant
-        owned = {kind: _on_wire(names, known.get(kind)) for kind, names in decoded.owned.items()}
-        listed = parts.setdefault(tenant, [])
-        for entity in decoded.entities:
-            wire = to_wire(entity, known.get(entity["type"]))
-            listed.append((wire, owned.get(entity["type"], frozenset())))
+        parts.setdefault(tenant, []).extend(parts_of(decoded.entities, decoded.owned))
         if decoded.deleted:
             deleted.setdefault(tenant, []).extend(decoded.deleted)
     return Work(parts, deleted, withheld)
@@ -288,12 +283,6 @@ def _undecoded(each: Input, state: State, reason: str) -> Result:
         record["text"] = each.data.decode("utf-8", "replace")
     quarantined = Quarantined(0, "", WHOLE, reason, record)
     return Result(each, Decoded(1, quarantine=(quarantined,), state=state), reason)
-
-
-def _on_wire(names: frozenset[str], model: Model | None) -> frozenset[str]:
-    if model is None:
-        return names
-    return frozenset(model.attributes[name].wire_name if name in model.attributes else name for name in names)
 
 
 async def _unwatched(done: int, sofar: Applied) -> None:

@@ -16,7 +16,7 @@ REFUSED = "urn:ngsi-ld:EvacuationSite:999997:refused"
 
 class SmallBroker:
     """Entities by id, what was written, and how often each path was asked; `busy` answers are 503 before any other,
-    `under_way` answers to upserts 409."""
+    `under_way` answers to writes 409; batches above `most_in_batch` are refused, and those in which an entity has `poison`."""
 
     def __init__(self) -> None:
         self.entities: dict[str, dict[str, Any]] = {}
@@ -24,6 +24,7 @@ class SmallBroker:
         self.asked: Counter[str] = Counter()
         self.tenants: set[str | None] = set()
         self.largest_batch = 0
+        self.most_in_batch = 10**6
         self.busy = 0
         self.keys: list[str | None] = []
         self.under_way = 0
@@ -35,6 +36,7 @@ class SmallBroker:
         app = web.Application(middlewares=[self._watch], client_max_size=1 << 24)
         app.router.add_get("/ngsi-ld/v1/entities", self._query)
         app.router.add_post("/ngsi-ld/v1/entityOperations/upsert", self._upsert)
+        app.router.add_post("/ngsi-ld/v1/entityOperations/create", self._create)
         app.router.add_delete("/ngsi-ld/v1/entities/{id}/attrs/{name}", self._delete)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -66,22 +68,34 @@ class SmallBroker:
         found = [self.entities[each] for each in wanted if each in self.entities]
         return web.json_response([_compacted(entity) for entity in found if entity["type"] == request.query["type"]])
 
+    async def _create(self, request: web.Request) -> web.Response:
+        return await self._written(request, create=True)
+
     async def _upsert(self, request: web.Request) -> web.Response:
         assert request.query["options"] == "update"
+        return await self._written(request, create=False)
+
+    async def _written(self, request: web.Request, *, create: bool) -> web.Response:
         self.keys.append(request.headers.get("Idempotency-Key"))
         if self.under_way:
             self.under_way -= 1
             return web.json_response({"title": "under way"}, status=409, headers={"Retry-After": "0"})
         batch = await request.json()
+        if len(batch) > self.most_in_batch:
+            return web.json_response({"title": "too many"}, status=413)
+        if any("poison" in entity for entity in batch):
+            return web.json_response({"title": "unreadable"}, status=400)
         self.largest_batch = max(self.largest_batch, len(batch))
         created, updated, errors = [], [], []
         for entity in batch:
-            if entity["id"] == REFUSED:
-                errors.append({"entityId": REFUSED, "error": {"title": "no", "detail": "not this one", "status": 400}})
+            known = entity["id"] in self.entities
+            if entity["id"] == REFUSED or (create and known):
+                detail = "it is there" if known else "not this one"
+                errors.append({"entityId": entity["id"], "error": {"title": "no", "detail": detail, "status": 400}})
                 continue
-            (updated if entity["id"] in self.entities else created).append(entity["id"])
+            (updated if known else created).append(entity["id"])
             self.entities.setdefault(entity["id"], {}).update(entity)
-            self.writes.append(("upsert", entity["id"]))
+            self.writes.append(("create" if create else "upsert", entity["id"]))
         if errors:
             return web.json_response({"success": created + updated, "errors": errors}, status=207)
         return web.json_response(created, status=201) if created else web.Response(status=204)

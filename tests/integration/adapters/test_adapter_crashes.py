@@ -12,7 +12,7 @@ from adapters import working
 from adapters.door import Door
 from adapters.feeds import Push
 from adapters.journal import Intake, Journal
-from adapters.ngsild_client import NgsiLdClient
+from adapters.ngsild_client import BATCH, NgsiLdClient
 from adapters.quarantine import held
 from adapters.runs import publish
 from adapters.working import Clients, Worker
@@ -144,13 +144,13 @@ def _outcome(connection):
 
 async def test_batches_that_were_done_before_a_kill_are_not_looked_at_again(tmp_path, monkeypatch):
     feed = a_feed("levels", Push(("a-long-key",)), lasting=False, in_turn=False)
-    text = "\n".join(line(number, 1) for number in range(650)).encode()
+    text = "\n".join(line(number, 1) for number in range(4 * BATCH + 50)).encode()
     seen = []
 
     async def advance(journal, name, progress, partial, kept=Journal.advance):
         await kept(journal, name, progress, partial)
         seen.append(progress)
-        if progress >= 3:
+        if progress >= 3 * BATCH:
             raise Killed
 
     async def work(journal, api):
@@ -169,6 +169,6 @@ async def test_batches_that_were_done_before_a_kill_are_not_looked_at_again(tmp_
     async with a_broker() as second, await Journal.open(tmp_path) as journal:
         await work(journal, second)
         # A batch beside the last one that was seen may have been put on record in the moment of the kill.
-        left = {650 - 100 * done for done in (max(seen), max(seen) + 1)}
+        left = {4 * BATCH + 50 - done for done in (max(seen), max(seen) + BATCH)}
         assert len(await gauges(second)) in left, "only what was not done yet went to this broker"
-        assert (await journal.perform(_outcome))[0] == [650]
+        assert (await journal.perform(_outcome))[0] == [4 * BATCH + 50]

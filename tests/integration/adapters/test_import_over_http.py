@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from small_broker import REFUSED, SmallBroker
 
+from adapters.applying import IN_FLIGHT, Applied, apply, batches, parts_of
 from adapters.errors import AdapterError, BrokerRefused, BrokerUnreachable
 from adapters.importing import import_files, progress_bar
-from adapters.ngsild_client import NgsiLdClient
-from adapters.upserting import IN_FLIGHT, upsert_entities
+from adapters.ngsild_client import BATCH, NgsiLdClient
 from datamodels import model_of
 
 SITES = Path(__file__).parents[3] / "examples" / "evacuation_sites"
@@ -29,6 +29,17 @@ def sites(count):
         }
         for number in range(count)
     ]
+
+
+async def brought(client, entities, seen=None):
+    """What bringing a broker to these entities comes to."""
+
+    async def on_progress(done, sofar):
+        if seen is not None:
+            seen.append(sum(sofar.counts.values()))
+
+    todo = batches(parts_of(entities, {}), in_turn=False)
+    return await apply(client, todo, "run", 0, Applied(), on_progress)
 
 
 async def test_importing_twice_writes_once():
@@ -100,34 +111,60 @@ async def test_a_refusal_is_not_repeated():
 async def test_one_refused_entity_does_not_keep_the_others_out():
     entities = [*sites(3), {**sites(1)[0], "id": REFUSED}]
     async with SmallBroker() as broker, NgsiLdClient(broker.url) as client:
-        outcome = await upsert_entities(client, model_of("EvacuationSite"), entities, frozenset())
-        assert (outcome.created, outcome.failed) == (3, {REFUSED: "not this one"})
+        applied = await brought(client, entities)
+        assert (applied.counts["created"], applied.failed) == (3, {REFUSED: "not this one"})
+
+
+@pytest.mark.parametrize("value", ["read by no broker", "\udc80"])
+async def test_one_entity_for_which_the_whole_batch_is_refused_does_not_keep_the_others_out(value):
+    entities = sites(300)
+    entities[123]["poison"] = {"type": "Property", "value": value}
+    async with SmallBroker() as broker, NgsiLdClient(broker.url) as client:
+        applied = await brought(client, entities)
+        assert (applied.counts["created"], applied.counts["failed"]) == (299, 1)
+        assert set(applied.failed) == {entities[123]["id"]}
+        assert len(broker.keys) == len(set(broker.keys)), "each part is a request of its own"
+
+
+async def test_a_broker_that_takes_small_batches_only_gets_small_ones():
+    async with SmallBroker() as broker, NgsiLdClient(broker.url) as client:
+        broker.most_in_batch = 100
+        applied = await brought(client, sites(1250))
+        assert applied.counts["created"] == len(broker.entities) == 1250
+        assert broker.largest_batch <= 100
 
 
 async def test_many_entities_go_in_batches_with_a_bound_on_what_is_in_flight():
     seen = []
     async with SmallBroker() as broker, NgsiLdClient(broker.url) as client:
-        outcome = await upsert_entities(
-            client, model_of("EvacuationSite"), sites(1250), frozenset(), lambda done: seen.append(done)
-        )
-        assert outcome.created == len(broker.entities) == 1250
-        assert broker.largest_batch == 100
+        applied = await brought(client, sites(5 * BATCH + 50), seen)
+        assert applied.counts["created"] == len(broker.entities) == 5 * BATCH + 50
+        assert broker.largest_batch == BATCH
         assert 1 < broker.most_at_once <= IN_FLIGHT
         assert seen == sorted(seen)
-        assert seen[-1] == 1250
-        again = await upsert_entities(client, model_of("EvacuationSite"), sites(1250), frozenset())
-        assert again.unchanged == 1250
+        assert seen[-1] == 5 * BATCH + 50
+        again = await brought(client, sites(5 * BATCH + 50))
+        assert again.counts["unchanged"] == 5 * BATCH + 50
+
+
+def test_large_entities_go_in_batches_of_fewer():
+    entities = sites(100)
+    for each in entities:
+        each["description"] = {"type": "Property", "value": "長" * 10_000}
+    found = batches(parts_of(entities, {}), in_turn=False)
+    assert [len(each.entities) for each in found] == [25, 25, 25, 25]
+    assert [each.end for each in found] == [25, 50, 75, 100]
 
 
 async def test_each_batch_has_a_key_of_its_own_and_keeps_it_when_it_is_sent_again():
     async with SmallBroker() as broker, NgsiLdClient(broker.url, pause=0.01) as client:
-        await upsert_entities(client, model_of("EvacuationSite"), sites(250), frozenset())
+        await brought(client, sites(2 * BATCH + 50))
         first = set(broker.keys)
         assert len(first) == len(broker.keys) == 3
         assert all(key is not None and key.startswith('"') and key.endswith('"') for key in first)
         broker.under_way = 2
-        outcome = await upsert_entities(client, model_of("EvacuationSite"), sites(350)[250:], frozenset())
-        assert outcome.created == 100
+        applied = await brought(client, sites(2 * BATCH + 150)[2 * BATCH + 50 :])
+        assert applied.counts["created"] == 100
         (again,) = set(broker.keys[3:])
         assert len(broker.keys[3:]) == 3
         assert again not in first

@@ -27,20 +27,12 @@ from urllib.parse import urlsplit
 from adapters.actuation.policy import Policy, parse_policy
 from adapters.contract import Adapter
 from adapters.errors import InvalidFeeds, InvalidOptions, UnknownAdapter
-from adapters.iot.endpoints import EndpointPolicy
+from adapters.iot.settings import IOT_FEEDS, IOT_TOPICS, Iot, check_iot
 from adapters.lorawan.fleet import Fleet, parse_fleet
 from adapters.options import FromEnvironment, NoOptions, Options, option, read_options
 from adapters.provenance import public_source
 from adapters.registry import adapter_named
 
-IOT_FEEDS: Final = ("iot-ultralight", "iot-json")
-"""The names of the devices' feeds, and of their adapters."""
-IOT_TOPICS: Final = tuple(
-    f"{slash}{protocol}+/+/{last}"
-    for slash in ("/", "")
-    for protocol in ("ul/", "json/", "")
-    for last in ("attrs", "attrs/+", "cmdexe")
-)
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}")
 _ENVIRONMENT: Final = "env:"
 _TABLES: Final = frozenset({"runner", "feeds", "commands", "iot", "lorawan"})
@@ -112,27 +104,6 @@ class Mqtt(Options):
     )
     certificate: str | None = option("PEM file of a client certificate", None, path=True)
     key: str | None = option("PEM file of its key", None, path=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Iot(Options):
-    """Devices of FIWARE estates: where they send, where they are provisioned, and what they may; the table [iot]."""
-
-    keys: tuple[str, ...] = option("keys, one of which those must give who provision devices")
-    north_host: str = option("address of the provisioning API", "127.0.0.1")
-    north_port: int = option("port of the provisioning API; 0 takes a free one", 4041)
-    host: str = option("address on which devices send measures over HTTP", "127.0.0.1")
-    port: int = option("port on which devices send measures over HTTP; 0 takes a free one", 7896)
-    mqtt: Mapping[str, Any] = option(
-        "the MQTT broker of the devices, as in a feed but for the topics", MappingProxyType({})
-    )
-    auto_provision: bool = option("whether a device that nobody has provisioned is, by what its group says", False)
-    endpoints: tuple[str, ...] = option(
-        "hosts, host:port and networks to which commands may be posted; else all but those that are never a device", ()
-    )
-    patience: float = option("seconds that a device has to answer a command that is posted to it", 10.0)
-    provider: str = option("who provides the data", "")
-    licence: str = option("under which licence", "")
 
 
 Transport: TypeAlias = Files | Poll | Push | Mqtt | Iot
@@ -209,7 +180,9 @@ class Feeds:
         """The MQTT broker of the devices, if they have one."""
         if self.iot is None or not self.iot.mqtt:
             return None
-        return _read(Mqtt, {**self.iot.mqtt, "topics": IOT_TOPICS}, "[iot.mqtt]", self.folder)
+        mqtt = _read(Mqtt, {**self.iot.mqtt, "topics": IOT_TOPICS}, "[iot.mqtt]", self.folder)
+        _check(mqtt, "[iot.mqtt]")
+        return mqtt
 
     @property
     def state_folder(self) -> Path:
@@ -262,7 +235,9 @@ def parse_feeds(
         raise InvalidFeeds(f"{name}: [lorawan.{fleets[0].name}] takes commands, but there is no table [commands].")
     if "iot" not in document:
         return Feeds(runner, tuple(feeds), folder, commands, fleets)
-    iot = _iot(_secrets(_table(document, "iot", name), environ, name), f"{name}, [iot]")
+    where = f"{name}, [iot]"
+    iot = _read(Iot, _secrets(_table(document, "iot", name), environ, name), where)
+    check_iot(iot, where)
     if taken := {feed.name for feed in feeds} & set(IOT_FEEDS):
         raise InvalidFeeds(f"{name}, [feeds.{min(taken)}]: [iot] has a feed of this name.")
     found = Feeds(runner, (*feeds, *iot_feeds(iot, runner)), folder, commands, fleets, iot)
@@ -286,21 +261,6 @@ def iot_feeds(iot: Iot, runner: RunnerSettings) -> tuple[Feed, ...]:
         )
         for name in IOT_FEEDS
     )
-
-
-def _iot(table: Mapping[str, Any], where: str) -> Iot:
-    iot = _read(Iot, table, where)
-    if not iot.keys or any(len(key) < 8 for key in iot.keys):
-        raise InvalidFeeds(f"{where}: keys must have at least one key, and each at least 8 characters.")
-    if not 0 < iot.patience <= 25:
-        raise InvalidFeeds(f"{where}: patience must be more than 0 and at most 25 seconds.")
-    if "topics" in iot.mqtt:
-        raise InvalidFeeds(f"{where}.mqtt: there is no option 'topics': the devices' protocols have their own.")
-    try:
-        EndpointPolicy.parse(iot.endpoints)
-    except ValueError as error:
-        raise InvalidFeeds(f"{where}: endpoints: {error}.") from None
-    return iot
 
 
 def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: Mapping[str, str], where: str) -> Feed:

@@ -21,8 +21,11 @@ from adapters import metrics
 from adapters.actuation.opening import Commands, commands_at_work
 from adapters.door import Door, now
 from adapters.errors import AdapterError, BrokerRefused, BrokerUnreachable, InvalidFeeds
-from adapters.feeds import Feed, Feeds, Files, Iot, Mqtt, Poll, Push
+from adapters.feeds import Feed, Feeds, Files, Mqtt, Poll, Push
+from adapters.iot.carrier import endpoint_session
+from adapters.iot.endpoints import EndpointPolicy
 from adapters.iot.serving import Devices, open_devices
+from adapters.iot.settings import Iot
 from adapters.journal import Intake, Journal
 from adapters.runs import forget, publish
 from adapters.transports.files import watch
@@ -91,12 +94,21 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         for door in doors.values():
             await door.open()
         push_url = await _push_door(feeds, doors, stack)
+        endpoints = None
+        if feeds.iot is not None:  # before the commands, which let those end that are under way to endpoints
+            policy = EndpointPolicy.parse(feeds.iot.endpoints)
+            endpoints = await stack.enter_async_context(endpoint_session(policy, user_agent(feeds.runner.contact)))
         commands = None
         if feeds.commands is not None:
             commands = await stack.enter_async_context(
                 commands_at_work(journal, feeds.commands, feeds.fleets, broker_url, clients, serve_web, _endless)
             )
-        devices = await _devices(feeds, journal, doors, commands, stack)
+        devices = None
+        if feeds.iot is not None and endpoints is not None:
+            desk = None if commands is None else commands.desk
+            name = user_agent(feeds.runner.contact)
+            devices = await open_devices(feeds.iot, feeds.iot_mqtt, journal, doors, name, endpoints, desk)
+            await _device_doors(feeds.iot, devices, stack)
         tasks = [_endless("telling of runs", lambda: _tell(feeds, journal, clients))]
         tasks.append(_endless("looking for replays", lambda: _look(journal, doors)))
         for feed in feeds.feeds:
@@ -140,18 +152,10 @@ async def _push_door(feeds: Feeds, doors: Mapping[str, Door], stack: AsyncExitSt
     return await serve_web(push_application(receivers), feeds.runner.push_host, feeds.runner.push_port, stack)
 
 
-async def _devices(
-    feeds: Feeds, journal: Journal, doors: Mapping[str, Door], commands: Commands | None, stack: AsyncExitStack
-) -> Devices | None:
-    """The ways in for devices and for those who provision them, if the feeds have the table [iot]."""
-    if feeds.iot is None:
-        return None
-    iot, agent_name = feeds.iot, user_agent(feeds.runner.contact)
-    desk = None if commands is None else commands.desk
-    devices = await open_devices(iot, feeds.iot_mqtt, journal, doors, agent_name, stack, desk)
+async def _device_doors(iot: Iot, devices: Devices, stack: AsyncExitStack) -> None:
+    """Open the ways in for devices and for those who provision them. Raises InvalidFeeds where a port is taken."""
     devices.north_url = await serve_web(devices.north, iot.north_host, iot.north_port, stack)
     devices.south_url = await serve_web(devices.south, iot.host, iot.port, stack)
-    return devices
 
 
 async def serve_web(application: web.Application, host: str, port: int, stack: AsyncExitStack) -> str:

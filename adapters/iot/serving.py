@@ -1,20 +1,21 @@
 """All that devices need in a runner, put together: what is provisioned, the ways in, and the way of commands out."""
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import aiohttp
 from aiohttp import web
 
 from adapters.actuation.contract import Actuation
 from adapters.door import Door
-from adapters.feeds import Iot, Mqtt
+from adapters.feeds import Mqtt
 from adapters.iot.agent import Agent
-from adapters.iot.carrier import IotCarrier, endpoint_session
+from adapters.iot.carrier import IotCarrier
 from adapters.iot.endpoints import EndpointPolicy
 from adapters.iot.mqtt import Session
 from adapters.iot.north import north_application
 from adapters.iot.registry import Registry
+from adapters.iot.settings import Iot
 from adapters.iot.south import south_application
 from adapters.iot.targets import CARRIER
 from adapters.journal import Journal
@@ -38,17 +39,15 @@ async def open_devices(
     journal: Journal,
     doors: Mapping[str, Door],
     user_agent: str,
-    stack: AsyncExitStack,
+    endpoints: aiohttp.ClientSession,
     actuation: Actuation | None = None,
 ) -> Devices:
-    """The devices' part, for as long as the stack is not left. Raises JournalFailed."""
+    """The devices' part. `endpoints` is the client that posts commands. Raises JournalFailed."""
     registry = await Registry.open(journal)
     agent = Agent(registry, doors, actuation, auto_provision=iot.auto_provision)
     session = None if mqtt is None else Session(mqtt, agent, journal.identity)
     if actuation is not None:
-        policy = EndpointPolicy.parse(iot.endpoints)
-        http = await stack.enter_async_context(endpoint_session(policy, user_agent))
-        carrier = IotCarrier(registry, http, policy, session, iot.patience)
+        carrier = IotCarrier(registry, endpoints, EndpointPolicy.parse(iot.endpoints), session, iot.patience)
         actuation.carriers({CARRIER: carrier})
         await agent.announce_all()
     return Devices(agent, north_application(agent, iot.keys, user_agent), south_application(agent), session)

@@ -15,13 +15,14 @@ from mosquitto import find_mosquitto, running_mqtt_broker
 from runner_desk import until
 
 from adapters.actuation.contract import Carried, Command, Outcome, TryLater, Undeliverable
-from adapters.feeds import IOT_TOPICS, Mqtt
+from adapters.feeds import Mqtt
 from adapters.iot.agent import Agent
 from adapters.iot.carrier import IotCarrier, endpoint_session
 from adapters.iot.device import Owner
 from adapters.iot.endpoints import EndpointPolicy
 from adapters.iot.mqtt import Session
 from adapters.iot.registry import Registry
+from adapters.iot.settings import IOT_TOPICS
 from adapters.iot.targets import target_of
 from adapters.journal import Journal
 

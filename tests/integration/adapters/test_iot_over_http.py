@@ -15,9 +15,9 @@ from yarl import URL
 from adapters import quarantine
 from adapters.errors import InvalidFeeds
 from adapters.feeds import parse_feeds
+from adapters.groups import last_run
 from adapters.iot.measures import ULTRALIGHT
 from adapters.iot.payload import MOST_BYTES
-from adapters.journal import last_run
 from adapters.runner import running
 
 REQUESTS = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "iot-agents"

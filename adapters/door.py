@@ -57,7 +57,11 @@ class Door:
 
     async def recount(self) -> None:
         """Look again how much is waiting; somebody else may have put something in, too."""
-        self._waiting, self._bytes = await self.journal.waiting(self.feed)
+        self.left(*await self.journal.waiting(self.feed))
+
+    def left(self, waiting: int, size: int) -> None:
+        """Be told how much is waiting, in inputs and bytes."""
+        self._waiting, self._bytes = waiting, size
         if self.has_room:
             self._lighter.set()
 

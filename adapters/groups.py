@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from adapters.contract import Quarantined, State
-from adapters.inputs import CLAIMED, DONE, WAITING, Input, inputs_of
+from adapters.inputs import CLAIMED, DONE, WAITING, Input, inputs_of, set_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def claim(
         key = uuid.uuid4().hex
         run = _run_of(connection, feed, at, inputs, lasting)
         connection.execute("UPDATE feed SET group_key = ?, run = ? WHERE name = ?", (key, run, feed))
-        connection.executemany("UPDATE input SET status = ? WHERE id = ?", [(CLAIMED, each.id) for each in inputs])
+        set_status(connection, feed, WAITING, CLAIMED, inputs[-1].id)
     return Group(key, inputs, json.loads(state), run, progress, json.loads(partial))
 
 
@@ -96,7 +96,7 @@ def finish(
         "UPDATE feed SET state = ?, group_key = NULL, progress = 0, partial = '{}' WHERE name = ? AND group_key = ?",
         (json.dumps(state), feed, group.key),
     )
-    connection.executemany("UPDATE input SET status = ? WHERE id = ?", [(DONE, each.id) for each in group.inputs])
+    set_status(connection, feed, CLAIMED, DONE, group.inputs[-1].id)
     (before,) = connection.execute("SELECT counts FROM run WHERE id = ?", (group.run,)).fetchone()
     total = json.loads(before)
     for name, value in counts.items():

@@ -69,7 +69,8 @@ def take_in(connection: sqlite3.Connection, feed: str, intakes: Sequence[Intake]
             ),
         )
         new += 1
-        set_marks(connection, feed, intake.marks)
+        if intake.marks:
+            set_marks(connection, feed, intake.marks)
     return new
 
 
@@ -104,6 +105,13 @@ def inputs_of(connection: sqlite3.Connection, feed: str, status: int, most: int,
             break
         found.append(Input(each[0], each[1], each[2], each[3], json.loads(each[4]), each[5], each[6]))
     return tuple(found)
+
+
+def set_status(connection: sqlite3.Connection, feed: str, before: int, after: int, last: int) -> None:
+    """Give a feed's inputs of one status, up to the one with the id `last`, another one: groups take inputs in order."""
+    connection.execute(
+        "UPDATE input SET status = ? WHERE feed = ? AND status = ? AND id <= ?", (after, feed, before, last)
+    )
 
 
 def waiting(connection: sqlite3.Connection, feed: str) -> tuple[int, int]:

@@ -181,12 +181,18 @@ class Journal:
         *,
         lasting: bool,
         message: str = "",
-    ) -> None:
-        """The claimed group is done: all that is to be known of it, at once. `quarantine` has records by their input's id."""
+    ) -> tuple[int, int]:
+        """The claimed group is done: all that is to be known of it, at once. `quarantine` has records by their input's id.
+
+        The answer is how much is left, as `waiting` has it.
+        """
         records = list(quarantine)
-        await self.transact(
-            lambda connection: groups.finish(connection, feed, group, at, state, counts, records, lasting, message)
-        )
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            groups.finish(connection, feed, group, at, state, counts, records, lasting, message)
+            return inputs.waiting(connection, feed)
+
+        return await self.transact(work)
 
     async def close_run(self, feed: str, at: str, *, started_before: str) -> None:
         """End the feed's run that is under way if it began before that instant."""

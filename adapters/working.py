@@ -70,7 +70,8 @@ class Worker:
             await self._door.rung.wait()
             self._door.rung.clear()
             try:
-                while await self.work():
+                # What comes in from now on rings again.
+                while await self.work() and self._door.waiting:
                     pause = 0.5
             except BrokerUnreachable as error:
                 metrics.failures.labels(self.feed.name, "unreachable").inc()
@@ -98,7 +99,7 @@ class Worker:
         counts = counts_of(results) + applied.counts + Counter(withheld=work.withheld)
         message = "; ".join(dict.fromkeys(result.failure for result in results if result.failure))
         await self._settle_replays(results)
-        await self._journal.finish(
+        left = await self._journal.finish(
             feed.name,
             group,
             now(),
@@ -108,7 +109,7 @@ class Worker:
             lasting=feed.lasting,
             message=message,
         )
-        await self._door.recount()
+        self._door.left(*left)
         self._tell(group, counts, message, time.monotonic() - started)
         return True
 
@@ -131,7 +132,11 @@ class Worker:
         for number, tenant in enumerate(sorted({*work.parts, *work.deleted}, key=str)):
             client = await self._clients.of(tenant)
             parts, offset = work.parts.get(tenant, ()), first
-            todo = await asyncio.to_thread(batches, parts, in_turn=self.feed.in_turn)
+            todo = (
+                await asyncio.to_thread(batches, parts, in_turn=self.feed.in_turn)
+                if _is_large(group)
+                else batches(parts, in_turn=self.feed.in_turn)
+            )
 
             async def on_progress(
                 done: int, sofar: Applied, todo: Sequence[Batch] = todo, offset: int = offset

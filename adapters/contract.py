@@ -27,6 +27,9 @@ Entity: TypeAlias = dict[str, Any]
 State: TypeAlias = Any
 """What a decoder wants to find again the next time: a JSON value of bounded size, kept together with the effects of the input."""
 
+OWN_PARAMETERS: Final = "tsunagu:"
+"""What the names of parameters begin with that only the runner itself puts beside an input, and no sender can."""
+
 LIVE: Final = ""
 """The channel of what is meant as it says. Drills and tests have a channel of their own; see `Decoded.channel`."""
 

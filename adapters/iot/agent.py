@@ -160,9 +160,7 @@ class Agent:
         if self.actuation is None:
             return
         await self.actuation.announce([target_of(each) for each in devices if each.commands])
-        for each in devices:
-            if not each.commands:
-                await self.actuation.withdraw(each.owner.tenant, [each.number])
+        await self.withdraw([each for each in devices if not each.commands])
 
     async def announce_all(self) -> None:
         """All devices are as they are provisioned now. One that cannot be announced keeps no other from it."""
@@ -182,8 +180,8 @@ class Agent:
     async def withdraw(self, devices: list[Device]) -> None:
         """These devices are no more."""
         if self.actuation is not None:
-            for each in devices:
-                await self.actuation.withdraw(each.owner.tenant, [each.number])
+            for tenant in {each.owner.tenant for each in devices}:
+                await self.actuation.withdraw(tenant, [each.number for each in devices if each.owner.tenant == tenant])
 
     def _may_provision(self, sender: Sender) -> bool:
         wanted = None if sender.group is None else sender.group.autoprovision

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from adapters.contract import Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
+from adapters.contract import OWN_PARAMETERS, Adapter, Decoded, Entity, Origin, Quarantined, Repair, State
 from adapters.iot import json_payload, ultralight
 from adapters.iot.mapping import part_of
 from adapters.iot.payload import Measure
@@ -19,10 +19,12 @@ from adapters.iot.snapshot import read_provision
 from adapters.ngsiv2 import Refused, Translation
 from adapters.options import NoOptions
 
-OURS: Final = "iot:"
-"""What the names of the parameters begin with: no sender of another transport can give them."""
-TENANT, PATH, DEVICE, PROVISION = f"{OURS}tenant", f"{OURS}path", f"{OURS}device", f"{OURS}provision"
-TIME, ATTRIBUTE = f"{OURS}time", f"{OURS}attribute"
+TENANT: Final = f"{OWN_PARAMETERS}tenant"
+PATH: Final = f"{OWN_PARAMETERS}path"
+DEVICE: Final = f"{OWN_PARAMETERS}device"
+PROVISION: Final = f"{OWN_PARAMETERS}provision"
+TIME: Final = f"{OWN_PARAMETERS}time"
+ATTRIBUTE: Final = f"{OWN_PARAMETERS}attribute"
 """The parameters of a message; without PROVISION its device is unknown. ATTRIBUTE is the name that a topic gives its value."""
 
 UNKNOWN: Final = "unknown-device"

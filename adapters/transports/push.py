@@ -12,9 +12,9 @@ from typing import Final
 
 from aiohttp import web
 
+from adapters.contract import OWN_PARAMETERS
 from adapters.door import Door, now
 from adapters.feeds import Push
-from adapters.iot.measures import OURS
 from adapters.journal import Intake, JournalFailed
 from adapters.quarantine import REPLAY_OF
 
@@ -55,8 +55,7 @@ def push_application(receivers: Mapping[str, Receiver]) -> web.Application:
         parameters = {
             name: value
             for name, value in request.query.items()
-            if name not in _NOT_FOR_SENDERS
-            and not name.startswith(OURS)  # whose a device is, only what is provisioned says
+            if name not in _NOT_FOR_SENDERS and not name.startswith(OWN_PARAMETERS)
         }
         key = request.headers.get("Idempotency-Key")
         intake = Intake(

@@ -368,13 +368,13 @@ async def test_a_port_that_is_taken_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("number", ["none", "1"])
-async def test_a_sender_cannot_say_that_its_push_is_a_replay(tmp_path, number):
+async def test_a_sender_cannot_say_that_its_push_is_a_replay_or_whose_it_is(tmp_path, number):
     async with a_door(tmp_path) as door:
         async with AsyncExitStack() as stack:
             application = push_application({"feed": Receiver(Push(("a-long-key",)), door)})
             url = await serve_web(application, "127.0.0.1", 0, stack)
             async with ClientSession() as session:
-                target = f"{url}/in/feed?k=a-long-key&replayOf={number}&event=up"
+                target = f"{url}/in/feed?k=a-long-key&replayOf={number}&tsunagu:tenant=other&event=up"
                 async with session.post(target, data=b"1") as answer:
                     assert answer.status == 202
         rows = await door.journal.perform(lambda c: c.execute("SELECT parameters FROM input").fetchall())

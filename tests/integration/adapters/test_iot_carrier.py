@@ -208,7 +208,7 @@ class TestMqtt:
                 await connected(session)
                 todo = await command(registry, {**GATE, "transport": "MQTT"}, "x", seconds=1.6)
                 assert await carrier.carry(todo) == Carried(Outcome.DELIVERED)
-                await asyncio.sleep(1.8)
+                await asyncio.sleep(3.0)  # it counts in whole seconds
                 async with aiomqtt.Client(broker.host, broker.port, **device) as client:
                     with pytest.raises(TimeoutError):
                         await asyncio.wait_for(anext(aiter(client.messages)), 0.5)

@@ -219,3 +219,12 @@ def test_what_the_tutorials_provision_and_send_is_read(file):
         assert entity["id"] == "urn:ngsi-ld:Device:temperature001"
         assert entity["temperature"] == {"type": "Property", "value": 3, "observedAt": ARRIVED, "unitCode": "CEL"}
         assert entity["category"] == {"type": "VocabProperty", "vocab": "sensor"}
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00", "9999-12-31T23:59:59", "2026-03-29T02:30:00", "20260629T052000Z"]
+)
+def test_no_time_is_too_strange_for_a_zone(time):
+    for zone in ("Asia/Tokyo", "America/New_York", "Europe/Berlin"):
+        found = decoded(f"{time}|t|3", {**T1, "timezone": zone})
+        assert len(found.entities) + len(found.quarantine) == 1

@@ -1,12 +1,13 @@
 """The process is killed (SIGKILL) while devices are provisioned and send: all that was answered is there afterwards, once.
 
-TSUNAGU_IOT_KILLS says how many kills there are.
+TSUNAGU_IOT_KILLS says how many kills there are, and has commands outlive some, too.
 """
 
 import asyncio
 import os
 import random
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -117,3 +118,70 @@ async def started(broker: Process, estate: Estate) -> None:
         except aiohttp.ClientConnectionError:
             await asyncio.sleep(0.05)
     raise AssertionError("the devices' part did not start")
+
+
+@pytest.mark.skipif("TSUNAGU_IOT_KILLS" not in os.environ, reason="many starts of a process: make adapter-kills")
+async def test_a_command_for_a_device_that_polls_outlives_kills_and_is_told_once(tmp_path: Path) -> None:
+    north, south, door = free_port(), free_port(), free_port()
+    file = tmp_path / "adapters.toml"
+    file.write_text(
+        f'[iot]\nkeys = ["north-key-of-tests"]\nnorth_port = {north}\nport = {south}\n'
+        f'[commands]\nport = {door}\n[commands.principals.office]\ntokens = ["office-token-0123456789"]\n'
+        '[[commands.allow]]\nprincipals = ["office"]\ngroups = ["Gate"]\ncommands = ["open"]\n'
+    )
+    device = {"device_id": "g1", "apikey": KEY, "entity_type": "Gate", "commands": [{"name": "open"}]}
+    broker = Process(f"sqlite:{tmp_path / 'store'}", "--adapters", str(file), log=tmp_path / "log")
+    entity = f"{broker.url}/ngsi-ld/v1/entities/urn:ngsi-ld:Gate:g1"
+    tenant = {"NGSILD-Tenant": "city"}
+    polled: list[str] = []
+    try:
+        async with aiohttp.ClientSession() as session:
+            estate = Estate(f"http://127.0.0.1:{north}", f"http://127.0.0.1:{south}", session)
+
+            async def again() -> None:
+                await broker.end(signal.SIGKILL)
+                await started(broker, estate)
+
+            async def poll() -> bool:
+                query = {"k": KEY, "i": "g1", "getCmd": "1"}
+                async with session.get(f"{estate.south}/iot/d", params=query) as answer:
+                    assert answer.status == 200
+                    if text := await answer.text():
+                        polled.append(text)
+                return bool(polled)
+
+            async def command() -> bool:
+                headers = {**tenant, "Authorization": "Bearer office-token-0123456789"}
+                body = {"type": "Property", "value": 40}
+                async with session.patch(f"{entity}/attrs/open", json=body, headers=headers) as answer:
+                    return answer.status == 204
+
+            async def is_done() -> bool:
+                async with session.get(entity, headers=tenant) as answer:
+                    found = await answer.json() if answer.status == 200 else {}
+                return bool(found.get("open_status", {}).get("value") == "OK")
+
+            async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+                for _ in range(200):
+                    if await condition():
+                        return
+                    await asyncio.sleep(0.1)
+                raise AssertionError((tmp_path / "log").read_text()[-3000:])
+
+            await started(broker, estate)
+            async with session.post(f"{estate.north}/iot/devices", json=device, headers=NORTH) as answer:
+                assert answer.status == 201
+            await again()
+            await until(command)
+            await again()
+            await until(poll)
+            await again()
+            for _ in range(5):
+                await poll()
+            assert polled == ["g1@open|40"]
+            async with session.post(f"{estate.south}/iot/d?k={KEY}&i=g1", data="g1@open|open OK") as answer:
+                assert answer.status == 200
+            await again()
+            await until(is_done)
+    finally:
+        await broker.end(signal.SIGKILL)

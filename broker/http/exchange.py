@@ -148,6 +148,13 @@ class Exchange:
             status = 203
         return await self.answer(shown.payload, context, media_type, status)
 
+    async def answer_array(self, body: bytes, context: "ResolvedContext") -> Response:
+        """Entities that are JSON text already, where no earlier version was asked for."""
+        link = await self.broker.contexts.link_for(context, self.tenant)
+        headers = {"Content-Type": JSON, "Link": context_header(link)}
+        self._say_version(headers)
+        return Response(200, headers, body)
+
     async def answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int = 200) -> Response:
         """A payload with its @context where 6.3.6 wants it: in the Link header, or in each object of the body.
 
@@ -155,10 +162,13 @@ class Exchange:
         conforms to any of them as it is.
         """
         response = await self._answer(payload, context, media_type, status)
+        self._say_version(response.headers)
+        return response
+
+    def _say_version(self, headers: dict[str, str]) -> None:
         wanted = preferred_version(self.request.headers.get("prefer"))
         if wanted is not None:
-            response.headers["Preference-Applied"] = "ngsi-ld={}.{}".format(*nearest(wanted))
-        return response
+            headers["Preference-Applied"] = "ngsi-ld={}.{}".format(*nearest(wanted))
 
     async def _answer(self, payload: Any, context: "ResolvedContext", media_type: str, status: int) -> Response:
         if media_type == JSON:

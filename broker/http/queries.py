@@ -11,24 +11,28 @@ from broker.http.entities import REPRESENTATIONS, projection_members
 from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scope, no_content
 from broker.http.map_use import map_members, named_map, requested_map, splits_entities, with_map, with_map_header
 from broker.http.message import Response
-from broker.http.negotiation import GEO_JSON
-from broker.http.paging import add_page_headers, fewer, page_links, requested_page
+from broker.http.negotiation import GEO_JSON, JSON
+from broker.http.paging import Paging, add_page_headers, fewer, page_links, requested_page
 from broker.http.parameters import Parameters
 from broker.http.rendering import render_entities
+from broker.http.renderings import renderings
 from broker.model.attributes import attribute_iri
 from broker.model.projection import SYSTEM_MEMBERS
 from broker.model.representation import View
 from broker.operations.entity_maps import query_with_map
 from broker.operations.purge import purge as purge_entities
 from broker.operations.queries import (
+    QueryResult,
     check_every_type,
     check_linked_depth,
     check_query,
     compile_query,
     compile_view,
     run_query,
+    run_query_for_bodies,
 )
 from broker.query.ast import EntityQuery
+from broker.store.protocol import Sheet, Window
 from broker.store.scans import SCAN
 
 if TYPE_CHECKING:
@@ -139,16 +143,12 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
         shown = await render_entities(exchange, mapped.page.found, context, view, media_type, contained_by)
         response = await exchange.answer_entities(shown, context, media_type)
         return with_map(exchange, response, mapped, paging, media_type)
+    if media_type == JSON and compiled.ordering is None and view.join is None and view.version is None:
+        return await _from_bodies(exchange, compiled, view, context, paging)
     result = await run_query(
-        broker,
-        tenant,
-        compiled,
-        limit=paging.limit,
-        offset=paging.offset,
-        after=paging.after,
-        count=paging.count,
+        broker, tenant, compiled, limit=paging.limit, offset=paging.offset, after=paging.after, count=paging.count
     )
-    entities = result.entities
+    entities = result.found.entities
     while True:
         shown = await render_entities(exchange, entities, context, view, media_type, contained_by)
         response = await exchange.answer_entities(shown, context, media_type)
@@ -156,18 +156,56 @@ async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedC
             break
         entities = entities[:fitting]
     last = entities[-1]["id"] if entities and compiled.ordering is None else None
+    return _paged(exchange, response, result, paging, media_type, len(entities), last)
+
+
+async def _from_bodies(
+    exchange: Exchange, compiled: EntityQuery, view: View, context: "ResolvedContext", paging: Paging
+) -> Response:
+    """The same where each entity is shown by itself, as plain JSON: what was shown before is not read again."""
+    result = await run_query_for_bodies(
+        exchange.broker,
+        exchange.tenant,
+        compiled,
+        limit=paging.limit,
+        offset=paging.offset,
+        after=paging.after,
+        count=paging.count,
+    )
+    sheet = result.found
+    while True:
+        body = renderings.array(sheet, context.names, view)
+        if (fitting := fewer(len(sheet), len(body))) == len(sheet):
+            break
+        sheet = replace(sheet, ids=sheet.ids[:fitting], bodies=sheet.bodies[:fitting])
+    response = await exchange.answer_array(body, context)
+    last = sheet.ids[-1] if sheet.ids else None
+    return _paged(exchange, response, result, paging, JSON, len(sheet), last)
+
+
+def _paged(
+    exchange: Exchange,
+    response: Response,
+    result: QueryResult[Window] | QueryResult[Sheet],
+    paging: Paging,
+    media_type: str,
+    shown: int,
+    last_id: str | None,
+) -> Response:
+    """A response with the links and the numbers of its page, which shows so many of what was found."""
+    found = result.found
     links = page_links(
         exchange.request.path,
         exchange.request.query,
         replace(paging, offset=result.offset),
-        more=result.more or len(entities) < len(result.entities),
+        more=found.more or shown < len(found),
         media_type=media_type,
-        shown=len(entities),
-        last_id=last,
+        shown=shown,
+        last_id=last_id,
     )
     add_page_headers(response.headers, links, result.total)
-    if result.in_vain >= SCAN:
-        response.headers[SCAN_HEADER] = str(result.in_vain)
+    if found.in_vain >= SCAN:
+        response.headers[SCAN_HEADER] = str(found.in_vain)
     return response
 
 

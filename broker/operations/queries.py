@@ -1,12 +1,14 @@
 """Query Entities (5.7.2): a Query (5.2.23) is compiled once, whether it came as a body or as URL parameters, then run."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
 
 from broker.errors import BadRequestData
 from broker.federation.matching import parse_csf
-from broker.model.entity import Entity, JsonObject, Names
+from broker.model.entity import JsonObject, Names
 from broker.model.language import parse_language_filter
 from broker.model.naming import check_uri
 from broker.model.projection import SYSTEM_MEMBERS, Projection, parse_projection
@@ -22,7 +24,7 @@ from broker.query.q import parse_q
 from broker.query.scopes import parse_scope_query
 from broker.query.selection import parse_type_selection
 from broker.store.linked import resolve_linked
-from broker.store.protocol import Page
+from broker.store.protocol import Page, Sheet, Window
 
 QUERY_MEMBERS: Final[Mapping[str, type]] = {
     "type": str,
@@ -50,6 +52,7 @@ QUERY_MEMBERS: Final[Mapping[str, type]] = {
 }
 """The members of a Query (5.2.23) and their JSON types."""
 
+NOTHING: Final = Sheet(orjson.loads)
 _JSON_TYPES: Final[Mapping[type, str]] = {
     str: "a string",
     list: "an array",
@@ -59,16 +62,16 @@ _JSON_TYPES: Final[Mapping[type, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """One page: entities in order, whether more follow, the number of all matches where it was asked for, the offset at
-    which the page begins, and how many entities were looked at in vain."""
+Found = TypeVar("Found", Window, Sheet)
 
-    entities: list[Entity]
-    more: bool
+
+@dataclass(frozen=True, slots=True)
+class QueryResult(Generic[Found]):
+    """One page: what was found, the number of all matches where it was asked for, and the offset at which the page begins."""
+
+    found: Found
     total: int | None
     offset: int
-    in_vain: int = 0
 
 
 def check_query(query: JsonObject) -> None:
@@ -194,23 +197,44 @@ def check_linked_depth(query: EntityQuery, view: View) -> None:
 
 async def run_query(
     broker: Broker, tenant: str, query: EntityQuery, *, limit: int, offset: int, after: str | None, count: bool
-) -> QueryResult:
+) -> QueryResult[Window]:
     """5.7.2 Query Entities on the local store. An offset past the end means the last element (6.3.10).
 
     `after` is where a `next` link goes on: behind it there may be nothing left, and then nothing is shown again.
     """
+    return await _run(broker, tenant, query, broker.store.query, Window(), limit, offset, after, count)
+
+
+async def run_query_for_bodies(
+    broker: Broker, tenant: str, query: EntityQuery, *, limit: int, offset: int, after: str | None, count: bool
+) -> QueryResult[Sheet]:
+    """The same for a query without an ordering, for who may not have to read the entities."""
+    return await _run(broker, tenant, query, broker.store.query_bodies, NOTHING, limit, offset, after, count)
+
+
+async def _run(
+    broker: Broker,
+    tenant: str,
+    query: EntityQuery,
+    ask: Callable[[str, EntityQuery, Page], Awaitable[Found]],
+    nothing: Found,
+    limit: int,
+    offset: int,
+    after: str | None,
+    count: bool,
+) -> QueryResult[Found]:
     query = await resolve_linked(broker.store, tenant, query)
     total = await broker.store.count(tenant, query) if count else None
     if limit == 0:
-        return QueryResult([], False, total, offset)
+        return QueryResult(nothing, total, offset)
     keyset = after if query.ordering is None else None
-    window = await broker.store.query(tenant, query, Page(limit, 0 if keyset is not None else offset, keyset))
-    if not window.entities and offset > 0 and keyset is None:
+    found = await ask(tenant, query, Page(limit, 0 if keyset is not None else offset, keyset))
+    if not len(found) and offset > 0 and keyset is None:
         size = total if total is not None else await broker.store.count(tenant, query)
         if size > 0:
             offset = size - 1
-            window = await broker.store.query(tenant, query, Page(limit, offset))
-    return QueryResult(window.entities, window.more, total, offset, window.in_vain)
+            found = await ask(tenant, query, Page(limit, offset))
+    return QueryResult(found, total, offset)
 
 
 def _selectors(entities: list[Any], names: Names) -> tuple[tuple[EntitySelector, ...], bool]:

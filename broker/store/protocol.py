@@ -7,7 +7,7 @@ The meaning of a query is `broker.query.evaluate`; a store may compile it but mu
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from broker.errors import StoreUnavailable
 from broker.model.change import Change
@@ -189,7 +189,24 @@ class Window:
 
     entities: list[Entity] = field(default_factory=list)
     more: bool = False
+    in_vain: int = field(default=0, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a query found, as it rests: a body is what `decode` makes the entity of, and equal bodies are equal entities."""
+
+    decode: Callable[[Any], Entity]
+    ids: list[str] = field(default_factory=list)
+    bodies: Sequence[str | bytes] = ()
+    more: bool = False
     in_vain: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +262,10 @@ class Store(Protocol):
 
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match."""
+        ...
+
+    async def query_bodies(self, tenant: str, query: EntityQuery, page: Page) -> Sheet:
+        """The same page, for who may not have to read the entities; only in the default order (ValueError otherwise)."""
         ...
 
     async def count(self, tenant: str, query: EntityQuery) -> int:

@@ -21,13 +21,13 @@ from broker.query.evaluate import compile_query as compile_evaluation
 from broker.query.ordering import sort_entities
 from broker.store.demand import EVERY_TYPE, Effort
 from broker.store.mongo.connection import Collection, Connection, Document
-from broker.store.mongo.encoding import decode_body, key_string, parse_key
+from broker.store.mongo.encoding import decode_body, encode_body, key_string, parse_key
 from broker.store.mongo.filters import EntityFilter, tenant_range
 from broker.store.mongo.indexes import Indexes
 from broker.store.mongo.leading import led
 from broker.store.mongo.parts import Filter
 from broker.store.mongo.search import attribute_kinds, microseconds
-from broker.store.protocol import AttributeCensus, EntityKey, Page, TypeCensus, Window
+from broker.store.protocol import AttributeCensus, EntityKey, Page, Sheet, TypeCensus, Window
 
 STRIDE: Final = 250
 """Documents fetched at once while a query looks at one after the other: few milliseconds between two other tasks."""
@@ -66,33 +66,46 @@ class Search:
 
     async def page(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match. Raises TooComplexQuery where it takes too long."""
+        if query.ordering is None:
+            sheet = await self.sheet(tenant, query, page)
+            return Window([sheet.decode(body) for body in sheet.bodies], sheet.more, sheet.in_vain)
+        needed = page.offset + page.limit + 1
+        effort = Effort()
+        async with self._bounded():
+            try:
+                ordered = await self._ordered(await self._led(tenant, query, effort), query, needed, effort)
+            finally:
+                self._indexes.note(tenant, query, effort)
+        shown = ordered[page.offset : page.offset + page.limit]
+        return Window(shown, len(ordered) >= needed, effort.looked_at - len(shown))
+
+    async def sheet(self, tenant: str, query: EntityQuery, page: Page) -> Sheet:
+        """The same, in the default order, without reading bodies for it."""
+        if query.ordering is not None:
+            raise ValueError("who orders entities reads them")
         start = time.monotonic()
         effort = Effort()
-        needed = page.offset + page.limit + 1
         async with self._bounded():
             try:
                 compiled = await self._led(tenant, query, effort, page.after)
-                found = await self._page(compiled, query, page, needed, effort)
-                window = _window(found, page.limit)
-                await self._estimate(tenant, query, effort, window.more, time.monotonic() - start)
+                found = await self._page(compiled, query, page, effort)
+                shown, more = found[: page.limit], len(found) > page.limit
+                await self._estimate(tenant, query, effort, more, time.monotonic() - start)
             finally:
                 self._indexes.note(tenant, query, effort)
-        shown = effort.found if query.ordering is None else len(window.entities)
-        return replace(window, in_vain=max(0, effort.looked_at - shown))
+        ids = [parse_key(each["_id"])[1] for each in shown]
+        return Sheet(decode_body, ids, [_current_body(each, query.now) for each in shown], more, effort.wasted)
 
-    async def _page(
-        self, compiled: EntityFilter, query: EntityQuery, page: Page, needed: int, effort: Effort
-    ) -> list[Entity]:
-        if query.ordering is not None:
-            ordered = await self._ordered(compiled, query, needed, effort)
-            return ordered[page.offset :]
+    async def _page(self, compiled: EntityFilter, query: EntityQuery, page: Page, effort: Effort) -> list[Document]:
+        """The page and one more."""
         if compiled.exact and not (page.offset and await self._any_unsure(compiled)):
             found = await self._exact(compiled, query, page)
             effort.looked_at = effort.found = len(found)
             return found
         found = []
-        async for entity in self._matching(compiled, query, needed, effort):
-            found.append(entity)
+        needed = page.offset + page.limit + 1
+        async for document, _ in self._matching(compiled, query, needed, effort):
+            found.append(document)
             if len(found) == needed:
                 break
         return found[page.offset :]
@@ -163,11 +176,11 @@ class Search:
     async def _count(self, found: Filter) -> int:
         return await self._entities.count_documents(found, maxTimeMS=self._milliseconds)
 
-    async def _exact(self, compiled: EntityFilter, query: EntityQuery, page: Page) -> list[Entity]:
+    async def _exact(self, compiled: EntityFilter, query: EntityQuery, page: Page) -> list[Document]:
         """The page and one more, skipped by MongoDB; only unsure entities are looked at."""
         matches = compile_evaluation(query)
         wanted = page.limit + 1
-        found: list[Entity] = []
+        found: list[Document] = []
         fields = {"body": 1, "lapses": 1, "doubtful": 1}
         skip = page.offset
         while True:  # once, but where there are entities that are unsure and do not match
@@ -177,9 +190,8 @@ class Search:
             async with cursor.limit(missing) as documents:
                 async for document in documents:
                     taken += 1
-                    entity: Entity = decode_body(document["body"])
-                    if not compiled.is_unsure(document) or matches(entity):
-                        found.append(entity)
+                    if not compiled.is_unsure(document) or matches(decode_body(document["body"])):
+                        found.append(document)
             if taken < missing or len(found) == wanted:
                 return found
             skip += taken
@@ -190,30 +202,30 @@ class Search:
 
     async def _matching(
         self, compiled: EntityFilter, query: EntityQuery, first: int, effort: Effort
-    ) -> AsyncIterator[Entity]:
+    ) -> AsyncIterator[tuple[Document, Entity]]:
         """All that match, in order of id, found by MongoDB and picked by the evaluator."""
-        matches = compile_evaluation(query)
+        matches, now = compile_evaluation(query), query.now
         deadline = time.monotonic() + self._seconds
-        async with self._find(compiled.living, {"body": 1}, min(first, STRIDE)) as documents:
+        async with self._find(compiled.living, {"body": 1, "lapses": 1}, min(first, STRIDE)) as documents:
             async for document in documents:
                 entity: Entity = decode_body(document["body"])
                 effort.looked_at += 1
                 if matches(entity):
                     effort.found += 1
-                    yield entity
+                    yield document, without_expired(entity, now) or entity if now is not None else entity
                 if time.monotonic() > deadline:
                     raise self._too_complex()
 
     def _find(self, found: Filter, fields: dict[str, int], batch: int, skip: int = 0) -> AsyncCursor[Document]:
         """Documents in order of id; `batch` at once, so that decoding them does not hold up other tasks for long."""
-        cursor = self._entities.find(found, fields | {"_id": 0}, sort=[("_id", ASCENDING)], skip=skip)
+        cursor = self._entities.find(found, fields, sort=[("_id", ASCENDING)], skip=skip)
         return cursor.batch_size(max(2, batch)).max_time_ms(self._milliseconds)
 
     async def _ordered(self, compiled: EntityFilter, query: EntityQuery, needed: int, effort: Effort) -> list[Entity]:
         """The first `needed` in the order asked for; no more than some multiple of them is held at once."""
         assert query.ordering is not None
         kept: list[Entity] = []
-        async for entity in self._matching(compiled, query, STRIDE, effort):
+        async for _, entity in self._matching(compiled, query, STRIDE, effort):
             kept.append(entity)
             if len(kept) >= 2 * needed + 1000:
                 kept = sort_entities(kept, query.ordering)[:needed]
@@ -274,6 +286,16 @@ class Search:
         return _census(groups, entity_type)
 
 
+def _current_body(document: Document, now: str | None) -> bytes:
+    """A body without the instances that have expired (4.22)."""
+    body: bytes = document["body"]
+    lapses = document.get("lapses")
+    if now is None or lapses is None or lapses > microseconds(now):
+        return body
+    left = without_expired(decode_body(body), now)
+    return body if left is None else encode_body(left)
+
+
 def _census(groups: list[tuple[dict[str, list[str]], int]], entity_type: str | None) -> list[TypeCensus]:
     totals: Counter[str] = Counter()
     having: dict[str, Counter[str]] = defaultdict(Counter)
@@ -297,7 +319,3 @@ def _census(groups: list[tuple[dict[str, list[str]], int]], entity_type: str | N
         for name in ([entity_type] if entity_type is not None else sorted(totals))
         if name in totals
     ]
-
-
-def _window(found: list[Entity], limit: int) -> Window:
-    return Window(found[:limit], len(found) > limit)

@@ -37,6 +37,7 @@ from broker.store.protocol import (
     Lease,
     Mutation,
     Page,
+    Sheet,
     TypeCensus,
     ValueIndex,
     Window,
@@ -107,6 +108,10 @@ class MongoStore:
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match."""
         return await self._search.page(tenant, query, page)
+
+    async def query_bodies(self, tenant: str, query: EntityQuery, page: Page) -> Sheet:
+        """The same page, for who may not have to read the entities."""
+        return await self._search.sheet(tenant, query, page)
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match, exactly."""

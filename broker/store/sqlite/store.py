@@ -24,6 +24,7 @@ from broker.store.protocol import (
     Lease,
     Mutation,
     Page,
+    Sheet,
     TypeCensus,
     ValueIndex,
     Window,
@@ -121,6 +122,18 @@ class SqliteStore:
         try:
             return await self._database.search(
                 lambda c, deadline: search.find(c, deadline, effort, tenant, query, page),
+                "querying entities",
+                self._query_seconds,
+            )
+        finally:
+            self._indexes.note(tenant, query, effort)
+
+    async def query_bodies(self, tenant: str, query: EntityQuery, page: Page) -> Sheet:
+        """The same page, for who may not have to read the entities. Raises TooComplexQuery if that takes too long."""
+        effort = Effort()
+        try:
+            return await self._database.search(
+                lambda c, deadline: search.find_bodies(c, deadline, effort, tenant, query, page),
                 "querying entities",
                 self._query_seconds,
             )

@@ -1,0 +1,56 @@
+"""Bytes of entities as they were shown before: what was rendered once is not rendered again while it is asked for.
+
+The key is the stored body itself, under an @context's names and a view. What an entity is shown as depends on nothing else, so
+that nothing here can be out of date, and nothing has to be told of writes.
+"""
+
+from typing import Final, TypeAlias
+
+import orjson
+
+from broker.jsonld.terms import TermTable
+from broker.model.representation import View, represent
+from broker.store.protocol import Sheet
+
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of bodies and what they are shown as; half of it is what was asked for lately."""
+LARGEST: Final = 64 * 1024
+"""Longer bodies are not remembered."""
+OVERHEAD: Final = 200
+"""Bytes that an entry takes besides."""
+
+Shown: TypeAlias = dict[str | bytes, bytes]
+
+
+class Renderings:
+    """See the module. Safe to share between requests of one event loop; bounded by bytes."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._half = most_bytes // 2
+        self._size = 0
+        self._young: dict[tuple[TermTable, View], Shown] = {}
+        self._old: dict[tuple[TermTable, View], Shown] = {}
+
+    def array(self, sheet: Sheet, names: TermTable, view: View) -> bytes:
+        """The entities of a sheet as a JSON array. The view joins nothing and is of no earlier version."""
+        key = names, view
+        young = self._young.get(key)
+        if young is None:
+            young = self._young[key] = {}
+        old = self._old.get(key, {})
+        shown = []
+        for body in sheet.bodies:
+            found = young.get(body)
+            if found is None:
+                found = old.get(body) or orjson.dumps(represent(sheet.decode(body), names, view))
+                if len(body) <= LARGEST:
+                    young[body] = found
+                    self._size += len(body) + len(found) + OVERHEAD
+            shown.append(found)
+        if self._size > self._half:
+            self._old, self._young, self._size = self._young, {}, 0
+        return b"[" + b",".join(shown) + b"]"
+
+
+renderings: Final = Renderings()
+"""Those of this process."""

@@ -108,8 +108,7 @@ class Session:
             measures.setdefault(protocol, []).append((sender, topic.device, message))
         for protocol, some in measures.items():
             await self._agent.take(protocol, some)
-        for each in messages:
-            client.acknowledge(each)
+        client.acknowledge(messages)
 
     async def publish(self, topic: str, payload: bytes, seconds: int) -> bool:
         """Send a command, which the MQTT broker keeps so many seconds at most for the device; False where it is not there.

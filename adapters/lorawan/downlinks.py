@@ -113,7 +113,7 @@ class DownlinkCarrier:
                     while True:
                         for message in await client.some():
                             await self._hear(actuation, message)
-                            client.acknowledge(message)
+                            client.acknowledge([message])
             except (aiomqtt.MqttError, OSError, ValueError) as error:
                 _LOG.warning("commands of %s: the MQTT broker cannot be heard: %s", self._fleet.name, error)
             finally:

@@ -106,8 +106,7 @@ async def running(feeds: Feeds, broker_url: str) -> AsyncIterator[Runner]:
         devices = None
         if feeds.iot is not None and endpoints is not None:
             desk = None if commands is None else commands.desk
-            name = user_agent(feeds.runner.contact)
-            devices = await open_devices(feeds.iot, feeds.iot_mqtt, journal, doors, name, endpoints, desk)
+            devices = await open_devices(feeds.iot, feeds.iot_mqtt, journal, doors, user_agent(""), endpoints, desk)
             await _device_doors(feeds.iot, devices, stack)
         tasks = [_endless("telling of runs", lambda: _tell(feeds, journal, clients))]
         tasks.append(_endless("looking for replays", lambda: _look(journal, doors)))

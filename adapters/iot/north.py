@@ -68,6 +68,8 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
 
     async def remove_group(request: web.Request) -> web.Response:
         owner, (resource, key) = _owner(request), _group(request)
+        if request.query.get("device", "false") != "false":
+            raise Refusal(400, "WRONG_SYNTAX", "device is not supported: devices are deleted one by one")
         async with agent.turn:
             await registry.remove_group(owner, resource, key)
             await agent.announce_all()

@@ -38,7 +38,7 @@ async def open_devices(
     mqtt: Mqtt | None,
     journal: Journal,
     doors: Mapping[str, Door],
-    user_agent: str,
+    version: str,
     endpoints: aiohttp.ClientSession,
     actuation: Actuation | None = None,
 ) -> Devices:
@@ -50,4 +50,4 @@ async def open_devices(
         carrier = IotCarrier(registry, endpoints, EndpointPolicy.parse(iot.endpoints), session, iot.patience)
         actuation.carriers({CARRIER: carrier})
         await agent.announce_all()
-    return Devices(agent, north_application(agent, iot.keys, user_agent), south_application(agent), session)
+    return Devices(agent, north_application(agent, iot.keys, version), south_application(agent), session)

@@ -342,6 +342,9 @@ class TestProvisioning:
             assert (await desk.north("DELETE", "/iot/devices/t1"))[0] == 204
             assert (await desk.south("/iot/d", "t|3", k="another-key"))[0] == 202
             assert (await desk.north("DELETE", f"/iot/services?{query}"))[0] == 404
+            assert (await desk.north("DELETE", "/iot/services?resource=/iot/d&apikey=another-key&device=true"))[
+                0
+            ] == 400
             assert (await desk.north("DELETE", "/iot/services?resource=/iot/d&apikey=another-key"))[0] == 204
             assert (await desk.south("/iot/d", "t|3", k="another-key"))[0] == 401
 

@@ -10,6 +10,7 @@ the map and the place in it, so that a link leads to the same page whatever is r
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 PLACE: Final = "entityMapPlace"
 """The parameter that says where in which EntityMap a page is."""
 _POSITION: Final = frozenset({"limit", "offset", "after", PLACE})
+PAGE_PARAMETERS: Final = _POSITION | PAGING_PARAMETERS
+"""Those that say which page of a result is shown, and not which result."""
 _KEPT: Final = "!$'()*,:@/?~-._="
 
 
@@ -124,5 +127,12 @@ def _position(limit: int, offset: int) -> list[tuple[str, str]]:
 
 
 def _link(path: str, query: list[tuple[str, str]], relation: str, media_type: str) -> str:
-    text = "&".join(f"{quote(name, safe='')}={quote(value, safe=_KEPT)}" for name, value in sorted(query))
+    text = "&".join([(_short_pair if len(value) <= 256 else _pair)(name, value) for name, value in sorted(query)])
     return f'<{path.rstrip("/")}?{text}>; rel="{relation}"; type="{media_type}"'
+
+
+def _pair(name: str, value: str) -> str:
+    return f"{quote(name, safe='')}={quote(value, safe=_KEPT)}"
+
+
+_short_pair: Final = lru_cache(maxsize=1024)(_pair)

@@ -12,8 +12,9 @@ from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scop
 from broker.http.map_use import map_members, named_map, requested_map, splits_entities, with_map, with_map_header
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON, JSON
-from broker.http.paging import Paging, add_page_headers, fewer, page_links, requested_page
+from broker.http.paging import PAGE_PARAMETERS, Paging, add_page_headers, fewer, page_links, requested_page
 from broker.http.parameters import Parameters
+from broker.http.prepared import Prepared, preparations
 from broker.http.rendering import render_entities
 from broker.http.renderings import renderings
 from broker.model.attributes import attribute_iri
@@ -46,19 +47,36 @@ _BLANK_LEVEL: Final = re.compile(r"/ (?=[/|,;)]|$)")
 
 async def query(exchange: Exchange) -> Response:
     """GET /entities: Query Entities (6.4.3.2)."""
-    return await _answer(exchange, *await query_of(exchange))
+    context = await exchange.context()
+    media_type = exchange.accepted(ENTITY_TYPES)
+    preferred = exchange.request.headers.get("prefer")
+
+    def prepare() -> Prepared:
+        query = _query_of(exchange)
+        return Prepared(query, *compiled_query(exchange, query, context, media_type))
+
+    key = context.names, media_type, preferred, exchange.parameters.besides(PAGE_PARAMETERS)
+    query, compiled, view = preparations.get(key, prepare)
+    return await _answer(exchange, query, replace(compiled, now=exchange.broker.now()), view, context, media_type)
 
 
 async def query_by_post(exchange: Exchange) -> Response:
     """POST /entityOperations/query: Query Entities (6.23.3.1)."""
-    return await _answer(exchange, *await posted_query(exchange))
+    query, context = await posted_query(exchange)
+    media_type = exchange.accepted(ENTITY_TYPES)
+    compiled, view = compiled_query(exchange, query, context, media_type)
+    return await _answer(exchange, query, compiled, view, context, media_type)
 
 
 async def query_of(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
     """The Query (5.2.23) that the parameters of a GET request make, and its @context."""
-    parameters = exchange.parameters
     context = await exchange.context()
-    return {**query_members(parameters), **projection_members(exchange), **map_members(parameters)}, context
+    return _query_of(exchange), context
+
+
+def _query_of(exchange: Exchange) -> dict[str, Any]:
+    parameters = exchange.parameters
+    return {**query_members(parameters), **projection_members(exchange), **map_members(parameters)}
 
 
 async def posted_query(exchange: Exchange) -> "tuple[dict[str, Any], ResolvedContext]":
@@ -127,10 +145,15 @@ def compiled_query(
     return compiled, view
 
 
-async def _answer(exchange: Exchange, query: dict[str, Any], context: "ResolvedContext") -> Response:
+async def _answer(
+    exchange: Exchange,
+    query: dict[str, Any],
+    compiled: EntityQuery,
+    view: View,
+    context: "ResolvedContext",
+    media_type: str,
+) -> Response:
     broker, tenant, parameters = exchange.broker, exchange.tenant, exchange.parameters
-    media_type = exchange.accepted(ENTITY_TYPES)
-    compiled, view = compiled_query(exchange, query, context, media_type)
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
     use = requested_map(exchange, query)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -178,7 +178,7 @@ class Search:
 
     async def _exact(self, compiled: EntityFilter, query: EntityQuery, page: Page) -> list[Document]:
         """The page and one more, skipped by MongoDB; only unsure entities are looked at."""
-        matches = compile_evaluation(query)
+        matches: Callable[[Entity], bool] | None = None
         wanted = page.limit + 1
         found: list[Document] = []
         fields = {"body": 1, "lapses": 1, "doubtful": 1}
@@ -186,12 +186,15 @@ class Search:
         while True:  # once, but where there are entities that are unsure and do not match
             taken = 0
             missing = wanted - len(found)
-            cursor = self._find(compiled.living, fields, min(missing, 1000), skip)
+            cursor = self._find(compiled.living, fields, min(missing, 1000), skip, compiled.hint)
             async with cursor.limit(missing) as documents:
                 async for document in documents:
                     taken += 1
-                    if not compiled.is_unsure(document) or matches(decode_body(document["body"])):
-                        found.append(document)
+                    if compiled.is_unsure(document):
+                        matches = matches or compile_evaluation(query)
+                        if not matches(decode_body(document["body"])):
+                            continue
+                    found.append(document)
             if taken < missing or len(found) == wanted:
                 return found
             skip += taken
@@ -216,9 +219,11 @@ class Search:
                 if time.monotonic() > deadline:
                     raise self._too_complex()
 
-    def _find(self, found: Filter, fields: dict[str, int], batch: int, skip: int = 0) -> AsyncCursor[Document]:
+    def _find(
+        self, found: Filter, fields: dict[str, int], batch: int, skip: int = 0, hint: str | None = None
+    ) -> AsyncCursor[Document]:
         """Documents in order of id; `batch` at once, so that decoding them does not hold up other tasks for long."""
-        cursor = self._entities.find(found, fields, sort=[("_id", ASCENDING)], skip=skip)
+        cursor = self._entities.find(found, fields, sort=[("_id", ASCENDING)], skip=skip, hint=hint)
         return cursor.batch_size(max(2, batch)).max_time_ms(self._milliseconds)
 
     async def _ordered(self, compiled: EntityFilter, query: EntityQuery, needed: int, effort: Effort) -> list[Entity]:

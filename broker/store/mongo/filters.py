@@ -7,15 +7,19 @@ the search fields do not know enough (`unsure`), so that MongoDB itself may coun
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from broker.query.ast import EntityQuery, EntitySelector, GeoQuery, ScopePattern, ScopeQuery, TypeSelection
 from broker.query.geometry import search_box
 from broker.query.patterns import literal_prefix
+from broker.store.demand import types_asked
 from broker.store.mongo.cells import searched
 from broker.store.mongo.conditions import compile_condition
 from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, key_string, starting_with
 from broker.store.mongo.parts import Filter, Part, all_of, every, fields_of, some
 from broker.store.mongo.search import cell_string, microseconds
+
+TYPES_INDEX: Final = "types"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class EntityFilter:
     """A whole query's filter. `alive` excludes what has expired; it is kept apart, because no index has it.
 
     Where it has `branches`, they find together what `found` does, and are what MongoDB is to be asked for (`leading`).
+
+    `hint` names the index that leads to what is found, where there is no doubt: MongoDB would try several, and remember one that
+    was right for another type.
 
     `lapsed` and `fields` make an entity unsure: an instance of an attribute has expired by that time (None: that does not
     matter), or one of these fields is doubtful.
@@ -35,6 +42,7 @@ class EntityFilter:
     lapsed: int | None
     fields: frozenset[str]
     branches: tuple[Filter, ...] = ()
+    hint: str | None = None
 
     @property
     def living(self) -> Filter:
@@ -108,6 +116,7 @@ def compile_query(tenant: str, query: EntityQuery, after: str | None = None) -> 
         now=now,
         lapsed=now if on_attributes and query.now is not None else None,
         fields=fields_of(parts),
+        hint=TYPES_INDEX if types_asked(query.selectors)[1] and not (on_attributes or query.scope) else None,
     )
 
 

@@ -416,7 +416,9 @@ def stages(plan):
 
 def explain(mongo_client, database, query, **page):
     compiled = compile_query("", query, page.get("after"))
-    cursor = mongo_client[database].entities.find(compiled.living, {"body": 1, "_id": 0}, sort=[("_id", 1)])
+    cursor = mongo_client[database].entities.find(
+        compiled.living, {"body": 1, "_id": 0}, sort=[("_id", 1)], hint=compiled.hint
+    )
     answer = cursor.limit(page.get("limit", 21)).explain()
     indexes = {stage["indexName"] for stage in stages(answer["queryPlanner"]["winningPlan"]) if "indexName" in stage}
     names = {stage["stage"] for stage in stages(answer["queryPlanner"]["winningPlan"])}

@@ -1,4 +1,4 @@
-"""The commands `tsunagu adapters run`, `check`, `list`, `decode`, `input`, `status` and `quarantine`.
+"""The commands `tsunagu adapters run`, `check`, `list`, `decode`, `input`, `status`, `quarantine` and `commands`.
 
 What one needs is imported when it runs. Exit codes: 0 done, 1 failed, 2 wrong usage or a file of feeds that is at fault.
 """
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from adapters.feeds import Feeds
     from adapters.journal import Journal
     from adapters.runner import Runner
@@ -24,6 +26,8 @@ quarantine = typer.Typer(
     no_args_is_help=True, help="Records that were not loaded: see them, mend them, try them again."
 )
 app.add_typer(quarantine, name="quarantine")
+commands = typer.Typer(no_args_is_help=True, help="Commands to devices: what became of them; approve critical ones.")
+app.add_typer(commands, name="commands")
 
 _File = Annotated[
     Path, typer.Argument(metavar="FILE", envvar="TSUNAGU_ADAPTERS", help="TOML file with the feeds; docs/adapters.md.")
@@ -34,6 +38,10 @@ _FileOption = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 _Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the record, as `list` shows it.")]
 _Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER...", help="Numbers of records, as `list` shows them.")]
+_Command = Annotated[str, typer.Argument(metavar="ID", help="Id of the command, as `list` shows it.")]
+_Token = Annotated[
+    str, typer.Option("--token", envvar="TSUNAGU_COMMAND_TOKEN", help="Your token; best in the environment.")
+]
 _DEFAULT: Final = Path("adapters.toml")
 _SHOWN: Final = 100
 
@@ -122,6 +130,8 @@ def _greet(runner: "Runner") -> None:
         typer.echo(
             f"  devices: {runner.devices.south_url}/iot/d and /iot/json; provisioned at {runner.devices.north_url}/iot"
         )
+    if runner.commands is not None:
+        typer.echo(f"  commands: {runner.commands.url}")
     sys.stdout.flush()
 
 
@@ -360,3 +370,96 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _fail(f"{where} is no JSON object", 2)
     return found
+
+
+@commands.command(name="list")
+def list_commands(
+    file: _FileOption = _DEFAULT,
+    as_json: _Json = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that have no end yet.")] = False,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many.")] = 50,
+) -> None:
+    """List the last commands, refused ones among them, newest first."""
+    from adapters.actuation import record
+    from adapters.actuation.reception import entry_document
+
+    def work(_: "Feeds", journal: "Journal") -> "Awaitable[list[record.Entry]]":
+        return journal.perform(lambda connection: record.last(_with_commands(connection), most, only_open=only_open))
+
+    found = [entry_document(entry) for entry in _with_journal(file, work)]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for each in found:
+        value = json.dumps(each["value"], ensure_ascii=False)
+        typer.echo(
+            f"{each['issuedAt']}  {each['status']:<9} {each['command']} {value} -> {each['entity']}"
+            f"  by {each['principal']}  ({each['state']})  {each['id']}"
+        )
+    if not found:
+        typer.echo("There are no commands.")
+
+
+@commands.command(name="show")
+def show_command(command: _Command, file: _FileOption = _DEFAULT) -> None:
+    """Show all that is on record of a command, as JSON."""
+    from adapters.actuation import record
+    from adapters.actuation.reception import trail_document
+
+    def work(_: "Feeds", journal: "Journal") -> "Awaitable[list[record.Event]]":
+        return journal.perform(lambda connection: record.trail(_with_commands(connection), command))
+
+    found = _with_journal(file, work)
+    if not found:
+        raise _fail(f"there is no command {command}", 1)
+    typer.echo(json.dumps(trail_document(found), ensure_ascii=False, indent=2))
+
+
+@commands.command()
+def approve(command: _Command, token: _Token, file: _FileOption = _DEFAULT) -> None:
+    """Approve a critical command that somebody else has asked for."""
+    _decide(file, command, token, "approve")
+
+
+@commands.command()
+def reject(command: _Command, token: _Token, file: _FileOption = _DEFAULT) -> None:
+    """Reject a critical command that somebody else has asked for."""
+    _decide(file, command, token, "reject")
+
+
+def _with_commands(connection: "Connection") -> "Connection":
+    """A journal that may be older than the table [commands]."""
+    from adapters.actuation.record import SCHEMA
+
+    connection.executescript(SCHEMA)
+    return connection
+
+
+def _decide(file: Path, command: str, token: str, verdict: str) -> None:
+    """Ask the runner, which decides: an approval is a request like any other."""
+    from urllib.error import HTTPError, URLError
+    from urllib.parse import quote
+    from urllib.request import Request, urlopen
+
+    policy = _feeds(file).commands
+    if policy is None:
+        raise _fail("there is no table [commands]", 2)
+    settings = policy.settings
+    url = settings.url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+    address = f"{url}/commands/{quote(command, safe='')}/{verdict}"
+    request = Request(address, method="POST", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urlopen(request, timeout=30) as response:
+            found = json.load(response)
+    except HTTPError as error:
+        raise _fail(f"{error.code}: {_detail(error.read())}", 1) from None
+    except (URLError, OSError, ValueError) as error:
+        raise _fail(f"{url} does not answer: {error}", 1) from None
+    typer.echo(f"{found['command']} of {found['entity']}: {found['state']}")
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace")

@@ -36,6 +36,20 @@ group_seconds: Final = Histogram(
     registry=REGISTRY,
 )
 
+commands: Final = Counter(
+    "tsunagu_commands", "Commands to devices by each state that they came to.", ["state"], registry=REGISTRY
+)
+commands_open: Final = Gauge("tsunagu_commands_open", "Commands that have no end yet.", registry=REGISTRY)
+commands_untold: Final = Gauge(
+    "tsunagu_commands_untold", "Events of commands that the broker has not been told of.", registry=REGISTRY
+)
+commands_unauthorized: Final = Counter(
+    "tsunagu_commands_unauthorized", "Requests for commands without a token that anybody has.", registry=REGISTRY
+)
+registrations_failing: Final = Gauge(
+    "tsunagu_commands_registrations_failing", "Devices whose commands cannot be registered.", registry=REGISTRY
+)
+
 RECORDS: Final = ("accepted", "repaired", "quarantined")
 ENTITIES: Final = ("created", "updated", "unchanged", "late", "deleted", "failed", "withheld")
 

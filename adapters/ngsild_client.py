@@ -202,10 +202,18 @@ class NgsiLdClient:
         return body if status == 200 and isinstance(body, dict) else None
 
     async def register(self, registration: Mapping[str, Any]) -> None:
-        """Register a context source under an id that the caller has chosen (5.9.2), in place of what has that id (5.9.4)."""
+        """Register a context source under an id that the caller has chosen (5.9.2), or change what has that id (5.9.3).
+
+        There is no moment without it in between. Raises BrokerRefused where something else stands in its way.
+        """
+        status, body = await self._request("POST", "/csourceRegistrations", body=dict(registration), allowed=(201, 409))
+        if status == 201:
+            return
         path = f"/csourceRegistrations/{quote(registration['id'], safe='')}"
-        await self._request("DELETE", path, allowed=(204, 404))
-        await self._request("POST", "/csourceRegistrations", body=dict(registration), allowed=(201,))
+        fragment = {name: value for name, value in registration.items() if name != "id"}
+        status, _ = await self._request("PATCH", path, body=fragment, allowed=(204, 404))
+        if status == 404:
+            raise BrokerRefused(f"The broker refused a registration: {_reason(body)}.")
 
     async def unregister(self, registration_id: str) -> None:
         """Delete a registration (5.9.4); one that is not there is gone already."""

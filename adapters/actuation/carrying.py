@@ -76,11 +76,16 @@ class Carrying:
             self._tasks[place] = asyncio.create_task(self._carry_all(place), name=f"commands of {place[1]}")
 
     async def may_leave(self, entry: Entry) -> Leave:
-        """Whether a command may go to its device now: its interlocks may not be what they were when it was taken."""
+        """Whether a command may go to its device now: permissions and interlocks may not be what they were when it was taken."""
         command, book = entry.command, self._book
+        target = command.target
+        if not book.policy.permits(entry.principal, target.tenant, target.group, command.name):
+            said = f"{entry.principal} has no permission any more"
+            await book.step(command.id, {entry.state}, State.ERROR, info=said)
+            return Leave.NEVER
         if book.now() < later(entry.decided_at, FRESH_SECONDS):
             return Leave.NOW
-        trouble = await self._interlocks.violated(command.target, book.terms(command).interlocks)
+        trouble = await self._interlocks.violated(target, book.terms(command).interlocks)
         if trouble is None:
             return Leave.NOW
         if not trouble.certain:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from adapters import metrics
 from adapters.actuation import record
 from adapters.actuation.asking import Asked, later
-from adapters.actuation.book import Book
+from adapters.actuation.book import Book, seconds_between
 from adapters.actuation.carrying import Carrying
 from adapters.actuation.contract import Command, CommandTarget
 from adapters.actuation.interlock import Interlocks
@@ -24,6 +25,8 @@ from adapters.actuation.record import UNSENT, Entry, State
 from adapters.actuation.targets import place_of
 from adapters.journal import JournalFailed
 
+DECIDE_SECONDS: Final = 6.0
+"""How long a decision may take: less than the broker waits for it, so that nobody is told of a failure that was none."""
 MOST_OPEN: Final = 100
 """Commands of one device that may be under way."""
 
@@ -100,6 +103,7 @@ class Deciding:
     def _principal(self, authorization: str) -> str:
         principal = self._book.policy.principal_of(authorization)
         if principal is None:
+            metrics.commands_unauthorized.inc()
             _LOG.warning("a command or an approval without a token that anybody has")
             raise Refused(401, "commands need a bearer token of somebody who may give them")
         return principal
@@ -139,6 +143,8 @@ class Deciding:
         at = self._book.now()
 
         def work(connection: sqlite3.Connection) -> list[Entry]:
+            if seconds_between(drafts[0].entry.command.issued_at, self._book.now()) > DECIDE_SECONDS:
+                raise Refused(503, "the decision took too long; nothing was done")
             return [_taken(connection, draft, at) for draft in drafts]
 
         try:

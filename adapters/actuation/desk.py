@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from adapters import metrics
 from adapters.actuation import record
 from adapters.actuation.book import Book, seconds_between
 from adapters.actuation.carrying import Carrying, Leave
@@ -186,6 +187,9 @@ class Desk:
             for entry in await self._overdue():
                 await self._expire(entry)
             deadline = await book.journal.perform(record.next_deadline)
+            open_ones, untold_ones = await book.journal.perform(record.counts)
+            metrics.commands_open.set(open_ones)
+            metrics.commands_untold.set(untold_ones)
             pause = (
                 LOOK_SECONDS if deadline is None else min(seconds_between(book.now(), deadline) + 0.002, LOOK_SECONDS)
             )

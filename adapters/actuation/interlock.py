@@ -3,6 +3,7 @@
 What cannot be read does not hold: a broker that is away, an entity that is not there, a query that it does not understand.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from adapters.ngsild_client import NgsiLdClient
 
 SELF: Final = "self"
 SECONDS: Final = 3.0
-"""How long the broker may take to answer."""
+"""How long the broker may take to answer about all interlocks of a command."""
 
 
 class Trouble(NamedTuple):
@@ -39,6 +40,13 @@ class Interlocks:
 
     async def violated(self, target: CommandTarget, interlocks: Sequence[Interlock]) -> Trouble | None:
         """Why a command to this device may not be given now; None where it may."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._violated(target, interlocks)
+        except TimeoutError:
+            return Trouble("the interlocks cannot be read: the broker takes too long", certain=False)
+
+    async def _violated(self, target: CommandTarget, interlocks: Sequence[Interlock]) -> Trouble | None:
         for interlock in interlocks:
             entity_id = target.entity_id if interlock.entity == SELF else interlock.entity
             try:

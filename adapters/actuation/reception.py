@@ -22,7 +22,7 @@ from adapters.actuation.record import Entry, Event, status_of
 from adapters.document import read_json
 from adapters.errors import Undecodable
 
-MOST_BYTES: Final = 256 * 1024
+MOST_BYTES: Final = 64 * 1024
 _ATTRS: Final = "/ngsi-ld/v1/entities/{entity}/attrs"
 _LOG: Final = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from adapters import metrics
 from adapters.actuation.contract import Command, CommandTarget
 
 SCHEMA: Final = """
@@ -222,6 +223,13 @@ def next_deadline(connection: sqlite3.Connection) -> str | None:
     return None if found is None else str(found)
 
 
+def counts(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many commands have no end yet, and of how many events the broker is to be told."""
+    (open_ones,) = connection.execute("SELECT count(*) FROM command WHERE deadline IS NOT NULL").fetchone()
+    (untold_ones,) = connection.execute("SELECT count(*) FROM command_untold").fetchone()
+    return int(open_ones), int(untold_ones)
+
+
 def add(connection: sqlite3.Connection, entry: Entry, info: Any) -> Entry:
     """Put a new command on record, accepted or refused; with the value that was commanded before."""
     command = entry.command
@@ -304,6 +312,7 @@ def note(connection: sqlite3.Connection, command_id: str, at: str, state: State,
 def _note(
     connection: sqlite3.Connection, command_id: str, at: str, state: State, who: str, info: Any, *, tell: bool
 ) -> None:
+    metrics.commands.labels(state.value).inc()
     made = connection.execute(
         "INSERT INTO command_event (command, at, state, who, info) VALUES (?, ?, ?, ?, ?)",
         (command_id, at, state, who, json.dumps(info)),

@@ -11,6 +11,7 @@ import sqlite3
 from hashlib import sha256
 from typing import Any, Final
 
+from adapters import metrics
 from adapters.actuation import record
 from adapters.actuation.contract import CommandTarget
 from adapters.actuation.desk import Desk
@@ -26,7 +27,8 @@ RELAYS: Final = "https://w3id.org/tsunagu/ns/relaysProblems"
 """What this door refuses is for the client to read, as it is (docs/extensions.md)."""
 FROM_REQUEST: Final = "urn:ngsi-ld:request"
 LOOK_SECONDS: Final = 60.0
-"""How often the broker's registrations are compared with what they should be."""
+LOOKS_A_SECOND: Final = 20.0
+"""How often the broker's registrations are compared with what they should be, and how many in a second at most."""
 AGAIN_SECONDS: Final = 2.0
 AT_ONCE: Final = 8
 TIMEOUT_MILLISECONDS: Final = 8000
@@ -74,15 +76,19 @@ class Registering:
 
     async def follow(self) -> None:
         """Follow what is announced, and look after what is there, for ever."""
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             self._desk.targets_changed.clear()
             await self.look()
-            pause = AGAIN_SECONDS if self.trouble else LOOK_SECONDS
+            every = max(LOOK_SECONDS, len(self._known) / LOOKS_A_SECOND)
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(AGAIN_SECONDS if self.trouble else every):
                     await self._desk.targets_changed.wait()
             except TimeoutError:
-                self._known.clear()  # look at all of them again
+                if loop.time() - looked >= every:
+                    looked = loop.time()
+                    self._known.clear()  # look at all of them again
 
     async def look(self) -> None:
         """Compare all, and mend what differs."""
@@ -103,6 +109,7 @@ class Registering:
         # Those that go make room for those that come.
         for wanted in (False, True):
             await asyncio.gather(*(one(target, wanted) for target, keep in targets if keep is wanted))
+        metrics.registrations_failing.set(len(self.trouble))
         if not self.trouble and not self._desk.targets_changed.is_set():
             self.settled.set()
         else:

@@ -24,6 +24,7 @@ from adapters.lorawan.codec import NUMBERS
 MOST_BYTES: Final = 242
 """What a LoRaWAN frame carries at most."""
 _CLOSE: Final = 1e-6
+_LARGEST: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _bytes(part: Part, value: Any) -> bytes:
         if not isinstance(word, str) or word not in part.codes:
             raise Undeliverable(f"{what} is none of {', '.join(part.codes)}.")
         return part.codes[word]
-    if not isinstance(said, int | float) or isinstance(said, bool) or not math.isfinite(said):
+    if not isinstance(said, int | float) or isinstance(said, bool) or not -_LARGEST < said < _LARGEST:
         raise Undeliverable(f"{what} is no number.")
     if not part.least <= said <= part.most:
         raise Undeliverable(f"{what} is {said}, and not from {part.least:g} to {part.most:g}.")

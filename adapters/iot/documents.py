@@ -5,6 +5,7 @@ the moment of a query (`lazy`), is refused by its name: nothing that a document 
 that would change what entities say.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +59,7 @@ _OF_THE_AGENTS: Final = frozenset(
 _RESERVED: Final = frozenset(["id", "type", "scope", "@context"])
 _SEGMENT: Final = re.compile(r"[^\x00-\x20/+#|@\x7f?&]{1,200}")
 """A part of an MQTT topic and of an UltraLight message: without what either is made of."""
+MOST_BYTES: Final = 64 * 1024
 _MOST_MEMBERS: Final = 1000
 _LONGEST: Final = 2048
 
@@ -169,9 +171,15 @@ def read_device(document: Any, where: str) -> DeviceDocument:
     )
 
 
-def kept(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a document that was read."""
-    return {name: value for name, value in document.items() if name not in _OF_THE_AGENTS}
+def kept(document: Mapping[str, Any], where: str) -> str:
+    """What is kept of a document that was read, as text. Raises InvalidDocument for one that is too large.
+
+    What decoding needs of it is put on disk with each measure of its devices.
+    """
+    text = json.dumps({name: value for name, value in document.items() if name not in _OF_THE_AGENTS})
+    if len(text) > MOST_BYTES:
+        raise InvalidDocument(f"{where} must have {MOST_BYTES:,} bytes of JSON at most, and has {len(text):,}.")
+    return text
 
 
 def _shared(table: Mapping[str, Any], where: str) -> Shared:

@@ -91,16 +91,19 @@ class Registry:
     async def add_groups(self, owner: Owner, documents: Sequence[Mapping[str, Any]]) -> None:
         """Add all of these groups, or none. Raises InvalidDocument, Duplicate, JournalFailed."""
         read = await asyncio.to_thread(
-            lambda: [read_group(each, f"services[{place}]") for place, each in enumerate(documents)]
+            lambda: [
+                (read_group(each, where := f"services[{place}]"), kept(each, where))
+                for place, each in enumerate(documents)
+            ]
         )
 
         def work(connection: sqlite3.Connection) -> None:
-            for group, document in zip(read, documents, strict=True):
+            for group, text in read:
                 _key_is_free(connection, owner, group.apikey)
                 _insert(
                     connection,
                     "INSERT INTO iot_group (tenant, path, resource, apikey, document) VALUES (?, ?, ?, ?, ?)",
-                    (owner.tenant, owner.path, group.resource, group.apikey, json.dumps(kept(document))),
+                    (owner.tenant, owner.path, group.resource, group.apikey, text),
                     f"There is a group with the resource {group.resource!r} and this apikey already.",
                 )
 
@@ -109,17 +112,20 @@ class Registry:
     async def add_devices(self, owner: Owner, documents: Sequence[Mapping[str, Any]]) -> list[Device]:
         """Add all of these devices, or none; how they are. Raises InvalidDocument, Duplicate, Full, JournalFailed."""
         read = await asyncio.to_thread(
-            lambda: [read_device(each, f"devices[{place}]") for place, each in enumerate(documents)]
+            lambda: [
+                (read_device(each, where := f"devices[{place}]"), kept(each, where))
+                for place, each in enumerate(documents)
+            ]
         )
 
         def work(connection: sqlite3.Connection) -> list[Device]:
-            for device, document in zip(read, documents, strict=True):
+            for device, text in read:
                 if device.apikey:
                     _key_is_free(connection, owner, device.apikey)
                 _insert(
                     connection,
                     "INSERT INTO iot_device (tenant, path, device, apikey, document) VALUES (?, ?, ?, ?, ?)",
-                    (owner.tenant, owner.path, device.device_id, device.apikey, json.dumps(kept(document))),
+                    (owner.tenant, owner.path, device.device_id, device.apikey, text),
                     f"There is a device {device.device_id!r} already.",
                 )
             (count,) = connection.execute(
@@ -127,7 +133,7 @@ class Registry:
             ).fetchone()
             if count > MOST_DEVICES:
                 raise Full(f"The tenant would have more than {MOST_DEVICES:,} devices.")
-            return [_known_device(connection, owner, each.device_id) for each in read]
+            return [_known_device(connection, owner, device.device_id) for device, _ in read]
 
         return await self._change(work)
 
@@ -148,7 +154,7 @@ class Registry:
             _insert(
                 connection,
                 "UPDATE iot_group SET resource = ?, apikey = ?, document = ? WHERE id = ?",
-                (group.resource, group.apikey, json.dumps(kept(document)), row[0]),
+                (group.resource, group.apikey, kept(document, "service"), row[0]),
                 "There is a group with that resource and apikey already.",
             )
 
@@ -172,7 +178,7 @@ class Registry:
                 _key_is_free(connection, owner, device.apikey)
             connection.execute(
                 "UPDATE iot_device SET apikey = ?, document = ? WHERE id = ?",
-                (device.apikey, json.dumps(kept(document)), row[0]),
+                (device.apikey, kept(document, "device"), row[0]),
             )
             return _known_device(connection, owner, device_id)
 

@@ -39,16 +39,31 @@ async def a_gate_desk(folder, device, **iot):
 
 async def provision(desk, device):
     assert await desk.north("POST", "/iot/devices", {"devices": [device]}) == (201, {})
-    async with asyncio.timeout(20):
-        await desk.runner.commands.registering.settled.wait()
+    if device.get("commands"):
+        await until(lambda: registered(desk, device["entity_name"]))
     assert (await desk.south("/iot/json", '{"g": 0}', i=device["device_id"]))[0] == 200
     await until(lambda: desk.entity(device["entity_name"]))
+
+
+async def registered(desk, entity):
+    """Whether the broker knows where an entity's commands go."""
+    answer = await desk.api.get(f"csourceRegistrations?id={entity}&type=Gate&attrs=open", NGSILD_Tenant="openiot")
+    return answer.status == 200 and answer.json
 
 
 async def command(desk, value, name="open", *, token=OFFICE, entity=GATE):
     attribute = {"type": "Property", "value": value}
     path = f"entities/{entity}/attrs/{name}"
     return (await desk.api.patch(path, attribute, NGSILD_Tenant="openiot", Authorization=f"Bearer {token}")).status
+
+
+async def taken(desk, entity):
+    """Give a command as soon as the broker knows where to."""
+
+    async def is_taken():
+        return await command(desk, 40, entity=entity) == 204
+
+    await until(is_taken)
 
 
 async def reaches(desk, status, info=None, name="open", entity=GATE):
@@ -150,12 +165,39 @@ class TestHttp:
         async with a_gate_desk(tmp_path, DEVICE) as desk:
             assert await command(desk, 40) == 204
             await desk.north("PUT", "/iot/devices/gate001", {"commands": [{"name": "open"}]})
-            async with asyncio.timeout(20):
-                await desk.runner.commands.registering.settled.wait()
             assert await command(desk, 40, "close") in (207, 404)
             assert (await desk.north("DELETE", "/iot/devices/gate001"))[0] == 204
             await reaches(desk, "ERROR")
             assert (await desk.south("/iot/d", method="GET", i="gate001", getCmd="1"))[0] in (202, 401)
+
+    async def test_of_two_commands_of_a_name_that_wait_the_later_is_told_and_the_other_an_error(self, tmp_path):
+        async with a_gate_desk(tmp_path, {**DEVICE, "protocol": "IoTA-JSON"}) as desk:
+            assert await command(desk, 40) == 204
+            assert await command(desk, 50) == 204
+
+            async def wait():
+                waiting = "SELECT count(*) FROM command WHERE state = 'waiting'"
+                return await desk.runner.journal.perform(lambda c: c.execute(waiting).fetchone()[0]) == 2
+
+            await until(wait)
+            status, body = await desk.south("/iot/json", '{"g": 1}', i="gate001", getCmd="1")
+            assert (status, orjson.loads(body)) == (200, {"open": 50})
+            assert (await desk.south("/iot/json/commands", '{"open": "OK"}', i="gate001"))[0] == 200
+            await reaches(desk, "OK", "OK")
+            states = "SELECT state FROM command ORDER BY issued_at"
+            found = await desk.runner.journal.perform(lambda c: c.execute(states).fetchall())
+            assert [state for (state,) in found] == ["error", "ok"]
+
+    async def test_a_group_whose_commands_one_device_cannot_have_gives_them_to_the_others(self, tmp_path):
+        plain = {name: value for name, value in DEVICE.items() if name != "commands"}
+        async with a_gate_desk(tmp_path, plain) as desk:
+            other = {**plain, "device_id": "gate002"}  # another device of the same entity
+            third = {**plain, "device_id": "gate003", "entity_name": "urn:ngsi-ld:Gate:gate003"}
+            assert (await desk.north("POST", "/iot/devices", {"devices": [other, third]}))[0] == 201
+            change = {"commands": [{"name": "open"}]}
+            assert (await desk.north("PUT", f"/iot/services?resource=/iot/d&apikey={KEY}", change))[0] == 204
+            for entity in (GATE, "urn:ngsi-ld:Gate:gate003"):
+                await taken(desk, entity)
 
     async def test_two_devices_cannot_have_the_same_command_of_an_entity(self, tmp_path):
         async with a_gate_desk(tmp_path, DEVICE) as desk:

@@ -290,7 +290,8 @@ class TestProvisioning:
             )
             assert status == 400
             assert problem["message"].startswith("devices[1].device_id")
-            for body in (3, [], {"devices": []}, {"devices": [T1], "x": 1}):
+            large = {"device_id": "t3", "description": "x" * 70_000}
+            for body in (3, [], {"devices": []}, {"devices": [T1], "x": 1}, {"devices": [large]}):
                 assert (await desk.north("POST", "/iot/devices", body))[0] == 400
 
     @pytest.mark.parametrize("text", ["%00", "%ED%A0%80", "%FF", "a%20b", "..%2F..", "x" * 4000])

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import uvloop
 
+from bench.answer import first_answer
 from bench.expanse import operations
 from bench.stock import OPERATIONS, Operation
 from tests.mongod import die_with_parent
@@ -71,19 +72,14 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self._buffer[:end].lower()
-        at = head.find(b"content-length:")
-        size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self._buffer) < end + 4 + size:
+        answer = first_answer(self._buffer)
+        if answer is None:
             return
         crowd = self._crowd
         crowd.walls.append(1000 * (time.perf_counter() - self._asked))
-        body, self._buffer = self._buffer[end + 4 : end + 4 + size], self._buffer[end + 4 + size :]
-        right = int(head[9:12]) == crowd.operation.status
-        crowd.right += right and (not crowd.operation.found or body.count(b'"id":') == crowd.operation.found)
+        self._buffer = answer.rest
+        right = answer.status == crowd.operation.status
+        crowd.right += right and (not crowd.operation.found or answer.body.count(b'"id":') == crowd.operation.found)
         self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 import uvloop
 
+from bench.answer import first_answer
 from bench.city import City, patch
 from tests.mongod import die_with_parent
 
@@ -183,19 +184,14 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
+        answer = first_answer(self._buffer)
+        if answer is None:
             return
-        head = self._buffer[:end].lower()
-        at = head.find(b"content-length:")
-        size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self._buffer) < end + 4 + size:
-            return
-        self._buffer = self._buffer[end + 4 + size :]
-        if b"connection: close" in head:
+        self._buffer = answer.rest
+        if b"connection: close" in answer.head:
             self.is_open = False
             self._transport.close()
-        self._settle(int(head[9:12]))
+        self._settle(answer.status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False

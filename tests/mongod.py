@@ -60,7 +60,42 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Mongod:
+class ServerProcess:
+    """A server that a test runs as a process, which can be stopped, killed, frozen and thawed."""
+
+    process: subprocess.Popen[bytes] | None = None
+    """The process, None while it does not run."""
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Stop it in good order, or by force if that takes longer."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.process = None
+
+    def kill(self) -> None:
+        """Kill without notice (SIGKILL), as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Let it hold its connections and answer nothing (SIGSTOP)."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+
+class Mongod(ServerProcess):
     """One mongod process on its own data directory and port, which can be killed, frozen and started again.
 
     With `replica_set` False it is a standalone server, which cannot do transactions. `parameters` are the server's.
@@ -139,34 +174,6 @@ class Mongod:
         log = self.folder / "mongod.log"
         end = log.read_text(errors="replace")[-2000:] if log.exists() else "(no log)"
         raise MongodMissing(f"mongod does not start; its log ends:\n{end}")
-
-    def stop(self) -> None:
-        """Stop in good order, or by force after ten seconds."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self.process = None
-
-    def kill(self) -> None:
-        """Kill without notice, as a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self) -> None:
-        """Stop answering without closing a connection."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Answer again."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

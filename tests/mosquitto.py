@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from certificates import Authority, Certificates, OpensslMissing
-from mongod import die_with_parent, free_port
+from mongod import ServerProcess, die_with_parent, free_port
 
 START_SECONDS = 20.0
 
@@ -37,7 +37,7 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-class MqttBroker:
+class MqttBroker(ServerProcess):
     """One MQTT broker process on 127.0.0.1, which can be stopped, killed, frozen and started again on the same port.
 
     Messages of quality 1 and 2 and sessions live in memory only: a stopped broker forgets them, unless it is `persistent`.
@@ -100,35 +100,6 @@ class MqttBroker:
             time.sleep(0.02)
         self.stop()
         raise MqttBrokerMissing(f"the MQTT broker does not start:\n{output.read_text(errors='replace')[-2000:]}")
-
-    def stop(self) -> None:
-        """Stop it, by force if it takes more than five seconds."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self) -> None:
-        """Let it hold its connections and answer nothing (SIGSTOP)."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
 
     def save(self) -> None:
         """Have it write its sessions and messages to disk for the first time (mosquitto only), and wait until they are there."""

@@ -14,8 +14,8 @@ from collections import defaultdict
 import aiohttp
 import orjson
 import pytest
-from aiohttp import web
 from broker_process import Process
+from faults.numbered import JSON, Receiver, attribute, entity_of, first_entities, log_of, subscription
 from held_leases import lease_of
 
 from broker.app import make_store
@@ -24,26 +24,8 @@ from broker.temporal.recorder import Recorder
 
 KILLS = int(os.environ.get("TSUNAGU_KILLS", "1"))
 CLIENTS = 16
-HOT = 4
-VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
-JSON = {"Content-Type": "application/json"}
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 15 * KILLS)]
-
-
-class Receiver:
-    """A subscriber that remembers the numbers it was notified of, by entity."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, set[int]] = defaultdict(set)
-        self.repeated = 0
-
-    async def receive(self, request: web.Request) -> web.Response:
-        for entity in orjson.loads(await request.read())["data"]:
-            number = entity["number"]
-            self.repeated += number in self.seen[entity["id"]]
-            self.seen[entity["id"]].add(number)
-        return web.Response(status=200)
 
 
 class Load:
@@ -58,14 +40,14 @@ class Load:
         while not stop.is_set():
             self._next += 1
             number = self._next
-            hot = number % 3 == 0
-            entity_id = f"urn:ngsi-ld:Kill:hot{number % HOT}" if hot else f"urn:ngsi-ld:Kill:{number}"
-            value = {"number": {"type": "Property", "value": number}}
+            entity_id, hot = entity_of("Kill", number)
             try:
                 if hot:
-                    request = session.patch(f"{self.url}/{entity_id}/attrs", data=orjson.dumps(value), headers=JSON)
+                    request = session.patch(
+                        f"{self.url}/{entity_id}/attrs", data=orjson.dumps(attribute(number)), headers=JSON
+                    )
                 else:
-                    body = orjson.dumps({"id": entity_id, "type": "Kill", **value})
+                    body = orjson.dumps({"id": entity_id, "type": "Kill", **attribute(number)})
                     request = session.post(self.url, data=body, headers=JSON)
                 async with request as answer:
                     if answer.status in (201, 204):
@@ -78,20 +60,13 @@ class Load:
 
 async def test_every_acknowledged_write_its_change_record_and_its_notification_survive(store_url: str) -> None:
     receiver = Receiver()
-    receiving = web.Application()
-    receiving.router.add_post("/notify", receiver.receive)
-    runner = web.AppRunner(receiving)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}/notify"
     broker = Process(store_url)
     load = Load(broker.url)
     chance = random.Random(20211)
     try:
-        async with aiohttp.ClientSession() as session:
+        async with receiver.running(), aiohttp.ClientSession() as session:
             await broker.start(session)
-            await _prepare(session, load.url, broker.url, endpoint)
+            await _prepare(session, load.url, broker.url, f"{receiver.url}/notify")
             for _ in range(KILLS):
                 stop = asyncio.Event()
                 clients = [asyncio.create_task(load.client(session, stop)) for _ in range(CLIENTS)]
@@ -101,27 +76,21 @@ async def test_every_acknowledged_write_its_change_record_and_its_notification_s
                 await asyncio.gather(*clients)
                 await broker.start(session)
             await _check_states(session, load)
-            await _check_notifications(receiver, load)
+            await receiver.has_all(load.acknowledged, ["notify"])
             assert await broker.end(signal.SIGTERM) == 0
     finally:
-        await runner.cleanup()
+        if not broker.has_ended:
+            await broker.end(signal.SIGKILL)
     await _check_log_and_history(store_url, load)
     written = sum(map(len, load.acknowledged.values()))
     print(f"{KILLS} kills, {written} acknowledged writes, none lost; {receiver.repeated} notifications came twice")
 
 
 async def _prepare(session: aiohttp.ClientSession, entities: str, url: str, endpoint: str) -> None:
-    for hot in range(HOT):
-        body = {"id": f"urn:ngsi-ld:Kill:hot{hot}", "type": "Kill", "number": {"type": "Property", "value": 0}}
+    for body in first_entities("Kill"):
         async with session.post(entities, json=body) as answer:
             assert answer.status == 201
-    subscription = {
-        "type": "Subscription",
-        "entities": [{"type": "Kill"}],
-        "watchedAttributes": ["number"],
-        "notification": {"format": "simplified", "endpoint": {"uri": endpoint}},
-    }
-    async with session.post(f"{url}/ngsi-ld/v1/subscriptions", json=subscription) as answer:
+    async with session.post(f"{url}/ngsi-ld/v1/subscriptions", json=subscription("Kill", endpoint)) as answer:
         assert answer.status == 201, await answer.text()
 
 
@@ -130,20 +99,6 @@ async def _check_states(session: aiohttp.ClientSession, load: Load) -> None:
         async with session.get(f"{load.url}/{entity_id}?format=simplified") as answer:
             assert answer.status == 200, f"{entity_id} was acknowledged and is lost"
             assert (await answer.json())["number"] >= max(numbers)
-
-
-async def _check_notifications(receiver: Receiver, load: Load) -> None:
-    missing: dict[str, set[int]] = {}
-    for _ in range(300):
-        missing = {
-            entity_id: lost
-            for entity_id, numbers in load.acknowledged.items()
-            if (lost := set(numbers) - receiver.seen[entity_id])
-        }
-        if not missing:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"acknowledged writes that were never notified: {missing}")
 
 
 async def _check_log_and_history(store_url: str, load: Load) -> None:
@@ -155,17 +110,6 @@ async def _check_log_and_history(store_url: str, load: Load) -> None:
         await recorder.caught_up(await store.head(), timeout=60)
         recording.cancel()
         await asyncio.gather(recording, return_exceptions=True)
-        logged: dict[str, list[int]] = defaultdict(list)
-        after = 0
-        while changes := await store.changes(after, 1000):
-            after = changes[-1].sequence
-            for change in changes:
-                assert change.after is not None
-                logged[change.entity_id].append(change.after["attrs"][VALUE][0]["value"])
-        for entity_id, numbers in load.acknowledged.items():
-            assert set(numbers) <= set(logged[entity_id]), f"{entity_id}: no change record for some numbers"
-            assert len(logged[entity_id]) == len(set(logged[entity_id])), f"{entity_id}: a write was applied twice"
-            history = await store.history("", entity_id)
-            assert [entry.instance["value"] for entry in history] == logged[entity_id]
+        await log_of(store, load.acknowledged)
     finally:
         await store.close()

@@ -19,8 +19,8 @@ import aiohttp
 import orjson
 import psutil
 import pytest
-from aiohttp import web
 from broker_process import Process
+from faults.numbered import JSON, Receiver, attribute, entity_of, first_entities, log_of, subscription
 
 from broker.app import make_store
 from broker.settings import parse_store
@@ -29,30 +29,10 @@ RESTARTS = int(os.environ.get("TSUNAGU_TEST_RESTARTS", "1"))
 WORKERS = 3
 CLIENTS = 6
 SUBSCRIBERS = 6
-HOT = 4
 PAUSE_SECONDS = 0.05
 """Between two writes of a client: where the machine is busy with other things, the load must not be the test."""
-VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
-JSON = {"Content-Type": "application/json"}
 
 pytestmark = [pytest.mark.fault, pytest.mark.mongo, pytest.mark.timeout(180 + 60 * RESTARTS)]
-
-
-class Receiver:
-    """Subscribers that remember the numbers they were notified of, by entity, in the order in which each came first."""
-
-    def __init__(self) -> None:
-        self.seen: dict[tuple[str, str], dict[int, None]] = defaultdict(dict)
-        self.received = 0
-        self.repeated = 0
-
-    async def receive(self, request: web.Request) -> web.Response:
-        for entity in orjson.loads(await request.read())["data"]:
-            numbers = self.seen[request.match_info["subscriber"], entity["id"]]
-            self.received += 1
-            self.repeated += entity["number"] in numbers
-            numbers.setdefault(entity["number"])
-        return web.Response(status=200)
 
 
 class Load:
@@ -70,9 +50,8 @@ class Load:
         while not stop.is_set():
             self._next += 1
             number = self._next
-            hot = number % 3 == 0
-            entity_id = f"urn:ngsi-ld:Restart:hot{number % HOT}" if hot else f"urn:ngsi-ld:Restart:{number}"
-            value = {"number": {"type": "Property", "value": number}}
+            entity_id, hot = entity_of("Restart", number)
+            value = attribute(number)
             if hot:
                 status, _ = await self.ask(session, "PATCH", f"/entities/{entity_id}/attrs", value)
             else:
@@ -129,20 +108,14 @@ async def test_a_rolling_restart_loses_no_write_and_no_notification_and_needs_on
     base, _, options = mongodb_uri.partition("?")
     store_url = f"{base.rstrip('/')}/{mongo_database}?{options}"
     receiver = Receiver()
-    receiving = web.Application()
-    receiving.router.add_post("/{subscriber}", receiver.receive)
-    runner = web.AppRunner(receiving)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
     service = Process(store_url, "--workers", str(WORKERS))
     load = Load(service.url)
     seconds = []
     try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with receiver.running(), aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await service.start(session)
             await _all_ready(session, service)
-            await _prepare(session, load, f"http://127.0.0.1:{runner.addresses[0][1]}")
+            await _prepare(session, load, receiver.url)
             stop = asyncio.Event()
             clients = [asyncio.create_task(load.client(session, stop)) for _ in range(CLIENTS)]
             for _ in range(RESTARTS):
@@ -153,13 +126,12 @@ async def test_a_rolling_restart_loses_no_write_and_no_notification_and_needs_on
             await asyncio.gather(*clients)
             assert not load.failed, load.failed[:10]
             states = await _states(session, load)
-            await _check_notifications(receiver, load)
+            await receiver.has_all(load.acknowledged, [str(subscriber) for subscriber in range(SUBSCRIBERS)])
             numbers = await _history_is_recorded(session, load)
         assert await service.end(signal.SIGTERM) == 0
     finally:
         if psutil.pid_exists(service.pid):
             await service.end(signal.SIGKILL)
-        await runner.cleanup()
     await _check_log_and_history(store_url, load, states, receiver)
     print(
         f"{RESTARTS} rolling restarts of {WORKERS} workers, {max(seconds):.1f} s at most: {numbers} acknowledged writes, "
@@ -178,17 +150,11 @@ async def _all_ready(session: aiohttp.ClientSession, service: Process) -> None:
 
 
 async def _prepare(session: aiohttp.ClientSession, load: Load, endpoint: str) -> None:
-    for hot in range(HOT):
-        body = {"id": f"urn:ngsi-ld:Restart:hot{hot}", "type": "Restart", "number": {"type": "Property", "value": 0}}
+    for body in first_entities("Restart"):
         assert (await load.ask(session, "POST", "/entities", body))[0] == 201
     for subscriber in range(SUBSCRIBERS):
-        subscription = {
-            "type": "Subscription",
-            "entities": [{"type": "Restart"}],
-            "watchedAttributes": ["number"],
-            "notification": {"format": "simplified", "endpoint": {"uri": f"{endpoint}/{subscriber}"}},
-        }
-        assert (await load.ask(session, "POST", "/subscriptions", subscription))[0] == 201
+        body = subscription("Restart", f"{endpoint}/{subscriber}")
+        assert (await load.ask(session, "POST", "/subscriptions", body))[0] == 201
 
 
 async def _restart(service: Process) -> float:
@@ -213,24 +179,6 @@ async def _states(session: aiohttp.ClientSession, load: Load) -> dict[str, int]:
     return states
 
 
-async def _check_notifications(receiver: Receiver, load: Load) -> None:
-    """Every subscriber gets every number that was acknowledged."""
-    missing: dict[tuple[str, str], set[int]] = {}
-    for _ in range(600):
-        missing = {
-            (subscriber, entity_id): lost
-            for subscriber in map(str, range(SUBSCRIBERS))
-            for entity_id, numbers in load.acknowledged.items()
-            if (lost := set(numbers) - receiver.seen[subscriber, entity_id].keys())
-        }
-        if not missing:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(
-        f"acknowledged writes that were never notified: {len(missing)}, such as {list(missing.items())[:5]}"
-    )
-
-
 async def _history_is_recorded(session: aiohttp.ClientSession, load: Load) -> int:
     """Wait for the history of all that was written (a temporal request does); how much was written."""
     status, body = await load.ask(session, "GET", f"/temporal/entities/{next(iter(load.acknowledged))}")
@@ -242,20 +190,9 @@ async def _check_log_and_history(store_url: str, load: Load, states: dict[str, i
     store = make_store(parse_store(store_url))
     await store.open()
     try:
-        logged: dict[str, list[int]] = defaultdict(list)
-        after = 0
-        while changes := await store.changes(after, 1000):
-            after = changes[-1].sequence
-            for change in changes:
-                assert change.after is not None
-                logged[change.entity_id].append(change.after["attrs"][VALUE][0]["value"])
-        for entity_id, numbers in load.acknowledged.items():
-            order = logged[entity_id]
-            assert set(numbers) <= set(order), f"{entity_id}: no change record for some numbers"
-            assert len(order) == len(set(order)), f"{entity_id}: a write was applied twice"
-            assert states[entity_id] == order[-1]
-            history = await store.history("", entity_id)
-            assert [entry.instance["value"] for entry in history] == order
+        for entity_id, order in (await log_of(store, load.acknowledged)).items():
+            if entity_id in states:
+                assert states[entity_id] == order[-1]
             for subscriber in map(str, range(SUBSCRIBERS)):
                 came = [number for number in receiver.seen[subscriber, entity_id] if number]
                 assert came == [number for number in order if number in set(came)], f"{entity_id}: out of order"

@@ -91,6 +91,10 @@ bench-operations: install-test ## CPU time an operation, beside the raw floor (O
 bench-scale: install-test ## queries of a million entities, 16 clients (ON=sqlite or mongo): eight minutes, 7 GB
 	$(BIN)/python -m bench scale --store $(ON) --entities 1000000
 
+.PHONY: bench-commits
+bench-commits: install-test ## commits of three processes on one MongoDB, against those of one: two minutes
+	$(BIN)/python -m bench commits
+
 .PHONY: lint
 lint: install-test ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

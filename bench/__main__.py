@@ -2,7 +2,7 @@
 
 import typer
 
-from bench import adapters, latency, operations, overload, scale, sockets, temporal, validation
+from bench import adapters, commits, latency, operations, overload, scale, sockets, temporal, validation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -20,6 +20,7 @@ app.command("validation")(validation.main)
 app.command("adapters")(adapters.main)
 app.command("operations")(operations.main)
 app.command("scale")(scale.main)
+app.command("commits")(commits.main)
 
 if __name__ == "__main__":
     app()

@@ -153,6 +153,12 @@ commit_mutations: Final = Histogram(
 commit_conflicts: Final = Counter(
     "tsunagu_commit_conflicts", "Commits that found another writer's change and were built again.", registry=REGISTRY
 )
+commit_collisions: Final = Counter(
+    "tsunagu_commit_collisions", "Times that a commit met another process's and waited for its turn.", registry=REGISTRY
+)
+commit_waiting_seconds: Final = Counter(
+    "tsunagu_commit_waiting_seconds", "Time that commits waited for their turn.", registry=REGISTRY
+)
 store_errors: Final = Counter(
     "tsunagu_store_errors",
     "Calls that the store could not answer, by what was asked of it.",

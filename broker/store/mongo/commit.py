@@ -6,7 +6,7 @@ other, sequences have no gaps, and nobody ever sees a change before the one that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from bson.binary import Binary
 from pymongo import DeleteOne, InsertOne, UpdateOne
@@ -18,13 +18,11 @@ from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import binary, check_size, encode_body, key_string
 from broker.store.mongo.search import OPTIONAL, search_fields
+from broker.store.mongo.turn import HEAD, Turn
 from broker.store.protocol import Document as BesideEntities
 from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, VersionConflict
 
 Write: TypeAlias = InsertOne[Document] | UpdateOne | DeleteOne
-
-HEAD: Final = "log"
-"""The `_id` of the document in `meta` that holds the log's head."""
 
 
 @dataclass(slots=True)
@@ -115,7 +113,7 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
         made.inserted += 1
 
 
-async def write(connection: Connection, made: Draft) -> list[Change]:
+async def write(connection: Connection, made: Draft, turn: Turn) -> list[Change]:
     """Commit a draft; its changes with their sequences.
 
     Raises VersionConflict, DocumentExists, StoreUnavailable, OutcomeUnknown.
@@ -124,7 +122,7 @@ async def write(connection: Connection, made: Draft) -> list[Change]:
 
     async def work(session: Session) -> int:
         count = len(made.records)
-        first = await connection.advance(HEAD, "head", count, session) - count + 1
+        first = await connection.advance(HEAD, "head", count, session, turn.moves()) - count + 1
         if made.writes:
             try:
                 result = await entities.bulk_write(made.writes, ordered=False, session=session)
@@ -142,13 +140,17 @@ async def write(connection: Connection, made: Draft) -> list[Change]:
             await documents.add(connection, made.documents, session)
         return first
 
+    written = False
     try:
-        first = await connection.transact(work, "committing")
+        first = await connection.transact(work, "committing", turn)
+        written = True
     except VersionConflict:
         raise await _conflict(connection, made) from None
     except OutcomeUnknown:
         connection.in_doubt = True
         raise
+    finally:
+        turn.end(made=written)
     connection.in_doubt = False  # both have moved the head: the other one was before this one, or is never written
     return [change.committed(first + place) for place, change in enumerate(made.changes)]
 

@@ -32,6 +32,7 @@ from broker.store.cancellation import check_cancelled
 from broker.store.mongo import driver
 from broker.store.mongo.orphans import end_orphans
 from broker.store.mongo.reach import Call, Reach
+from broker.store.mongo.turn import Turn
 from broker.store.protocol import OutcomeUnknown
 
 driver.mend()
@@ -64,6 +65,7 @@ _OUT_OF_DISK: Final = frozenset({14031})
 _NOT_ALLOWED: Final = frozenset({13, 18})
 _PASSING: Final = frozenset({24, 50, 112, 202, 262, 290, 11600, 11601, 11602, 13388})
 _INTERRUPTED: Final = 11601
+_WRITE_CONFLICT: Final = 112
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # The tenant leads `_id`, so a range of `_id` is a tenant, and each of these ends in it: bounds on both are tight,
@@ -263,10 +265,16 @@ class Connection:
             await end_orphans(self.client, application)
         self._looked = time.monotonic()
 
-    async def advance(self, document_id: str, field: str, by: int, session: Session | None = None) -> int:
-        """Add to a counter in `meta`; its new value. Raises StoreUnavailable where somebody has removed it."""
+    async def advance(
+        self, document_id: str, field: str, by: int, session: Session | None = None, beside: Document | None = None
+    ) -> int:
+        """Add to a counter in `meta`, and do what is `beside` to its document; its new value.
+
+        Raises StoreUnavailable where somebody has removed it.
+        """
+        update = {"$inc": {field: by}, **(beside or {})}
         moved = await self.collection("meta").find_one_and_update(
-            {"_id": document_id}, {"$inc": {field: by}}, return_document=ReturnDocument.AFTER, session=session
+            {"_id": document_id}, update, return_document=ReturnDocument.AFTER, session=session
         )
         if moved is None:
             raise StoreUnavailable(
@@ -287,15 +295,24 @@ class Connection:
                 raise meaning(error, doing) from error
             check_cancelled()
 
-    async def transact(self, work: Callable[[Session], Awaitable[T]], doing: str) -> T:
+    async def transact(
+        self,
+        work: Callable[[Session], Awaitable[T]],
+        doing: str,
+        turn: Turn | None = None,
+    ) -> T:
         """Do `work` in one transaction, again from the start while other writers are in its way; durable when it returns.
 
+        With a `turn` it is tried when that says so, else after growing pauses.
         Raises what `work` raises, StoreUnavailable where nothing was written, OutcomeUnknown where nobody can tell.
         """
         start = time.monotonic()
         deadline = start + TRANSACTION_SECONDS
-        pause = 0.001
+        pause, refusals = 0.001, 0
         async with self.translated(doing) as call, self.client.start_session() as session:
+            if turn is not None:
+                await turn.begin()
+                check_cancelled()
             while True:
                 try:
                     await session.start_transaction(
@@ -313,13 +330,19 @@ class Connection:
                     if time.monotonic() > deadline or not _may_pass(error):
                         raise
                     answered = isinstance(error, OperationFailure)
+                    collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
                 else:
                     return result
                 call.committing = False
                 if answered and time.monotonic() > max(start, self._looked) + PATIENCE_SECONDS:
                     await self._end_orphans()
-                await asyncio.sleep(random.uniform(0, pause))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                if collided and turn is not None:
+                    refusals += 1
+                    await turn.collided(refusals)
+                    check_cancelled()
+                else:
+                    await asyncio.sleep(random.uniform(0, pause))
+                    pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _commit(self, session: Session, deadline: float, doing: str) -> None:
         # Asking again for the result of a commit is safe: the server knows a transaction by its session and number, so

@@ -9,9 +9,9 @@ from pymongo import ASCENDING, UpdateOne
 
 from broker.model.change import Change, Touch
 from broker.store.latest import LatestChanges
-from broker.store.mongo.commit import HEAD
 from broker.store.mongo.connection import Connection, Document
 from broker.store.mongo.encoding import decode_body
+from broker.store.mongo.turn import HEAD
 
 POLL_SECONDS: Final = 0.025
 """How often a process that waits looks for other processes' changes: 0.4 ms of CPU a look. Its own it hears of at once."""

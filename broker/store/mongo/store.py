@@ -24,6 +24,7 @@ from broker.store.mongo.entities import Search
 from broker.store.mongo.indexes import MOST_INDEXES, Indexes
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.log import Log
+from broker.store.mongo.turn import Turn
 from broker.store.protocol import (
     NO_CURSORS,
     Document,
@@ -63,7 +64,8 @@ class MongoStore:
         self._connection = Connection(uri, database)
         self._log = Log(self._connection)
         self._query_seconds = query_seconds
-        self._turn = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._turn = Turn(self._connection)
         self._indexes = Indexes(self._connection, most_indexes)
         self._search = Search(self._connection, query_seconds, self._indexes)
 
@@ -79,7 +81,8 @@ class MongoStore:
     async def close(self) -> None:
         """Finish the commit under way and close all connections."""
         await self._indexes.close()
-        async with self._turn:
+        async with self._committing:
+            await self._turn.close()
             await self._connection.close()
 
     async def examine(self) -> list[Finding]:
@@ -100,8 +103,8 @@ class MongoStore:
         if not mutations:
             return []
         made = commit.draft(mutations, documents)
-        async with self._turn:  # commits exclude each other anyway: better to queue here than to collide there
-            changes = await commit.write(self._connection, made)
+        async with self._committing:  # commits exclude each other anyway: better to queue here than to collide there
+            changes = await commit.write(self._connection, made, self._turn)
         self._log.keep(changes, made.sizes)
         return changes
 

@@ -48,12 +48,12 @@ async def advance_and_pause(self, *arguments):
     await pause()
     return moved
 
-async def transact_and_pause(self, work, doing):
+async def transact_and_pause(self, work, *arguments):
     async def work_and_pause(session):
         result = await work(session)
         await pause()
         return result
-    return await transact(self, work_and_pause, doing)
+    return await transact(self, work_and_pause, *arguments)
 
 async def main():
     store = MongoStore(uri, database)

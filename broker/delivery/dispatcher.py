@@ -5,7 +5,8 @@ what courses owe. Writers never wait for any of this. How nothing is lost is tol
 that hangs harms nobody else in broker.delivery.lane, and what happens after a failure in broker.delivery.course.
 
 Processes on one store have shares of the subscriptions (broker.delivery.tenure, broker.delivery.handover). What happens to a
-subscription through one process takes effect in the one that has it at once, if it is the same, else as soon as that hears of it.
+subscription through one process takes effect in the one that has it at once, if it is the same; else that is told before the
+client is answered (broker.operations.errands), or hears of it by itself.
 
 A 2xx status is success: 5.8.6 names 200, but receivers rightly answer 201, 202 or 204.
 """
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS: Final = 0.5
 """Seconds after which a subscription is looked at again that could not be read."""
+CATCH_UP_SECONDS: Final = 0.5
+"""How long a change of a subscription waits for what was written before it to be matched with what it was."""
+CATCH_UP_PAUSE: Final = 0.003
+LAGS_SECONDS: Final = 2.0
+"""For how long after it waited in vain no other change waits: many at once must not add up."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -90,6 +96,7 @@ class Dispatcher:
         self.overtaken = gaps.overtaken
         self._changing: WeakValueDictionary[SubscriptionKey, asyncio.Lock] = WeakValueDictionary()
         self._missed: set[SubscriptionKey] = set()
+        self._lags_until = 0.0
         self._saving: asyncio.Task[None] | None = None
         following.add([SUBSCRIPTIONS], self._changed, self._look_at_all)
         following.add([OVERTAKEN], lambda _: gaps.look(), gaps.look)
@@ -124,6 +131,29 @@ class Dispatcher:
     def put(self, tenant: str, document: JsonObject) -> None:
         """A subscription was created or changed: its stored document. Takes effect at once, if its share is here."""
         self._put(tenant, document, late=False)
+
+    async def catch_up(self, tenant: str, subscription_id: str) -> None:
+        """Before a subscription is changed: let what was written until now be matched with what it is, if its share is here and
+        matching does not lag. Raises StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        if self.course(tenant, subscription_id) is None or loop.time() < self._lags_until:
+            return
+        head = await self._store.head()
+        if self._matcher.matched >= head:
+            return
+        await self._store.wait_for_changes(
+            head - 1, 0.0
+        )  # who waits for news of other processes need not wait any longer
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while self._matcher.matched < head:  # noqa: ASYNC110 - matching is not slowed down by telling of each change
+                    await asyncio.sleep(CATCH_UP_PAUSE)
+        except TimeoutError:
+            self._lags_until = loop.time() + LAGS_SECONDS
+
+    async def heed(self, tenant: str, subscription_id: str) -> None:
+        """Bring a subscription to what it is in the store, where its share is here. Raises StoreUnavailable."""
+        await self._look_at((tenant, subscription_id))
 
     def _put(self, tenant: str, document: JsonObject, *, late: bool) -> None:
         subscription = compile_subscription(tenant, document)
@@ -161,6 +191,11 @@ class Dispatcher:
         if share is None or share.leaving:
             self._miss(key)
             return
+        course, document = self._courses.get(key), await self._store.get_document(SUBSCRIPTIONS, *key)
+        if course is not None:
+            if document is not None and course.subscription.revision == revision_of(document):
+                return
+            await self.catch_up(*key)
         async with self.changing(*key):
             document = await self._store.get_document(SUBSCRIPTIONS, *key)
             course = self._courses.get(key)

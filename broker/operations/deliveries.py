@@ -25,7 +25,7 @@ from broker.model.entity import JsonObject, Names
 from broker.model.instants import canonical, parse_instant
 from broker.model.naming import check_uri
 from broker.operations.broker import Broker
-from broker.operations.errands import Deed
+from broker.operations.errands import HEED, Deed
 from broker.operations.subscriptions import stored_subscription
 
 State: TypeAlias = Literal["failed", "pending", "delivered"]
@@ -318,5 +318,16 @@ def _no_notification(notification: str) -> ResourceNotFound:
     return ResourceNotFound(f"there is no such notification on record: {notification}", instance=notification)
 
 
-DEEDS: Final[dict[str, Deed]] = {"list": _list, "retrieve": _retrieve, "discard": _discard, "replay": _replay}
+async def _heed(broker: Broker, tenant: str, subscription_id: str, _: JsonObject) -> JsonObject:
+    await broker.dispatcher.heed(tenant, subscription_id)
+    return {}
+
+
+DEEDS: Final[dict[str, Deed]] = {
+    "list": _list,
+    "retrieve": _retrieve,
+    "discard": _discard,
+    "replay": _replay,
+    HEED: _heed,
+}
 """What only the process can do that has the subscription."""

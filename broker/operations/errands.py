@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
 ERRAND: Final = "errand"
 ANSWER: Final = "errandAnswer"
 """The kinds of the documents of questions and of their answers, which have the same id."""
+HEED: Final = "heed"
+"""What is asked of the process that has a subscription when it was changed through another one."""
 UNTAKEN_SECONDS: Final = 8.0
 """How long a question waits for somebody who takes it: longer than it takes to replace a process that died."""
 UNANSWERED_SECONDS: Final = 60.0
 """How long it waits for the answer then: longer than any replay takes."""
+HEED_SECONDS: Final = 1.0
+"""How long whoever has changed a subscription waits until the process that has it knows."""
 FORGET_SECONDS: Final = 180.0
 """After that time nobody waits for an answer any more."""
 REMIND_SECONDS: Final = 1.0
@@ -77,14 +82,44 @@ class Errands:
             "given": given,
             "at": self._broker.now(),
         }
-        await store.put_document(ERRAND, "", errand, body)
-        if not await self._is_taken(errand) and await store.delete_document(ERRAND, "", errand):
+        try:
+            await store.put_document(ERRAND, "", errand, body)
+            taken = await self._is_taken(errand)
+        except BaseException:
+            self._spawn(self._take_back(errand))
+            raise
+        if not taken and await store.delete_document(ERRAND, "", errand):
             if self._has(tenant, subscription_id):
                 return await self._deeds[deed](self._broker, tenant, subscription_id, given)
             raise StoreUnavailable(
                 f"no process has the deliveries of {subscription_id} at the moment: try again", instance=subscription_id
             )
         return await self._answer(errand)
+
+    async def heed(self, tenant: str, subscription_id: str) -> None:
+        """Have the process that has a subscription look at it, as it was changed through this one: then what comes after the
+        answer to the client is judged by what it is now. Where nobody does it in time, it hears of it all the same, later.
+
+        Not to be called with the lock of the subscription (`Dispatcher.changing`).
+        """
+        if self._has(tenant, subscription_id):  # it knows already
+            return
+        try:
+            async with asyncio.timeout(HEED_SECONDS):
+                await self.ask(tenant, subscription_id, HEED, {})
+        except (NgsiLdError, TimeoutError) as error:
+            detail = error.detail if isinstance(error, NgsiLdError) else "no answer in time"
+            _LOG.info("a changed subscription takes effect later", extra={"id": subscription_id, "detail": detail})
+
+    async def _take_back(self, errand: str) -> None:
+        """Ask no longer. Where that cannot be done now, whoever finds the question later drops it."""
+        with suppress(NgsiLdError):
+            await self._broker.store.delete_document(ERRAND, "", errand)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
 
     def _has(self, tenant: str, subscription_id: str) -> bool:
         return self._broker.dispatcher.has(tenant, subscription_id)
@@ -146,9 +181,7 @@ class Errands:
         if not (self._is_old(document) or self._has(document["tenant"], document["subscription"])):
             return
         if await self._broker.store.delete_document(ERRAND, "", errand) and not self._is_old(document):
-            task = asyncio.create_task(self._do(errand, document))
-            self._at_work.add(task)
-            task.add_done_callback(self._at_work.discard)
+            self._spawn(self._do(errand, document))
 
     async def _do(self, errand: str, document: JsonObject) -> None:
         answer: JsonObject = {"at": self._broker.now()}

@@ -59,6 +59,7 @@ async def update_subscription(
     while not replaced:  # somebody else may change it meanwhile
         stored = await stored_subscription(broker, tenant, subscription_id)
         document = await _updated(broker, tenant, stored, given, context, broker.now())
+        await broker.dispatcher.catch_up(tenant, subscription_id)
         # Not before: an @context may be long in coming, and what other processes change waits for this lock.
         async with broker.dispatcher.changing(tenant, subscription_id):
             replaced = await broker.store.replace_document(
@@ -66,6 +67,7 @@ async def update_subscription(
             )
             if replaced:
                 broker.dispatcher.put(tenant, document)
+    await broker.errands.heed(tenant, subscription_id)
 
 
 async def _updated(
@@ -144,6 +146,7 @@ async def delete_subscription(broker: Broker, tenant: str, subscription_id: str)
         if not await broker.store.delete_document(KIND, tenant, subscription_id):
             raise _unknown(subscription_id)
         await broker.dispatcher.remove(tenant, subscription_id)
+    await broker.errands.heed(tenant, subscription_id)
 
 
 def render_subscription(document: JsonObject, tally: Tally, names: Names, now: str, *, sys_attrs: bool) -> JsonObject:

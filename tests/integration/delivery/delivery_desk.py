@@ -23,6 +23,7 @@ from broker.federation.registry import ContextRegistry
 from broker.model.instants import canonical
 from broker.operations import entities, subscriptions
 from broker.operations.broker import Broker
+from broker.operations.errands import Errands
 from broker.operations.receipts import Receipts
 from broker.operations.tenants import Tenants
 from broker.sharing.following import Following
@@ -204,7 +205,9 @@ async def opened_desk(folder: Path, *, egress: str = "any", tls: str = "") -> As
     try:
         identity = SourceIdentity("desk")
         parts = (store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, Recorder(store))
-        yield Desk(Broker(*parts, EntityMaps(store, now), Receipts(store, now)))
+        broker = Broker(*parts, EntityMaps(store, now), Receipts(store, now))
+        broker.errands = Errands(broker, {})
+        yield Desk(broker)
     finally:
         await writer.close()
         await dispatcher.stop()

@@ -132,6 +132,43 @@ async def test_5_8_2_a_subscription_that_is_changed_through_another_broker_is_an
     assert [one.data[0]["level"] for one in receiver.received] == [1, 2, 4]
 
 
+@pytest.mark.parametrize("creates", ["holder", "other"])
+async def test_5_8_2_what_comes_before_and_behind_a_change_through_another_broker_is_judged_by_what_holds_then(
+    brokers: Brokers, receiver: Receiver, creates: str
+) -> None:
+    one, other, _ = await pair(brokers)
+    creator = one if creates == "holder" else other
+    for share in sorted(shares_of(one))[:4]:
+        subscription, device = subscription_in(share), f"urn:ngsi-ld:Device:{share}"
+        await subscribe(other, subscription, f"{receiver.url}/", q="level>100")
+        await create(creator, device)  # with level 1
+        fragment = {"type": "Subscription", "q": "level<100"}
+        assert (await other.patch(f"subscriptions/{subscription}", fragment)).status == 204
+        await set_level(one, device, 200)
+        await set_level(other, device, 2)
+        assert (await other.delete(f"subscriptions/{subscription}")).status == 204
+        await set_level(one, device, 3)
+        await receiver.silence()
+        assert {key for key in told(receiver) if key[0] == subscription} <= {(subscription, device, 2)}
+    assert not await other.broker.store.list_documents("errand")
+
+
+async def test_5_8_2_a_change_does_not_fail_where_who_has_the_subscription_does_not_answer(
+    brokers: Brokers, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, subscription = await pair(brokers)
+    await subscribe(one, subscription, f"{receiver.url}/")
+    monkeypatch.setattr(one.broker.errands, "_has", lambda *_: False)
+    fragment = {"type": "Subscription", "description": "new"}
+    assert (await other.patch(f"subscriptions/{subscription}", fragment)).status == 204
+    assert (await other.delete(f"subscriptions/{subscription}")).status == 204
+
+    async def nothing_is_asked() -> bool:
+        return not await other.broker.store.list_documents("errand")
+
+    await eventually(nothing_is_asked)
+
+
 async def test_5_8_5_a_subscription_that_is_deleted_through_another_broker_ends_within_a_second_and_leaves_nothing(
     brokers: Brokers, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

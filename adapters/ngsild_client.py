@@ -195,6 +195,11 @@ class NgsiLdClient:
         )
         return status == 200 and isinstance(body, list) and any(each.get("id") == entity_id for each in body)
 
+    async def alias(self) -> str:
+        """The broker's pseudonym in Via headers (5.2.40); empty where it does not say."""
+        status, body = await self._request("GET", "/info/sourceIdentity", allowed=(200, 404))
+        return str(body.get("contextSourceAlias") or "") if status == 200 and isinstance(body, dict) else ""
+
     async def registration(self, registration_id: str) -> Mapping[str, Any] | None:
         """A context source registration (5.10.1), None where there is none."""
         path = f"/csourceRegistrations/{quote(registration_id, safe='')}"

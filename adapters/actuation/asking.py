@@ -24,11 +24,13 @@ class Asked:
     expires_at: str | None = None
 
 
-def asked_attributes(document: Mapping[str, Any]) -> list[Asked]:
-    """The commands in an entity fragment (5.6.2). Raises Refused."""
+def asked_attributes(document: Mapping[str, Any], *, simplified: bool = False) -> list[Asked]:
+    """The commands in an entity fragment (5.6.2, 5.6.17); `simplified`: of values alone. Raises Refused."""
     names = [name for name in document if name not in ("id", "type", "@context", "scope")]
     if not names:
         raise Refused(400, "the body has no attribute")
+    if simplified:
+        return [Asked(name, _value(name, document[name])) for name in names]
     return [asked_attribute(name, document[name]) for name in names]
 
 

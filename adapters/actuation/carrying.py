@@ -161,6 +161,15 @@ class Carrying:
         if leave is not Leave.NOW:
             return leave is Leave.NEVER
         command, book = entry.command, self._book
+        # The device is what it is now: it may have moved since the command was given.
+        target = book.targets.at(place_of(command.target))
+        if target is None or command.name not in target.commands or target.entity_id != command.target.entity_id:
+            return await book.step(
+                command.id, {State.QUEUED}, State.ERROR, info="the device has no such command any more"
+            )
+        carrier = self._carriers.get(target.carrier)
+        if carrier is None:
+            return False
 
         def begin(connection: sqlite3.Connection) -> bool:
             moment = book.now()
@@ -171,12 +180,10 @@ class Carrying:
 
         if not await book.journal.transact(begin, durable=True):
             return True
-        # The target is what it is now: a device may have moved since the command was given.
-        target = book.targets.at(place_of(command.target)) or command.target
         limit = min(CARRY_SECONDS, max(seconds_between(book.now(), command.expires_at), 0.001))
         try:
             async with asyncio.timeout(limit):
-                carried = await self._carriers[target.carrier].carry(replace(command, target=target))
+                carried = await carrier.carry(replace(command, target=target))
         except Undeliverable as error:
             await book.step(command.id, {State.CARRYING}, State.ERROR, info=str(error))
             return True

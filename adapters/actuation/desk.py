@@ -26,7 +26,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Desk:
-    """`book` has the commands, `deciding` takes them. `targets_changed` is set where registrations are to follow."""
+    """`book` has the commands, `deciding` takes them. `targets_changed` is set where registrations are to follow, and
+    `registered` while they have."""
 
     def __init__(
         self, journal: Journal, policy: Policy, interlocks: Interlocks, clock: Callable[[], str] = now
@@ -35,6 +36,7 @@ class Desk:
         self.carrying = Carrying(self.book, interlocks)
         self.deciding = Deciding(self.book, self.carrying, interlocks)
         self.targets_changed = asyncio.Event()
+        self.registered = asyncio.Event()
 
     async def open(self) -> None:
         """Find everything as it was left, and settle what was being carried when the last process ended."""
@@ -74,7 +76,7 @@ class Desk:
         for target in changed:
             known.put(target)
             self.carrying.kick(place_of(target))
-        self.targets_changed.set()
+        self._targets_changed()
 
     async def announce_all(self, carrier: str, targets: Sequence[CommandTarget]) -> None:
         """See `contract.Actuation`."""
@@ -98,7 +100,7 @@ class Desk:
         await self.book.journal.transact(work, durable=True)
         for device_id in device_ids:
             self.book.targets.drop((tenant, device_id))
-        self.targets_changed.set()
+        self._targets_changed()
         self.book.written()
 
     async def waiting(self, tenant: str, device_id: str, most: int = 10) -> tuple[Command, ...]:
@@ -217,6 +219,10 @@ class Desk:
             case _:
                 state = State.ERROR
         await self.book.step(entry.command.id, {entry.state}, state, info=said)
+
+    def _targets_changed(self) -> None:
+        self.registered.clear()
+        self.targets_changed.set()
 
     def _moment(self, at: str) -> str:
         """When something happened as others say, or now, where that cannot be."""

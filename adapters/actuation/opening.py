@@ -7,11 +7,14 @@ from functools import partial
 
 from aiohttp import web
 
+from adapters.actuation import record
 from adapters.actuation.contract import InvalidTarget
 from adapters.actuation.desk import Desk
 from adapters.actuation.interlock import Interlocks
+from adapters.actuation.origin import Origin
 from adapters.actuation.policy import Policy
 from adapters.actuation.reception import reception
+from adapters.actuation.record import State
 from adapters.actuation.registering import Registering
 from adapters.actuation.telling import tell
 from adapters.errors import InvalidFeeds
@@ -50,7 +53,8 @@ async def commands_at_work(
         desk = Desk(journal, policy, interlocks)
         await desk.open()
         stack.push_async_callback(desk.close)
-        bound = await serve_web(reception(desk), policy.settings.host, policy.settings.port, stack)
+        origin = Origin(broker_url, policy.settings.own_hops)
+        bound = await serve_web(reception(desk, origin), policy.settings.host, policy.settings.port, stack)
         url = policy.settings.url.rstrip("/") or bound
         registering = Registering(desk, clients, url)
         tasks = [
@@ -58,8 +62,10 @@ async def commands_at_work(
             endless("telling of commands", lambda: tell(desk.book, clients)),
             endless("registrations of commands", registering.follow),
         ]
+        sent = await journal.perform(lambda connection: record.in_state(connection, State.SENT))
         for fleet in fleets:
             carrier = DownlinkCarrier(fleet, journal.identity)
+            carrier.expect(each.command for each in sent if each.command.target.carrier == fleet.carrier)
             desk.carriers({fleet.carrier: carrier})
             tasks.append(endless(f"downlinks of {fleet.name}", partial(carrier.run, desk)))
         try:

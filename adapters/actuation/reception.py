@@ -1,9 +1,11 @@
-"""The door at which the broker hands over forwarded updates (5.6.2, 5.6.4, 5.6.19), and at which people approve commands.
+"""The door at which the broker hands over forwarded updates (5.6.2, 5.6.4, 5.6.17, 5.6.19), and people approve commands.
 
-PATCH, PUT  /ngsi-ld/v1/entities/{id}/attrs/{command}    204: the command is on disk and will be carried, or will end in time
-PATCH       /ngsi-ld/v1/entities/{id}/attrs              the same for several, all or none
-POST        /commands/{id}/approve, /commands/{id}/reject
-GET         /commands/{id}                               what is on record of it, for who may give or approve it
+    PATCH, PUT  /ngsi-ld/v1/entities/{id}/attrs/{command}    204: the command is on disk and will be carried, or will end in time
+    PATCH       /ngsi-ld/v1/entities/{id}[/attrs]            the same for several, all or none
+    POST        /commands/{id}/approve, /commands/{id}/reject
+    GET         /commands/{id}                               what is on record of it, for who may give or approve it
+
+Whatever is refused is answered by ProblemDetails (5.5.3).
 """
 
 import json
@@ -14,9 +16,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.actuation import record
-from adapters.actuation.asking import Asked, asked_attribute, asked_attributes, header_key, hops
+from adapters.actuation.asking import Asked, asked_attribute, asked_attributes, header_key
 from adapters.actuation.deciding import Submission
 from adapters.actuation.desk import Desk
+from adapters.actuation.origin import Origin
 from adapters.actuation.problem import Refused
 from adapters.actuation.record import Entry, Event, status_of
 from adapters.document import read_json
@@ -29,7 +32,7 @@ _LOG: Final = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def reception(desk: Desk) -> web.Application:
+def reception(desk: Desk, origin: Origin) -> web.Application:
     """The web application."""
 
     async def one(request: web.Request) -> web.Response:
@@ -38,18 +41,20 @@ def reception(desk: Desk) -> web.Application:
         return await submitted(request, (asked_attribute(name, document, bare=False),))
 
     async def several(request: web.Request) -> web.Response:
-        return await submitted(request, tuple(asked_attributes(await _document(request))))
+        words = {request.query.get("format"), *request.query.get("options", "").split(",")}
+        simplified = not words.isdisjoint({"simplified", "keyValues"})
+        return await submitted(request, tuple(asked_attributes(await _document(request), simplified=simplified)))
 
     async def submitted(request: web.Request, asked: tuple[Asked, ...]) -> web.Response:
-        settings = desk.book.policy.settings
-        foreign = hops(request.headers.get("Via"), settings.own_hops)[:-1]  # the last is who forwards: one's own broker
+        tenant = request.headers.get("NGSILD-Tenant", "")
+        foreign = await origin.foreign(tenant, request.headers.get("Via"))
         await desk.deciding.submit(
             Submission(
-                tenant=request.headers.get("NGSILD-Tenant", ""),
+                tenant=tenant,
                 entity_id=request.match_info["entity"],
                 asked=asked,
                 authorization=request.headers.get("Authorization", ""),
-                foreign=tuple(foreign),
+                foreign=foreign,
                 key=header_key(request.headers.get("Idempotency-Key")),
             )
         )
@@ -81,6 +86,7 @@ def reception(desk: Desk) -> web.Application:
     for method in ("PATCH", "PUT"):
         application.router.add_route(method, _ATTRS + "/{attribute}", one)
     application.router.add_patch(_ATTRS, several)
+    application.router.add_patch(_ATTRS.removesuffix("/attrs"), several)
     application.router.add_post("/commands/{command}/{verdict:approve|reject}", approved)
     application.router.add_get("/commands/{command}", shown)
     return application

@@ -1,8 +1,8 @@
 """Registrations: the broker is told that the commands of each device are held here, so that it forwards what is written of them.
 
-Each device is an exclusive registration (4.3.6.3) on exactly its commands, for Update Attributes, Partial Attribute Update and
-Replace Attribute. They follow the devices that are announced, and are looked after: one that somebody deleted or changed is
-made again.
+Each device is an exclusive registration (4.3.6.3) on exactly its commands, for Update Attributes, Partial Attribute Update,
+Replace Attribute and Merge Entity. They follow the devices that are announced, and are looked after: one that somebody
+deleted or changed is made again.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from adapters.working import Clients
 from datamodels import models
 
 TYPE: Final = "ContextSourceRegistration"
-OPERATIONS: Final = ("updateEntity", "updateAttrs", "replaceAttrs")
-"""Those of updateOps that a command can be; replacing a whole entity is none."""
+OPERATIONS: Final = ("updateEntity", "updateAttrs", "replaceAttrs", "mergeEntity")
+"""Those that a command can be (4.20): updateOps, but that replacing a whole entity is none, and a merge is one."""
 RELAYS: Final = "https://w3id.org/tsunagu/ns/relaysProblems"
 """What this door refuses is for the client to read, as it is (docs/extensions.md)."""
 FROM_REQUEST: Final = "urn:ngsi-ld:request"
@@ -68,7 +68,7 @@ class Registering:
 
     def __init__(self, desk: Desk, clients: Clients, endpoint: str) -> None:
         self.trouble: dict[Place, str] = {}
-        self.settled = asyncio.Event()
+        self.settled = desk.registered
         self._desk = desk
         self._clients = clients
         self._endpoint = endpoint

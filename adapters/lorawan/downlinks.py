@@ -13,7 +13,7 @@ import base64
 import json
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -70,6 +70,10 @@ class DownlinkCarrier:
         self._client: Subscriber | None = None
         self._queued: dict[str, Command] = {}
         self.listening = asyncio.Event()
+
+    def expect(self, commands: Iterable[Command]) -> None:
+        """These are in the network server's queue since before the runner was started."""
+        self._queued.update((command.target.device_id, command) for command in commands)
 
     async def carry(self, command: Command) -> Carried:
         """Put a downlink into the network server's queue. Raises Undeliverable, TryLater."""

@@ -9,6 +9,7 @@ from command_desk import ALLOW, DEVICE, GATE, OFFICE, SECTION, STRANGER, Device,
 from runner_desk import a_broker, until
 
 from adapters.actuation.contract import Outcome, TryLater, Undeliverable
+from adapters.actuation.origin import Origin
 from adapters.actuation.record import State
 
 
@@ -325,3 +326,35 @@ async def _async_is(ask, condition):
 async def _approve(city, identity, token, verdict="approve"):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return await city.api.request("POST", f"{city.runner.commands.url}/commands/{identity}/{verdict}", headers=headers)
+
+
+async def test_rule_8_a_broker_that_cannot_say_its_name_is_another_one(tmp_path):
+    known = Origin("http://127.0.0.1:9", ("proxy",))
+    assert await known.foreign("", "1.1 proxy, 1.1 whoever") == ("whoever",)
+    assert await known.foreign("", None) == ()
+    async with a_city(tmp_path) as city:
+        asked = Origin(city.api.url, ())
+        ours = city.api.broker.identity.alias_of("")
+        assert await asked.foreign("", f"1.1 {ours}") == ()
+        assert await asked.foreign("", f"1.1 far, 1.1 {ours}") == ("far",)
+
+
+async def test_a_merge_is_a_command_in_either_form(tmp_path):
+    async with a_city(tmp_path) as city:
+        sent = {"Authorization": f"Bearer {OFFICE}"}
+        assert (await city.api.patch(f"entities/{GATE}", {"open": {"value": 1}}, **sent)).status == 204
+        simplified = {"open": {"value": 2}}
+        assert (await city.api.patch(f"entities/{GATE}?format=simplified", simplified, **sent)).status == 204
+        await until(lambda: _is(len(city.device.told) == 2))
+        assert city.device.values == [1, {"value": 2}]
+
+
+async def test_a_device_that_has_a_command_no_longer_is_not_told_what_waited(tmp_path):
+    device = Device()
+    device.trouble = TryLater("away")
+    async with a_city(tmp_path, device=device) as city:
+        await city.command(40)
+        await until(lambda: _is(device.told))
+        await city.desk.announce([replace(a_target(), commands=("close",))])
+        device.trouble = None
+        assert "no such command" in (await city.reaches("ERROR"))["open_info"]["value"]

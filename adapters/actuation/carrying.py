@@ -50,11 +50,14 @@ class Carrying:
         self._carriers: dict[str, Carrier] = {}
         self._tasks: dict[Place, asyncio.Task[None]] = {}
         self._again: set[Place] = set()
-        self._closing = asyncio.Event()
+        self._nudges: dict[Place, asyncio.Event] = {}
+        self._closing = False
 
     async def close(self) -> None:
         """Begin nothing more, and let what is under way end. What takes too long is in doubt, and `settle_doubt` has it."""
-        self._closing.set()
+        self._closing = True
+        for nudge in self._nudges.values():
+            nudge.set()
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
@@ -70,8 +73,10 @@ class Carrying:
                 self.kick(place)
 
     def kick(self, place: Place) -> None:
-        """See to it that what is queued for a device is carried."""
+        """See to it that what is queued for a device is carried, now, if it waits for another attempt."""
         self._again.add(place)
+        if (nudge := self._nudges.get(place)) is not None:
+            nudge.set()
         if place not in self._tasks:
             self._tasks[place] = asyncio.create_task(self._carry_all(place), name=f"commands of {place[1]}")
 
@@ -132,18 +137,25 @@ class Carrying:
                     if settled:
                         pause = FIRST_PAUSE
                         continue
-                    try:
-                        async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
-                            await self._closing.wait()
-                    except TimeoutError:
-                        pass
+                    await self._wait(place, pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             self._tasks.pop(place, None)
 
+    async def _wait(self, place: Place, seconds: float) -> None:
+        """Wait before another attempt, unless there is news of the device."""
+        nudge = self._nudges[place] = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await nudge.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._nudges[place]
+
     async def _next(self, place: Place) -> Entry | None:
         target = self._book.targets.at(place)
-        if target is None or target.carrier not in self._carriers or self._closing.is_set():
+        if target is None or target.carrier not in self._carriers or self._closing:
             return None
         try:
             held = await self._book.journal.perform(

@@ -146,6 +146,7 @@ class Desk:
 
         await self.book.journal.transact(work)
         self.book.written()
+        self.carrying.kick((tenant, device_id))
 
     async def answered(
         self,
@@ -179,6 +180,7 @@ class Desk:
         if not awaited:
             _LOG.info("device %s: an answer about %s that is not waited for", device_id, command_name)
         self.book.written()
+        self.carrying.kick((tenant, device_id))
         return awaited
 
     async def watch_the_clock(self) -> None:

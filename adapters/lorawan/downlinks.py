@@ -131,28 +131,25 @@ class DownlinkCarrier:
         if verdict is None:
             return
         tenant, device = self._fleet.options.tenant, verdict.device
-        command = self._queued.get(device)
-        match verdict.said:
-            case Said.SENT:
+        known = self._queued.get(device)
+        command = known if known is not None and known.id == verdict.command_id else None
+        name = "" if command is None else command.name
+        if verdict.said is Said.SENT:
+            if self._is_confirmed(name):
                 await actuation.delivered(tenant, device, verdict.command_id, verdict.at)
-                name = "" if command is None or command.id != verdict.command_id else command.name
-                if self._is_confirmed(name):
-                    return
-                await actuation.answered(
-                    tenant, device, name, "transmitted; the device does not confirm", verdict.at, verdict.command_id
-                )
-            case Said.DONE:
-                await actuation.answered(tenant, device, "", "confirmed by the device", verdict.at, verdict.command_id)
-            case Said.NOT_CONFIRMED | Said.FAILED:
-                if (
-                    verdict.said is Said.NOT_CONFIRMED
-                    and command is not None
-                    and self._fleet.options.server != "chirpstack"
-                ):
-                    await self.recall(command)  # The Things Stack would send it again
-                reason = verdict.reason or "the device did not confirm it"
-                await actuation.answered(tenant, device, "", reason, verdict.at, verdict.command_id, error=True)
+                return
+            # There is room in the queue before anybody hears of it.
+            self._settled(device, verdict.command_id)
+            await actuation.delivered(tenant, device, verdict.command_id, verdict.at)
+            said = "transmitted; the device does not confirm"
+            await actuation.answered(tenant, device, name, said, verdict.at, verdict.command_id)
+            return
+        if verdict.said is Said.NOT_CONFIRMED and command is not None and self._fleet.options.server != "chirpstack":
+            await self.recall(command)  # The Things Stack would send it again
         self._settled(device, verdict.command_id)
+        done = verdict.said is Said.DONE
+        reason = "confirmed by the device" if done else verdict.reason or "the device did not confirm it"
+        await actuation.answered(tenant, device, name, reason, verdict.at, verdict.command_id, error=not done)
 
     def _is_confirmed(self, name: str) -> bool:
         """Whether a command's downlink is confirmed; where it is not known which one it was, whether all are."""

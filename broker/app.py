@@ -266,7 +266,7 @@ async def open_broker(store: Store, settings: Settings) -> AsyncIterator[Broker]
         store, writer, contexts, dispatcher, Tenants(store), now, registry, identity, recorder, entity_maps, receipts
     )
     broker.validation = validation
-    broker.sources = Sources(registry, http, contexts, identity)
+    broker.sources = Sources(registry, http, contexts, identity, writer.read)
     broker.streams = Streams(store, contexts, now, StreamLimits(settings.max_streams, settings.max_tenant_streams))
     limits = SnapshotLimits(settings.snapshot_lifetime, settings.max_snapshot_lifetime, settings.max_snapshots)
     broker.archive = SnapshotArchive(broker, http, mqtt, turns, limits)

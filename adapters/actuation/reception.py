@@ -47,7 +47,7 @@ def reception(desk: Desk, origin: Origin) -> web.Application:
 
     async def submitted(request: web.Request, asked: tuple[Asked, ...]) -> web.Response:
         tenant = request.headers.get("NGSILD-Tenant", "")
-        foreign = await origin.foreign(tenant, request.headers.get("Via"))
+        foreign = await origin.foreign(tenant, ", ".join(request.headers.getall("Via", ())))
         await desk.deciding.submit(
             Submission(
                 tenant=tenant,

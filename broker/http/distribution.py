@@ -63,7 +63,8 @@ async def distributed(
         attributes = [update.attribute]
     else:
         attributes = [update.names.expand(name) for name in update.document if name not in _NOT_ATTRIBUTES]
-    if not local_only and broker.sources.concerned(exchange.tenant, update, attributes):
+    concerned = [] if local_only else await broker.sources.concerned(exchange.tenant, update, attributes)
+    if concerned:
         await _check(exchange, update, condition)
     respond = exchange.answers(lambda patched: update_result(patched, told))
 
@@ -72,9 +73,7 @@ async def distributed(
         told = so_far  # before the commit, which may keep the answer
         return await locally(part)
 
-    patched, told = await distribute(
-        broker.sources, exchange.tenant, update, attributes, own_part, local_only=local_only
-    )
+    patched, told = await distribute(broker.sources, exchange.tenant, update, attributes, concerned, own_part)
     return respond(patched)
 
 

@@ -8,7 +8,7 @@ that its source's refusals reach the client as they are (`broker.federation.forw
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
 import orjson
@@ -50,6 +50,10 @@ TIMEOUT_SECONDS: Final = 10.0
 LONGEST_TIMEOUT_SECONDS: Final = 60.0
 
 
+Read: TypeAlias = Callable[[str, str], Awaitable[Entity | None]]
+"""The state of an entity, by tenant and id, None where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """An update as a client asked for it: the operation's name (4.20), HTTP method, target, parameters and headers (lower-case).
@@ -81,20 +85,34 @@ class Sources:
     """Calls registered sources."""
 
     def __init__(
-        self, registry: ContextRegistry, http: OutboundHttp, contexts: ContextLibrary, identity: SourceIdentity
+        self,
+        registry: ContextRegistry,
+        http: OutboundHttp,
+        contexts: ContextLibrary,
+        identity: SourceIdentity,
+        read: Read,
     ) -> None:
+        """`read` gives the state of an entity that is held here."""
         self._registry = registry
+        self._read = read
         self._http = http
         self._contexts = contexts
         self._identity = identity
 
-    def concerned(self, tenant: str, update: Update, attributes: Sequence[str]) -> list[Share]:
-        """Whose attributes an update is about, besides the broker's own."""
+    async def concerned(self, tenant: str, update: Update, attributes: Sequence[str]) -> list[Share]:
+        """Whose attributes an update is about, besides the broker's own.
+
+        An update need not say the types of its entity. Where the entity is here, they are known all the same: what is registered
+        for other types is none of its business, whatever the ids.
+        """
         registrations = self._registry.proxied(tenant, update.entity_id)
         if not registrations:
             return []
+        types = update.types
+        if types is None and (held := await self._read(tenant, update.entity_id)) is not None:
+            types = TypeSelection(tuple((each,) for each in held["type"]))
         encountered = encountered_aliases(update.headers.get("via"))
-        return shares(registrations, update.operation, update.entity_id, update.types, attributes, encountered)
+        return shares(registrations, update.operation, update.entity_id, types, attributes, encountered)
 
     async def tell(self, tenant: str, update: Update, concerned: Sequence[Share]) -> Told:
         """Tell each source its share; every outcome is in the answer."""
@@ -212,16 +230,14 @@ async def distribute(
     tenant: str,
     update: Update,
     attributes: Sequence[str],
+    concerned: Sequence[Share],
     locally: Callable[[Mapping[str, Any], Told], Awaitable[Patched]],
-    *,
-    local_only: bool,
 ) -> tuple[Patched, Told]:
     """Carry out an update where its attributes are held: `locally` for the part that no source has.
 
     The outcome of the local part, empty where there was none, and of the others. Raises what the only failure raises where
     nothing was updated at all.
     """
-    concerned = [] if local_only else sources.concerned(tenant, update, attributes)
     if not concerned:
         told = Told()
         return await locally(update.document, told), told

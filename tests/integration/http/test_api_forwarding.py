@@ -202,3 +202,17 @@ async def test_6_5_3_4_a_merge_in_simplified_form_reaches_a_source_that_takes_me
         assert (method, path) == ("PATCH", f"/ngsi-ld/v1/entities/{GATE}")
         assert query == {"format": "simplified"}
         assert body == {"open": 40}
+
+
+async def test_5_12_a_redirect_for_one_type_leaves_entities_of_another_alone(store):
+    async with a_source() as source, running_api(store) as api:
+        lamp = {"id": "urn:ngsi-ld:Lamp:1", "type": "Lamp"}
+        assert (await api.post("entities", lamp)).status == 201
+        information = [{"entities": [{"type": "SluiceGate"}]}]
+        redirect = registration(source.url, mode="redirect", information=information, operations=["redirectionOps"])
+        assert (await api.post("csourceRegistrations", redirect)).status == 201
+        power = {"power": {"type": "Property", "value": 1}}
+        assert (await api.patch("entities/urn:ngsi-ld:Lamp:1/attrs", power)).status == 204
+        assert source.requests == []
+        assert (await api.patch(f"entities/{GATE}/attrs", {"open": OPEN})).status == 204
+        assert len(source.requests) == 1

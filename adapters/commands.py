@@ -139,7 +139,14 @@ def _greet(runner: "Runner") -> None:
 def check(file: _File = _DEFAULT) -> None:
     """Read a file of feeds and say what is wrong with it. Exit code 2 if something is."""
     feeds = _feeds(file)
-    typer.echo(f"{file}: {len(feeds.feeds)} feeds: {', '.join(feed.name for feed in feeds.feeds)}.")
+    names = ", ".join(feed.name for feed in feeds.feeds)
+    typer.echo(f"{file}: {len(feeds.feeds)} feeds{f': {names}' if names else ''}.")
+    if feeds.commands is not None:
+        devices = sum(len(fleet.targets) for fleet in feeds.fleets)
+        permissions = len(feeds.commands.permissions)
+        typer.echo(
+            f"  commands: {permissions} permissions, {len(feeds.commands.rules)} rules, {devices} LoRaWAN devices."
+        )
 
 
 @app.command(name="list")

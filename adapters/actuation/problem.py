@@ -10,6 +10,7 @@ _KINDS: Final = {
     401: ("about:blank", "Unauthorized"),
     403: ("about:blank", "Forbidden"),
     404: (_ERRORS + "ResourceNotFound", "Resource not found"),
+    408: ("about:blank", "Request Timeout"),
     409: (_ERRORS + "Conflict", "Conflict"),
     413: ("about:blank", "Content Too Large"),
     429: ("about:blank", "Too Many Requests"),

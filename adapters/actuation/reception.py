@@ -8,6 +8,7 @@
 Whatever is refused is answered by ProblemDetails (5.5.3).
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from adapters.document import read_json
 from adapters.errors import Undecodable
 
 MOST_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 5.0
 _ATTRS: Final = "/ngsi-ld/v1/entities/{entity}/attrs"
 _LOG: Final = logging.getLogger(__name__)
 
@@ -121,7 +123,11 @@ def trail_document(trail: list[Event]) -> dict[str, Any]:
 
 async def _document(request: web.Request) -> dict[str, Any]:
     try:
-        document = read_json(await request.read(), MOST_BYTES)
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+        document = read_json(body, MOST_BYTES)
+    except TimeoutError:
+        raise Refused(408, "the body did not come in time") from None
     except web.HTTPRequestEntityTooLarge:
         raise Refused(413, f"the body has more than {MOST_BYTES} bytes") from None
     except Undecodable as error:

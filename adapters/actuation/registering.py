@@ -16,7 +16,7 @@ from adapters.actuation import record
 from adapters.actuation.contract import CommandTarget
 from adapters.actuation.desk import Desk
 from adapters.actuation.targets import Place, place_of, wire_name
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, BrokerUnreachable
 from adapters.working import Clients
 from datamodels import models
 
@@ -94,13 +94,21 @@ class Registering:
         """Compare all, and mend what differs."""
         targets = await self._desk.book.journal.perform(record.all_targets)
         turns = asyncio.Semaphore(AT_ONCE)
+        away = ""
 
         async def one(target: CommandTarget, wanted: bool) -> None:
+            nonlocal away
             async with turns:
                 place = place_of(target)
+                if away:  # it would be the same for all of them
+                    self.trouble[place] = away
+                    return
                 try:
                     await (self._register(target) if wanted else self._withdraw(target))
                     self.trouble.pop(place, None)
+                except BrokerUnreachable as error:
+                    _LOG.warning("the commands of devices cannot be registered now: %s", error)
+                    away = self.trouble[place] = str(error)
                 except AdapterError as error:
                     if self.trouble.get(place) != str(error):
                         _LOG.error("the commands of %s cannot be registered: %s", target.device_id, error)

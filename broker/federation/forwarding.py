@@ -5,6 +5,7 @@ and the rest stays here. Inclusive registrations are not written to yet. Pure: `
 
 Names are written out, or as the core @context has them, so that a source need know no other @context; one whose
 `contextSourceInfo` names a `jsonldContext` gets names in that (4.3.6.6).
+Nothing is made to fit an earlier version yet (`ngsildConformance`, 4.3.6.8).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -169,8 +169,10 @@ class Sources:
         headers = source_headers(registration, update.headers, alias, link)
         if headers["Content-Type"] == "application/ld+json":
             body["@context"] = context.payload
-        url = source_url(registration, path, urlencode(update.parameters))
-        seconds = registration.document.get("management", {}).get("timeout")
+        management = registration.document.get("management", {})
+        parameters = [*update.parameters, *([("local", "true")] if management.get("localOnly") else [])]
+        url = source_url(registration, path, urlencode(parameters))
+        seconds = management.get("timeout")
         timeout = min(TIMEOUT_SECONDS if seconds is None else seconds / 1000, LONGEST_TIMEOUT_SECONDS)
         try:
             answer = await self._http.send(update.method, url, orjson.dumps(body), headers, timeout)

@@ -11,6 +11,8 @@ from runner_desk import a_broker, until
 from adapters.actuation.contract import Outcome, TryLater, Undeliverable
 from adapters.actuation.origin import Origin
 from adapters.actuation.record import State
+from adapters.feeds import Feeds, RunnerSettings
+from adapters.runner import running
 
 
 async def test_rule_1_a_command_needs_an_explicit_permission_for_the_group_and_the_command(tmp_path):
@@ -358,3 +360,19 @@ async def test_a_device_that_has_a_command_no_longer_is_not_told_what_waited(tmp
         await city.desk.announce([replace(a_target(), commands=("close",))])
         device.trouble = None
         assert "no such command" in (await city.reaches("ERROR"))["open_info"]["value"]
+
+
+async def test_an_attribute_that_is_held_already_stands_in_the_way_and_is_told(tmp_path):
+    held = {"open": {"type": "Property", "value": "of somebody"}}
+    async with a_broker() as api:
+        await api.post("entities", {"id": GATE, "type": "SluiceGate", **held})
+        feeds = Feeds(RunnerSettings(push_port=0), (), tmp_path, a_policy())
+        async with running(feeds, api.url) as runner:
+            registering = runner.commands.registering
+            await runner.commands.desk.announce([a_target(), a_target(2)])
+            await until(lambda: _is(registering.trouble))
+            assert list(registering.trouble) == [("", DEVICE)]
+            assert "is held here" in registering.trouble["", DEVICE]
+            await api.delete(f"entities/{GATE}/attrs/open")
+            async with asyncio.timeout(20):
+                await registering.settled.wait()

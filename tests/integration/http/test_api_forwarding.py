@@ -149,6 +149,12 @@ async def test_4_3_6_5_what_the_registration_says_is_taken_from_the_request(stor
         assert headers["via"].split(", ") == ["1.1 elsewhere", f"1.1 {api.broker.identity.alias_of('')}"]
 
 
+async def test_5_2_34_a_source_that_is_to_answer_by_itself_is_told_so(store):
+    async with a_gate(store, management={"localOnly": True}) as (api, source):
+        assert (await api.patch(f"entities/{GATE}/attrs/open", OPEN)).status == 204
+        assert source.requests[0][2] == {"local": "true"}
+
+
 async def test_6_3_18_a_request_that_has_been_here_is_a_loop(store):
     async with a_gate(store) as (api, source):
         via = f"1.1 {api.broker.identity.alias_of('')}, 1.1 elsewhere"

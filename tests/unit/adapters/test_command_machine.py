@@ -130,7 +130,7 @@ async def settle(desk):
         await desk._expire(entry)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(STEPS)
 def test_any_sequence_ends_every_command_and_carries_each_at_most_once_and_never_late(steps):
     world = World()

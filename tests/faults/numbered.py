@@ -17,7 +17,7 @@ from broker.store.protocol import Store
 JSON = {"Content-Type": "application/json"}
 HOT = 4
 """Entities that many writes share; the others are written once."""
-_VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
+VALUE = "https://uri.etsi.org/ngsi-ld/default-context/number"
 
 
 def entity_of(kind: str, number: int) -> tuple[str, bool]:
@@ -102,7 +102,7 @@ async def log_of(store: Store, acknowledged: Mapping[str, Iterable[int]]) -> dic
         after = changes[-1].sequence
         for change in changes:
             assert change.after is not None
-            logged[change.entity_id].append(change.after["attrs"][_VALUE][0]["value"])
+            logged[change.entity_id].append(change.after["attrs"][VALUE][0]["value"])
     for entity_id, numbers in acknowledged.items():
         assert set(numbers) <= set(logged[entity_id]), f"{entity_id}: no change record for some numbers"
         assert len(logged[entity_id]) == len(set(logged[entity_id])), f"{entity_id}: a write was applied twice"

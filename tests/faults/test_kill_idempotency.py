@@ -12,7 +12,8 @@ from collections import Counter
 import aiohttp
 import pytest
 from broker_process import Process
-from test_kill import HOT, JSON, KILLS, VALUE
+from faults.numbered import HOT, JSON, VALUE
+from test_kill import KILLS
 
 from broker.app import make_store
 from broker.settings import parse_store

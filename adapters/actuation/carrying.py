@@ -88,7 +88,7 @@ class Carrying:
             said = f"{entry.principal} has no permission any more"
             await book.step(command.id, {entry.state}, State.ERROR, info=said)
             return Leave.NEVER
-        if book.now() < later(entry.decided_at, FRESH_SECONDS):
+        if entry.decided_at <= book.now() < later(entry.decided_at, FRESH_SECONDS):  # a clock may be set back
             return Leave.NOW
         trouble = await self._interlocks.violated(target, book.terms(command).interlocks)
         if trouble is None:

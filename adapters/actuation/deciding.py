@@ -77,7 +77,12 @@ class Deciding:
             except Refused as refusal:
                 await self._refuse(draft.entry, refusal)
                 raise
-        return await self._take(drafts)
+        try:
+            return await self._take(drafts)
+        except Refused as refusal:
+            for draft in drafts:
+                await self._refuse(draft.entry, refusal)
+            raise
 
     async def approve(self, authorization: str, command_id: str, *, reject: bool = False) -> Entry:
         """A second person approves a critical command, or rejects it. Raises Refused."""

@@ -8,6 +8,7 @@ import pytest
 from command_desk import ALLOW, DEVICE, GATE, OFFICE, SECTION, STRANGER, Device, a_city, a_policy, a_runner, a_target
 from runner_desk import a_broker, until
 
+from adapters.actuation import deciding
 from adapters.actuation.contract import Outcome, TryLater, Undeliverable
 from adapters.actuation.origin import Origin
 from adapters.actuation.record import State
@@ -376,3 +377,10 @@ async def test_an_attribute_that_is_held_already_stands_in_the_way_and_is_told(t
             await api.delete(f"entities/{GATE}/attrs/open")
             async with asyncio.timeout(20):
                 await registering.settled.wait()
+
+
+async def test_a_device_has_a_bounded_number_of_commands_under_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(deciding, "MOST_OPEN", 2)
+    async with a_city(tmp_path, device=Device(Outcome.WAITING)) as city:
+        assert [(await city.command(value)).status for value in range(3)] == [204, 204, 429]
+        assert [each.state for each in await city.trail()] == [State.REFUSED]

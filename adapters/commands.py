@@ -89,6 +89,7 @@ def run(
 ) -> None:
     """Run the feeds of a file against its broker, until SIGTERM or Ctrl-C."""
     import asyncio
+    import gc
     import logging
     import signal
     import time
@@ -110,7 +111,15 @@ def run(
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await serve_alone(feeds, stopping, _greet)
+
+        def on_ready(runner: "Runner") -> None:
+            # What is there by now stays; decoders make many values and no cycles, so the collector may look less often.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 100)
+            _greet(runner)
+
+        await serve_alone(feeds, stopping, on_ready)
 
     try:
         asyncio.run(serve())

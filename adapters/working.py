@@ -66,6 +66,7 @@ class Worker:
     async def run(self) -> None:
         """Work, for ever."""
         pause = 0.5
+        self._door.rung.set()  # begun again after a failure, it goes on with what it left
         while True:
             await self._door.rung.wait()
             self._door.rung.clear()

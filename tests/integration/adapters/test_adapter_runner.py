@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from adapters import quarantine
 from adapters import runner as runner_module
 from adapters.commands import app
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, BrokerRefused
 from adapters.feeds import Files, Push
 from adapters.journal import Intake, Journal
+from adapters.ngsild_client import NgsiLdClient
 from adapters.runner import RunnerBusy, running, standing_by
 from adapters.status import status
 
@@ -219,6 +220,23 @@ async def test_a_broker_that_is_away_is_waited_for(tmp_path):
         assert one.waiting == 1
     async with a_broker() as api, running(feeds, api.url):
         await until(lambda: _has(api, {"1": 5}))
+
+
+async def test_a_worker_that_failed_goes_on_with_what_it_left(tmp_path, monkeypatch):
+    failures = [BrokerRefused("Nobody may read today.")]
+
+    async def entities(client, kind, ids, read=NgsiLdClient.entities):
+        if failures:
+            raise failures.pop()
+        return await read(client, kind, ids)
+
+    monkeypatch.setattr(NgsiLdClient, "entities", entities)
+    monkeypatch.setattr(runner_module, "AGAIN_SECONDS", 0.05)
+    feeds = some_feeds(tmp_path, a_feed("levels", Push(("a-long-key",))))
+    async with a_broker() as api, running(feeds, api.url) as runner:
+        await runner.submit("levels", Intake(line(1, 5).encode(), "here", "2026-06-30T00:00:01Z"))
+        await until(lambda: _has(api, {"1": 5}))
+    assert not failures
 
 
 async def test_pushes_need_a_key_count_once_and_are_bounded(tmp_path):

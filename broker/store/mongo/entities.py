@@ -31,7 +31,7 @@ from broker.store.protocol import AttributeCensus, EntityKey, Page, Sheet, TypeC
 
 STRIDE: Final = 250
 """Documents fetched at once while a query looks at one after the other: few milliseconds between two other tasks."""
-MOST_SORTED: Final = 2_000
+MOST_SORTED: Final = 1_000
 """Where a range of values has more entities than this, they are not sorted: the page is filled in order of id."""
 SIZE_SECONDS: Final = 60.0
 MOST_SIZES: Final = 1_000

@@ -22,6 +22,7 @@ from pymongo.errors import OperationFailure
 
 from broker import metrics
 from broker.errors import NgsiLdError
+from broker.model.terms import is_attribute_name
 from broker.query.ast import EntityQuery
 from broker.store.demand import EVERY_TYPE, Demand, Effort, IndexKey, path_of, path_text
 from broker.store.mongo import leases
@@ -81,10 +82,23 @@ class Indexes:
         for key in effort.used:
             self._uses[key] += 1
         if self._most and (wanted := self._demand.note(EVERY_TENANT, effort)) is not None:
-            self._beside(self.make(wanted))
+            self._beside(self._learn(wanted))
         if time.monotonic() > self._looked + FRESH_SECONDS:
             self._looked = time.monotonic()
             self._beside(self._refresh())
+
+    async def _learn(self, key: IndexKey) -> None:
+        """Make an index, unless no entity has what it is about: names that queries make up are not worth one."""
+        attribute = key.path.names[0]
+        if is_attribute_name(attribute):
+            of_type: Filter = {} if key.type == EVERY_TYPE else {"types": key.type}
+            async with self._connection.translated("looking for an attribute"):
+                found = await self._connection.collection("entities").find_one(
+                    {"names": attribute, **of_type}, {"_id": 1}
+                )
+            if found is None:
+                return
+        await self.make(key)
 
     async def make(self, key: IndexKey) -> None:
         """Make an index; returns when it is in use. Does nothing where another process makes one, or there may be no more."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from broker import metrics
@@ -60,7 +61,8 @@ class Indexes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         uses, self._uses = self._uses, Counter()
         if uses:
-            await self._write(lambda c: value_indexes.add_uses(c, uses), "keeping the use of indexes")
+            with suppress(StoreUnavailable):  # such as on a full disk: they are only estimates
+                await self._write(lambda c: value_indexes.add_uses(c, uses), "keeping the use of indexes")
 
     def note(self, tenant: str, query: EntityQuery, effort: Effort) -> None:
         """Count what a query took, and begin to index what costly ones compared if that has cost enough by now."""

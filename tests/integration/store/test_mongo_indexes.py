@@ -165,6 +165,49 @@ async def test_the_least_used_makes_room_and_all_can_be_switched_off(
     await off.close()
 
 
+async def test_writes_go_on_while_an_index_is_built_and_are_in_it(fresh: MongoStore) -> None:
+    for start in range(0, 4000, 1000):
+        await put(fresh, [entity(f"{n:05}", n % 100) for n in range(start, start + 1000)])
+    building = asyncio.create_task(fresh.index_values("", ROOM, AT_LEVEL))
+    number = 4000
+    while not building.done() or number < 4020:
+        await put(fresh, [entity(f"{number:05}", 7)])
+        number += 1
+    await building
+    query = typed(level("==", 7))
+    assert led("", query, fresh._indexes.known).used
+    assert await fresh.count("", query) == 40 + number - 4000
+
+
+async def test_what_a_process_began_before_it_was_killed_leads_nothing_until_it_is_done(
+    fresh: MongoStore, mongo_client: MongoClient[Any], mongo_database: str
+) -> None:
+    """The document is there before the index, and says that it is ready after it: killed in between, it says that it is not."""
+    await put(fresh, [entity(n, n) for n in range(30)])
+    await fresh.index_values("", ROOM, AT_LEVEL)
+    mine = {"path": {"$exists": True}}
+    database = mongo_client[mongo_database]
+    name = database.meta.find_one(mine)["_id"]
+    database.meta.update_one(mine, {"$set": {"ready": False}})
+    database.entities.drop_index(f"{name}:values")
+    await fresh._indexes._refresh()
+    query = typed(level("==", 7))
+    assert not led("", query, fresh._indexes.known).used
+    assert await fresh.count("", query) == 1
+    assert [each.ready for each in await fresh.value_indexes()] == [False]
+    await fresh.index_values("", ROOM, AT_LEVEL)
+    assert led("", query, fresh._indexes.known).used
+    assert f"{name}:values" in database.entities.index_information()
+
+
+async def test_names_that_queries_make_up_get_no_index(fresh: MongoStore) -> None:
+    await put(fresh, [entity(n, n) for n in range(3)])
+    await fresh._indexes._learn(IndexKey("", ROOM, Path((BASE + "nobodyHasThis",))))
+    assert await fresh.value_indexes() == []
+    await fresh._indexes._learn(IndexKey("", ROOM, AT_LEVEL))
+    assert [each.ready for each in await fresh.value_indexes()] == [True]
+
+
 async def test_what_cannot_be_indexed_is_not_asked_for(fresh: MongoStore) -> None:
     await put(fresh, [entity(n, n) for n in range(600)])
     query = typed(Comparison(Path((LEVEL, BASE + "accuracy")), "==", Value(1, "number")))

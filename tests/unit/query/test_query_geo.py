@@ -295,6 +295,29 @@ def test_shapely_and_icu_are_loaded_only_when_they_are_needed() -> None:
 # --- boxes -----------------------------------------------------------------------------------------------------------
 
 
+@given(
+    st.tuples(*[st.sampled_from((0.0, 0.1, 0.2, 0.3))] * 4),
+    st.integers(0, 3),
+    st.booleans(),
+    st.tuples(*[st.sampled_from((-0.1, 0.0, 0.1, 0.15, 0.2, 0.3, 0.30000000000000004))] * 2),
+    st.sampled_from(("within", "intersects", "disjoint")),
+)
+def test_4_10_a_point_and_a_map_extent_are_what_shapely_says(
+    box: tuple[float, ...], start: int, reverse: bool, position: tuple[float, float], relation: Any
+) -> None:
+    west, south, east, north = box
+    corners = [[west, south], [east, south], [east, north], [west, north]]
+    corners = corners[start:] + corners[:start]
+    ring = [*corners, corners[0]]
+    polygon = [ring[::-1] if reverse else ring]
+    assume(west != east and south != north)
+    shape, point = (
+        from_geojson({"type": kind, "coordinates": at}) for kind, at in (("Polygon", polygon), ("Point", position))
+    )
+    query = GeoQuery(relation, "Polygon", orjson.dumps(polygon).decode(), LOCATION)
+    assert relates(query, {"type": "Point", "coordinates": list(position)}) == bool(getattr(point, relation)(shape))
+
+
 def test_bounding_box() -> None:
     assert bounding_box(point(8, 40)) == (8, 40, 8, 40)
     assert bounding_box(shape("MultiPolygon", [HOLED, [[[20, -5], [21, -5], [21, 0], [20, -5]]]])) == (0, -5, 21, 10)

@@ -255,10 +255,9 @@ def check_running(settings: Settings) -> list[Finding]:
     message = f"is held by the running broker, whose /health/ready answers {status}"
     found = [Finding("store", status == 200, message, "" if status == 200 else "see that broker's log")]
     try:
-        listed = json.loads(_read(settings.host, settings.port, "/tsunagu/v1/indexes"))["indexes"]
+        return found + index_findings(json.loads(_read(settings.host, settings.port, "/tsunagu/v1/indexes"))["indexes"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return found  # an earlier version, or one that is too busy to say
-    return found + index_findings(listed)
 
 
 def index_findings(listed: Sequence[JsonObject]) -> list[Finding]:

@@ -16,6 +16,8 @@ from broker.store.mongo.filters import EntityFilter, compile_query
 from broker.store.mongo.parts import Filter, all_of
 
 MOST_BRANCHES: Final = 24
+MOST_POINTS: Final = 50
+"""MongoDB merges the ranges of so many values in order of id; those of many more it would have to sort."""
 EVERY_TENANT: Final = ""
 """Entities of all tenants share the indexes of values."""
 
@@ -132,4 +134,6 @@ def _first_name(branch: Filter) -> str:
 def _is_point(branch: Filter) -> bool:
     """Whether what this finds comes in order of id from an index over it and the id."""
     name, wanted = next(iter(branch.items()))
-    return name != "$and" and (not isinstance(wanted, dict) or set(wanted) == {"$in"})
+    if not isinstance(wanted, dict):
+        return name != "$and"
+    return set(wanted) == {"$in"} and len(wanted["$in"]) <= MOST_POINTS

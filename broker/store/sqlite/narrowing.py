@@ -27,6 +27,8 @@ MERGE_BOUND: Final = 40
 """Up to so many type sets are read side by side in order of id; the rows of more are sorted."""
 TERM_BOUND: Final = 64
 """A condition with more terms than this is left to the evaluator."""
+MOST_PARTS: Final = 200
+"""A condition that is in more parts of indexes of values is left to the evaluator: SQLite joins 500 at most."""
 UNORDERED_COST: Final = 2
 """A row that comes in order of id may never have to be read, as a page ends; one that does not is read and sorted."""
 
@@ -321,7 +323,7 @@ class _Draft:
         assert query.q is not None
         self.types, by_type_only = types_asked(query.selectors)
         found = self.values_of(query.q)
-        if found is None:
+        if found is None or len(found.parts) > MOST_PARTS:
             return False
         arms = _in_values(found)
         rows = self.count_all(arms)
@@ -345,7 +347,7 @@ class _Draft:
             return None
         match condition:
             case And(terms):
-                found = [each for term in terms if (each := self.values_of(term))]
+                found = [each for term in terms if (each := self.values_of(term)) and len(each.parts) <= MOST_PARTS]
                 least = min(found, key=lambda each: self.count_all(_in_values(each)), default=None)
                 return None if least is None else least._replace(settled=False)
             case Or(terms):

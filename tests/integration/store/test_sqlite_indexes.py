@@ -207,6 +207,22 @@ async def test_the_most_selective_condition_leads_the_way(indexed: SqliteStore) 
     assert await indexed.count("", replace(typed(wide), geo=box)) == 2
 
 
+async def test_conditions_with_very_many_values_are_left_to_the_evaluator(indexed: SqliteStore) -> None:
+    await put(indexed, [entity(number, number) for number in range(100)])
+    await indexed.index_values("", ROOM, ast.Path((LEVEL,)))
+
+    def listed(first: int) -> Comparison:
+        values = tuple(Value(number, "number") for number in range(first, first + 60))
+        return Comparison(ast.Path((LEVEL,)), "==", ValueList(values))
+
+    many = Or(tuple(listed(first) for first in range(60, 700, 60)))
+    assert await way(indexed, typed(listed(60))) == "values"
+    assert await indexed.count("", typed(listed(60))) == 40
+    assert await way(indexed, typed(many)) == "types"
+    assert await indexed.count("", typed(many)) == 40
+    assert await indexed.count("", typed(And((many, level("==", 77))))) == 1
+
+
 async def test_a_scan_says_how_much_it_looked_at_in_vain(indexed: SqliteStore) -> None:
     await put(indexed, [entity(number, number) for number in range(1200)])
     window = await indexed.query("", typed(level("==", 7)), Page(20))

@@ -124,7 +124,7 @@ Info("tsunagu_build", "The running version.", registry=REGISTRY).info({"version"
 
 requests_shed: Final = Counter(
     "tsunagu_requests_shed",
-    "Requests refused because there was too much to do: too many requests, bytes of bodies or waiting writes, or memory.",
+    "Requests answered by 503: too many requests, bytes of bodies, waiting writes or streams, memory, or a store that is away.",
     ("reason",),
     registry=REGISTRY,
 )
@@ -159,10 +159,9 @@ commit_collisions: Final = Counter(
 commit_waiting_seconds: Final = Counter(
     "tsunagu_commit_waiting_seconds", "Time that commits waited for their turn.", registry=REGISTRY
 )
-store_errors: Final = Counter(
-    "tsunagu_store_errors",
-    "Calls that the store could not answer, by what was asked of it.",
-    ("call",),
+following_restarts: Final = Counter(
+    "tsunagu_following_restarts",
+    "Times that documents were followed afresh, and all looked at again, because an error did not pass.",
     registry=REGISTRY,
 )
 query_scans: Final = Counter(

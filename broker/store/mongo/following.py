@@ -1,7 +1,8 @@
 """Following documents: what other processes write to them, heard of by a change stream within milliseconds.
 
 The stream is taken up again where it was lost, with the server's own mark of the place. Where that is too old for the
-server's log, or the collection was dropped, whoever follows is told that anything may have changed.
+server's log, or the collection was dropped, or the server refuses it again and again, the stream begins afresh, and whoever
+follows is told that anything may have changed.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import pymongo
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
+from broker import metrics
 from broker.errors import InternalError, StoreUnavailable
 from broker.store.cancellation import check_cancelled
 from broker.store.mongo.connection import Connection, Document
@@ -28,6 +30,8 @@ AWAIT_MS: Final = 500
 SHORTEST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds between attempts to take the stream up again: pauses grow from one to the other."""
+MOST_ATTEMPTS: Final = 5
+"""How often a place is gone on from while the server refuses that for a reason that is not known to pass."""
 CLOSE_SECONDS: Final = 0.5
 _WRITES: Final = ("insert", "update", "replace", "delete")
 _LOST: Final = frozenset({136, 260, 280, 286})
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 async def follow(connection: Connection, kinds: Collection[str]) -> AsyncGenerator[DocumentEvent | None]:
     """What is written to documents of these kinds, without end; None at first and where anything may have changed."""
     place: Any = None
-    pause = SHORTEST_PAUSE
+    pause, refusals = SHORTEST_PAUSE, 0
     while True:
         try:
             async with _opened(connection, kinds, place) as stream:
@@ -49,7 +53,7 @@ async def follow(connection: Connection, kinds: Collection[str]) -> AsyncGenerat
                     async with connection.translated("following documents"):
                         event = await stream.try_next()
                     place = stream.resume_token
-                    pause = SHORTEST_PAUSE
+                    pause, refusals = SHORTEST_PAUSE, 0
                     if event is not None and event["operationType"] in _WRITES:
                         yield DocumentEvent(*parse(event["documentKey"]["_id"]))
             place = None  # the collection was dropped or renamed
@@ -58,6 +62,13 @@ async def follow(connection: Connection, kinds: Collection[str]) -> AsyncGenerat
             if isinstance(cause, OperationFailure) and cause.code in _LOST:
                 log.warning("the place in the stream of documents is lost", extra={"detail": error.detail})
                 place = None
+            elif isinstance(error, InternalError) and not isinstance(error, StoreUnavailable):
+                refusals += 1
+                log.error("documents cannot be followed for an unknown reason", extra={"detail": error.detail})
+                if place is not None and refusals >= MOST_ATTEMPTS:
+                    log.error("documents are followed afresh, and all are looked at again")
+                    metrics.following_restarts.inc()
+                    place = None
             elif pause == SHORTEST_PAUSE:  # said once, not with each attempt
                 log.warning("documents cannot be followed now", extra={"detail": error.detail})
         check_cancelled()

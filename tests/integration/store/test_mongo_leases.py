@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 import broker
-from broker.errors import StoreUnavailable
+from broker.errors import InternalError, StoreUnavailable
 from broker.sharing.leases import LEASE_SECONDS, Leases
 from broker.store.mongo import following as following_module
 from broker.store.mongo import leases as lease_rows
@@ -299,18 +299,46 @@ class CutOff:
 
     alive = True
 
-    def __init__(self, stream):
+    def __init__(self, stream, cut_off=True):
         self.stream = stream
+        self.cut_off = cut_off
         self.resume_token = None
 
     async def try_next(self):
-        if self.resume_token is not None:
+        if self.resume_token is not None and self.cut_off:
             raise AutoReconnect("cut off")
         event = await self.stream.try_next()
         if event is not None:
             data = self.stream.resume_token["_data"]
             self.resume_token = {"_data": data[:2] + "0000000100000001" + data[18:]}
         return event
+
+
+async def test_an_unknown_error_that_does_not_pass_makes_the_following_begin_afresh(mongo_store, monkeypatch, caplog):
+    opened, places = following_module._opened, []
+
+    @asynccontextmanager
+    async def refused_behind_any_place(connection, kinds, place):
+        places.append(place)
+        if place is not None:
+            raise InternalError("MongoDB refused following documents: who knows why")
+        async with opened(connection, kinds, place) as stream:
+            yield CutOff(stream, cut_off=places == [None])
+
+    monkeypatch.setattr(following_module, "_opened", refused_behind_any_place)
+    restarts = following_module.metrics.following_restarts._value
+    before = restarts.get()
+    following = mongo_store.follow_documents(["state"])
+    assert await asyncio.wait_for(anext(following), 10) is None
+    await mongo_store.put_document("state", "", "1", {})
+    assert await asyncio.wait_for(anext(following), 10) == DocumentEvent("state", "", "1")
+    assert await asyncio.wait_for(anext(following), 20) is None
+    assert len(places) == 2 + following_module.MOST_ATTEMPTS
+    assert restarts.get() == before + 1
+    assert "followed afresh" in caplog.text
+    await mongo_store.put_document("state", "", "2", {})
+    assert await asyncio.wait_for(anext(following), 10) == DocumentEvent("state", "", "2")
+    await following.aclose()
 
 
 async def test_whoever_follows_is_told_when_its_place_is_too_old_for_the_server(mongo_store, monkeypatch, caplog):

@@ -53,6 +53,12 @@ class StoreUnavailable(InternalError):
     status = 503
 
 
+class TooManyWrites(StoreUnavailable):
+    """As many writes wait for the store as may: nothing was written, try again later."""
+
+    title = "Too much waiting"
+
+
 class TooManyStreams(InternalError):
     """There are as many streams as this broker may have: try again later."""
 

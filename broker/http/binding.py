@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from broker.errors import InternalError, NgsiLdError, OperationNotSupported
+from broker import metrics
+from broker.errors import InternalError, NgsiLdError, OperationNotSupported, TooManyStreams, TooManyWrites
 from broker.http.conditions import refuse_conditions
 from broker.http.exchange import SNAPSHOT_HEADER, TENANT_HEADER, Exchange, PageSizes, check_tenant_name
 from broker.http.idempotency import METHODS, Idempotency
@@ -51,6 +52,8 @@ class Binding:
         except NgsiLdError as error:
             if error.status >= 500:
                 logger.warning("%s %s: %s", request.method, request.path, error.detail)
+            if error.status == 503:
+                metrics.requests_shed.labels(_refused_for(error)).inc()
             response = problem_response(error)
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
@@ -95,6 +98,13 @@ class Binding:
             )
         exchange.tenant = await self._broker.archive.enter(exchange.tenant, snapshot_id)
         exchange.parameters.imply_local_scope()
+
+
+def _refused_for(error: NgsiLdError) -> str:
+    """Why a request is answered by 503, for the metric."""
+    if isinstance(error, TooManyWrites):
+        return "writes"
+    return "streams" if isinstance(error, TooManyStreams) else "store"
 
 
 def echo_space(response: Response, headers: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence, Sized
 from typing import Final, TypeAlias, TypeVar, cast
 
 from broker import metrics
-from broker.errors import Conflict, NgsiLdError, StoreUnavailable
+from broker.errors import Conflict, NgsiLdError, StoreUnavailable, TooManyWrites
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.model.instants import is_past
@@ -180,8 +180,7 @@ class EntityWriter:
         if self._overdue:
             raise _overdue()
         if self._writes and len(self._writes) + len(requests) > self._max_waiting:
-            metrics.requests_shed.labels("writes").inc()
-            raise StoreUnavailable(f"too much waiting: {len(self._writes)} writes are queued, try again later")
+            raise TooManyWrites(f"too much waiting: {len(self._writes)} writes are queued, try again later")
         if self._judge is not None and not see_expired:
             requests = [(entity_id, self._judge(tenant, decide)) for entity_id, decide in requests]
         loop = asyncio.get_running_loop()

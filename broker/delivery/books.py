@@ -5,7 +5,8 @@ is, and whoever keeps the shares is told. So a process that was frozen for a whi
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -17,7 +18,8 @@ from broker.delivery.ledger import Draft
 from broker.delivery.record import DOCUMENTS
 from broker.delivery.share import Share, ShareLost, guard_name, share_of
 from broker.delivery.subscription import SubscriptionKey
-from broker.store.protocol import Document, DocumentKey, Store
+from broker.errors import StoreUnavailable
+from broker.store.protocol import Document, DocumentKey, Lease, Store
 
 SAVE_SECONDS: Final = 0.05
 """How soon what was delivered or failed is on record: a crash repeats no more than what was delivered in such a time."""
@@ -27,8 +29,12 @@ IDLE_TURNS: Final = 4
 """Where there are many shares, the watermark of one in which nothing happens is saved each time in so many only."""
 FAILED_SECONDS: Final = 5.0
 """Seconds after which a store that failed is tried again."""
+REFUSED_SECONDS: Final = 30.0
+"""Seconds after which a document is tried again that the store refused."""
 TOGETHER: Final = 500
 """Documents that are written in one commit."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Books:
@@ -50,6 +56,7 @@ class Books:
         self._moved = asyncio.Event()
         self.number = number
         self.shares: dict[int, Share] = {}
+        self._refused: dict[SubscriptionKey, float] = {}
 
     def share(self, key: SubscriptionKey) -> Share | None:
         """The share of a subscription, if this process has it."""
@@ -97,6 +104,7 @@ class Books:
         if share is None:
             return
         async with share.writing:
+            self._refused.pop(key, None)
             if course is not None:
                 share.ledger.erase(course)
             await self._save_under(share, deletes=[(DOCUMENTS, *key)], drop_cursors=[guard_name(key)])
@@ -134,15 +142,15 @@ class Books:
                 share.ledger.written(draft)
                 return True
             try:
-                saved = await self._write([(share, draft)], deletes)
+                refused = await self._write([(share, draft)], deletes)
             except BaseException:
                 share.ledger.failed(draft)
                 raise
-            if saved:
-                share.ledger.written(draft)
-            else:
+            if refused is None:
                 self._lost(share)
-            return saved
+            else:
+                share.ledger.written(draft, refused)
+            return refused is not None
 
     async def _save_under(
         self,
@@ -203,35 +211,96 @@ class Books:
             for share in shares:
                 await turns.enter_async_context(share.writing)
             drafts = [(share, share.ledger.draft(self.head(share), counts=counts, final=final)) for share in shares]
-            saved = False
+            refused: set[SubscriptionKey] | None = None
             try:
-                saved = await self._write([(share, draft) for share, draft in drafts if not draft.is_empty])
+                refused = await self._write([(share, draft) for share, draft in drafts if not draft.is_empty])
             finally:
                 for share, draft in drafts:
-                    if saved or draft.is_empty:
+                    if draft.is_empty:
                         share.ledger.written(draft)
-                    else:
+                    elif refused is None:
                         share.ledger.failed(draft)
-            return saved
+                    else:
+                        share.ledger.written(draft, refused & draft.keys)
+            return refused is not None
 
-    async def _write(self, drafts: Sequence[tuple[Share, Draft]], deletes: Collection[DocumentKey] = ()) -> bool:
-        """Write drafts under the leases of their shares; whether these are all held. Raises StoreUnavailable."""
+    async def _write(
+        self, drafts: Sequence[tuple[Share, Draft]], deletes: Collection[DocumentKey] = ()
+    ) -> set[SubscriptionKey] | None:
+        """Write drafts under the leases of their shares, but for documents that the store refuses, so that one that cannot be
+        stored keeps no other from being so; the subscriptions of those, None if not all leases are held. Raises StoreUnavailable.
+        """
+        refused: set[SubscriptionKey] = set()
         if not drafts:
-            return True
-        lease, *beside = (share.lease for share, _ in drafts)
-        documents = [document for _, draft in drafts for document in draft.documents]
+            return refused
+        leases = [share.lease for share, _ in drafts]
+        now = asyncio.get_running_loop().time()
+        documents = []
+        for _, draft in drafts:
+            for document in draft.documents:
+                key = document.tenant, document.id
+                if self._refused.get(key, 0.0) > now:
+                    refused.add(key)
+                else:
+                    documents.append(document)
         *groups, last = [documents[first : first + TOGETHER] for first in range(0, len(documents), TOGETHER)] or [[]]
         for group in groups:
-            if not await self._store.save_under(lease, puts=group, beside=beside):
-                return False
+            if not await self._put(leases, group, refused):
+                return None
+        if not refused:
+            try:
+                return refused if await self._finish(leases, drafts, last, deletes, refused) else None
+            except (StoreUnavailable, asyncio.CancelledError):
+                raise
+            except Exception:
+                if not last:
+                    raise
+        if not await self._put(leases, last, refused):
+            return None
+        return refused if await self._finish(leases, drafts, (), deletes, refused) else None
+
+    async def _finish(
+        self,
+        leases: Sequence[Lease],
+        drafts: Sequence[tuple[Share, Draft]],
+        documents: Sequence[Document],
+        deletes: Collection[DocumentKey],
+        refused: Set[SubscriptionKey],
+    ) -> bool:
+        """Write the last documents and the cursors; whether all leases are held."""
+        cursors: dict[str, int] = {}
+        drops: list[str] = []
+        for _, draft in drafts:
+            to_set, to_drop = draft.without(refused & draft.keys)
+            cursors |= to_set
+            drops += to_drop
+        lease, *beside = leases
         return await self._store.save_under(
-            lease,
-            puts=last,
-            deletes=deletes,
-            cursors={name: position for _, draft in drafts for name, position in draft.cursors.items()},
-            drop_cursors=[name for _, draft in drafts for name in draft.drop_cursors],
-            beside=beside,
+            lease, puts=documents, deletes=deletes, cursors=cursors, drop_cursors=drops, beside=beside
         )
+
+    async def _put(self, leases: Sequence[Lease], documents: Sequence[Document], refused: set[SubscriptionKey]) -> bool:
+        """Store documents, but for those that the store refuses, which are named in the log; whether all leases are held."""
+        lease, *beside = leases
+        try:
+            return await self._store.save_under(lease, puts=documents, beside=beside)
+        except (StoreUnavailable, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            if len(documents) > 1:
+                middle = len(documents) // 2
+                first, second = documents[:middle], documents[middle:]
+                return await self._put(leases, first, refused) and await self._put(leases, second, refused)
+            if not documents:
+                raise
+            key = documents[0].tenant, documents[0].id
+            _LOG.error(
+                "the state of deliveries of one subscription cannot be saved: a crash repeats what its share delivers",
+                extra={"id": key[1], "tenant": key[0], "detail": str(error)},
+            )
+            refused.add(key)
+            self._refused[key] = asyncio.get_running_loop().time() + REFUSED_SECONDS
+            return True
 
     async def _show(self) -> None:
         """Put what waits, and for how long, into the metrics."""

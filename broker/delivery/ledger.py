@@ -22,13 +22,14 @@ A ledger only knows what is to be written, as a `Draft`; broker.delivery.books w
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from broker.delivery.course import Course
 from broker.delivery.record import DOCUMENTS, lag_of, stored_course
-from broker.delivery.share import guard_name
+from broker.delivery.share import guard_name, guarded
+from broker.delivery.subscription import SubscriptionKey
 from broker.model.entity import JsonObject
 from broker.store.protocol import Document
 
@@ -55,6 +56,28 @@ class Draft:
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.documents or self.cursors or self.drop_cursors)
+
+    @property
+    def keys(self) -> set[SubscriptionKey]:
+        """The subscriptions that it has documents of."""
+        return {(document.tenant, document.id) for document in self.documents}
+
+    def without(self, refused: Collection[SubscriptionKey]) -> tuple[dict[str, int], list[str]]:
+        """Cursors to set and to drop where documents of these subscriptions could not be stored: neither theirs nor the
+        watermark, as what is not on record must be found again by matching."""
+        theirs = {guard_name(key) for key in refused}
+        kept = {name: position for name, position in self.cursors.items() if name not in theirs and guarded(name)}
+        return (kept if theirs else self.cursors), [name for name in self.drop_cursors if name not in theirs]
+
+    def of(self, keys: Collection[SubscriptionKey]) -> "Draft":
+        """The part of it that is about these subscriptions."""
+
+        def theirs(courses: Iterable[Course]) -> list[Course]:
+            return [course for course in courses if course.subscription.key in keys]
+
+        lags = {course: lag for course, lag in self.lags.items() if course.subscription.key in keys}
+        groups = (theirs(group) for group in (self.changed, self.settled, self.counted))
+        return Draft(self.watermark, [], {}, [], theirs(self.recording), lags, *groups)
 
 
 class Ledger:
@@ -171,14 +194,20 @@ class Ledger:
         drops = [guard_name(course.subscription.key) for course in settled]
         return Draft(watermark, documents, cursors, drops, recording, lags, changed, settled, counted)
 
-    def written(self, draft: Draft) -> None:
-        """A draft is durable."""
+    def written(self, draft: Draft, refused: Collection[SubscriptionKey] = ()) -> None:
+        """A draft is durable, but for the documents of `refused` subscriptions: where there are any, so is the watermark not."""
+        if refused:
+            self.failed(draft.of(refused))
         for course in draft.changed:
+            if course.subscription.key in refused:
+                continue
             heir = _last_heir(course)  # it may have been closed and followed while it was written
             self._recorded[heir] = draft.lags[course] if heir is course else {}
         for course in draft.settled:
-            self._recorded.pop(course, None)
-        self._watermark = draft.watermark
+            if course.subscription.key not in refused:
+                self._recorded.pop(course, None)
+        if not refused:
+            self._watermark = draft.watermark
 
     def failed(self, draft: Draft) -> None:
         """A draft was not written, or it is not known whether all of it was: the next one has it again."""

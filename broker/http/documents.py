@@ -10,6 +10,7 @@ MAX_DEPTH: Final = 64
 """Nesting that a body may have: far beyond any real entity, far below what recursion could not bear."""
 
 _OPENING: Final = (b"{", b"[")
+_CONTAINERS: Final = (dict, list)
 
 
 def parse_json(body: bytes) -> Any:
@@ -33,9 +34,9 @@ def check_depth(value: Any) -> None:
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            if isinstance(parent, _CONTAINERS)
+            for child in (parent.values() if type(parent) is dict else parent)
+            if isinstance(child, _CONTAINERS)
         ]
         if not level:
             return

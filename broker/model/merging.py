@@ -20,7 +20,14 @@ def same_json(one: Any, other: Any) -> bool:
 def _same_booleans(one: Any, other: Any) -> bool:
     """Whether two values that Python holds equal have booleans in the same places."""
     if type(one) is dict:
-        return all(type(item) is str or _same_booleans(item, other[member]) for member, item in one.items())
+        for member, item in one.items():
+            kind = type(item)
+            if kind is dict or kind is list:
+                if not _same_booleans(item, other[member]):
+                    return False
+            elif kind is not str and (kind is bool) != (type(other[member]) is bool):
+                return False
+        return True
     if type(one) is list:
         return all(map(_same_booleans, one, other))
     return (type(one) is bool) == (type(other) is bool)

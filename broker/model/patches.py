@@ -118,10 +118,13 @@ def replace_entity(entity: Entity, new: Entity, now: str) -> Patched:
             draft.put(iri, instance)
         draft.note(iri)
     for iri, instances in entity["attrs"].items():
-        kept = {dataset_of(instance) for instance in new["attrs"].get(iri, ())}
-        for instance in instances:
-            if dataset_of(instance) not in kept:
-                draft.drop(iri, dataset_of(instance))
+        kept = [dataset_of(instance) for instance in new["attrs"].get(iri, ())]
+        gone = [dataset_of(instance) for instance in instances]
+        if gone != kept:
+            staying = set(kept)
+            for dataset in gone:
+                if dataset not in staying:
+                    draft.drop(iri, dataset)
     draft.set_types(new["type"])
     draft.set_scope(new.get("scope", NGSI_LD_NULL))
     draft.set_expiry(new.get("expiresAt", NGSI_LD_NULL))

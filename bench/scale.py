@@ -29,6 +29,10 @@ MOST_MILLISECONDS: Final = {"equal": 50.0, "town": 80.0}
 """The p95 that a million entities may take, with 16 clients on two cores that have nothing else to do."""
 MOST_LAST: Final = 1.2
 """How many times the CPU time of an early page the last one may take."""
+PAGES: Final = ("second", "last")
+TURNS: Final = 3
+"""They take turns, and the best of each counts: one turn alone tells more of what else the machine does."""
+LAST_RATIO: Final = "CPU time of the last page, in that of an early one"
 
 
 def main(
@@ -52,9 +56,8 @@ def main(
     wrong = [
         f"{name}: {each.answers - each.right:,} answers were wrong" for name, each in found.items() if not each.good
     ]
-    ratio = found["last"].cpu_us / max(found["second"].cpu_us, 1e-9)
-    if ratio > MOST_LAST:
-        wrong.append(f"the last page costs {ratio:.2f} times an early one, {MOST_LAST} is allowed")
+    if facts[LAST_RATIO] > MOST_LAST:
+        wrong.append(f"the last page costs {facts[LAST_RATIO]} times an early one, {MOST_LAST} is allowed")
     if entities >= 1_000_000:
         wrong += [
             f"{name}: p95 {quantile(found[name].walls, 0.95):.0f} ms, {most:.0f} are allowed"
@@ -110,6 +113,15 @@ def _measure(
         for name in operations(entities):
             found[name] = _ask(Errand(port, name, 0, seconds, clients, entities), broker.meter, place.server)
             print(f"{name}: {len(found[name].walls):,} answers", file=sys.stderr)
+        turns = [
+            {
+                name: _ask(Errand(port, name, 0, seconds, clients, entities), broker.meter, place.server)
+                for name in PAGES
+            }
+            for _ in range(TURNS)
+        ]
+        early, last = (min(turn[name].cpu_us for turn in turns) for name in PAGES)
+        facts[LAST_RATIO] = round(last / early, 2)
         facts["memory of the broker now / at most"] = f"{broker.meter.resident()} / {broker.meter.peak()} MiB"
         if place.server is not None:
             facts["memory of mongod now"] = f"{place.server.resident()} MiB"

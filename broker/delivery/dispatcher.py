@@ -141,9 +141,8 @@ class Dispatcher:
         head = await self._store.head()
         if self._matcher.matched >= head:
             return
-        await self._store.wait_for_changes(
-            head - 1, 0.0
-        )  # who waits for news of other processes need not wait any longer
+        # Who waits for news of other processes hears of it now.
+        await self._store.wait_for_changes(head - 1, 0.0)
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while self._matcher.matched < head:  # noqa: ASYNC110 - matching is not slowed down by telling of each change

@@ -196,7 +196,7 @@ class Errands:
         try:
             await self._broker.store.put_document(ANSWER, "", errand, answer)
             answer.clear()  # it may be large, and there may be many
-            await asyncio.sleep(FORGET_SECONDS)
+            await asyncio.sleep(3 * HEED_SECONDS if document["deed"] == HEED else FORGET_SECONDS)
             await self._broker.store.delete_document(ANSWER, "", errand)  # whoever asked may have died
         except NgsiLdError as error:
             _LOG.warning("an answer for another process cannot be stored or removed", extra={"detail": error.detail})

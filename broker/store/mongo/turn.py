@@ -45,6 +45,7 @@ LOOK_SECONDS: Final = 0.003
 """How often a process looks whether its turn has come, for each of those before it."""
 FARTHEST: Final = 5
 """No more than for so many."""
+LONGEST_PAUSE: Final = 0.1
 PATIENCE_SECONDS: Final = 2.0
 """How long it waits at most: then it tries all the same."""
 COMPANY_SECONDS: Final = 1.0
@@ -85,7 +86,7 @@ class Turn:
         if self._ticket is None:
             await self._await()
         else:  # met one that has no ticket, or was passed over
-            await asyncio.sleep(LOOK_SECONDS * min(times, FARTHEST))
+            await asyncio.sleep(min(LONGEST_PAUSE, LOOK_SECONDS * times))
 
     def moves(self) -> Row:
         """What a commit does to the head's document beside moving the head."""

@@ -48,6 +48,8 @@ LOG_STRIDE: Final = 1_000
 QUIET_ROUNDS: Final = 4
 """Rounds of the event loop without a further request after which a batch waits for no more: it takes about three from the bytes
 of a request to its place in the batch."""
+MOST_ROUNDS: Final = 100
+"""Rounds after which it goes whatever comes: some milliseconds."""
 
 
 class EntityWriter:
@@ -335,10 +337,12 @@ class EntityWriter:
 async def _while_more_come(waiting: Sized, most: int) -> None:
     """Let in what has arrived already and is on its way through the event loop, so that it need not wait for the batch after."""
     quiet = 0
-    while quiet < QUIET_ROUNDS and len(waiting) < most:
+    for _ in range(MOST_ROUNDS):
         before = len(waiting)
         await asyncio.sleep(0)
         quiet = 0 if len(waiting) > before else quiet + 1
+        if quiet == QUIET_ROUNDS or len(waiting) >= most:
+            return
 
 
 def _alive(entity: Entity | None, now: Callable[[], str]) -> Entity | None:

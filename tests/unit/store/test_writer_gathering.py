@@ -9,7 +9,7 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store.protocol import Document, EntityKey, Mutation
 from broker.store.sqlite.store import SqliteStore
-from broker.store.writer import EntityWriter
+from broker.store.writer import MOST_ROUNDS, EntityWriter
 
 CLIENTS = 20
 TURNS = 10
@@ -20,11 +20,15 @@ class CountingStore(SqliteStore):
 
     def __init__(self) -> None:
         super().__init__(":memory:")
-        self.commits = 0
+        self.sizes: list[int] = []
         self.reads = 0
 
+    @property
+    def commits(self) -> int:
+        return len(self.sizes)
+
     async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
-        self.commits += 1
+        self.sizes.append(len(mutations))
         return await super().commit(mutations, documents)
 
     async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
@@ -69,5 +73,36 @@ async def test_one_client_alone_waits_for_nobody() -> None:
     for number in range(TURNS):
         await writer.write("", f"urn:ngsi-ld:Thing:{number}", lambda _: creation(entity(number)))  # noqa: B023
     assert store.commits == TURNS
+    await writer.close()
+    await store.close()
+
+
+async def test_a_batch_does_not_wait_for_ever_where_more_and_more_comes() -> None:
+    store = CountingStore()
+    await store.open()
+    writer = EntityWriter(store, lambda: T1)
+    writes: list[asyncio.Task[Change | None]] = []
+
+    def write() -> None:
+        number = len(writes)
+        writes.append(
+            asyncio.create_task(writer.write("", f"urn:ngsi-ld:Thing:{number}", lambda _: creation(entity(number))))
+        )
+
+    async def more_and_more() -> None:
+        while True:
+            write()
+            await asyncio.sleep(0)
+
+    write()
+    write()
+    await asyncio.gather(*writes)
+    flood = asyncio.create_task(more_and_more())
+    await asyncio.sleep(0)
+    await writes[2]
+    flood.cancel()
+    await asyncio.gather(*writes)
+    assert store.sizes[0] == 2
+    assert 50 <= store.sizes[1] <= 2 * MOST_ROUNDS
     await writer.close()
     await store.close()

@@ -100,6 +100,10 @@ def says(current: Any, wanted: Any) -> bool:
 
     Of an attribute with several instances (4.5.5), each wanted one must be there.
     """
+    if current == wanted and repr(current) == repr(
+        wanted
+    ):  # which tells true from 1; most of what comes again is like that
+        return True
     if isinstance(wanted, list):
         there = current if isinstance(current, list) else [current]
         return all(any(says(each, one) for each in there) for one in wanted)

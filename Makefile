@@ -80,7 +80,7 @@ bench-adapters: install-test ## rows a second of an import, and milliseconds fro
 	$(BIN)/python -m bench adapters
 
 .PHONY: adapter-kills
-adapter-kills: install-test ## kill the runner of adapters at every step, and 100 times during an import of 50,000 rows
+adapter-kills: install-test ## kill the runner of adapters at every step, and 100 times during an import of 50,000 rows: ten minutes
 	TSUNAGU_IOT_KILLS=50 TSUNAGU_ADAPTER_KILLS=100 $(BIN)/python -m pytest tests/faults/test_iot_kills.py \
 	  tests/faults/test_adapter_kills.py tests/integration/adapters/test_adapter_crashes.py \
 	  tests/integration/adapters/test_command_crashes.py tests/integration/test_serve_commands.py

@@ -48,7 +48,7 @@ def kept(model: Model, entity_id: str) -> Entity:
     """The example of a model as a broker keeps it."""
     example = model.example()
     attributes = {
-        model.attributes[name].wire_name: [{**value, "createdAt": NOW, "modifiedAt": NOW}]
+        model.attributes[name].iri: [{**value, "createdAt": NOW, "modifiedAt": NOW}]
         for name, value in example.items()
         if name not in ("id", "type")
     }

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from adapters.actuation.contract import Carried, Command, Outcome, TryLater, Undeliverable
 from adapters.iot.agent import answers_in, command_bytes
@@ -75,7 +75,7 @@ class IotCarrier:
     async def _post(self, device: Device, name: str, payload: bytes, left: float) -> Carried:
         if self._http.closed:
             raise TryLater("The runner is ending.")
-        self._check_literal(device.endpoint)
+        endpoint = self._checked(device.endpoint)
         protocol: Protocol = device.protocol or "ultralight"
         headers = {
             "Content-Type": _MEDIA_TYPES[protocol],
@@ -87,7 +87,7 @@ class IotCarrier:
         timeout = aiohttp.ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds / 2))
         try:
             async with self._http.post(
-                device.endpoint, data=payload, headers=headers, timeout=timeout, allow_redirects=False
+                endpoint, data=payload, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 body = await _start_of(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -115,16 +115,22 @@ class IotCarrier:
                 return Carried(Outcome.ANSWERED, each.result)
         return Carried(Outcome.DELIVERED)
 
-    def _check_literal(self, endpoint: str) -> None:
-        """An address written into a URL is resolved by nobody, so it is looked at here. Raises Undeliverable."""
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    def _checked(self, text: str) -> URL:
+        """The URL that is called. An address written into it is resolved by nobody, so it is looked at here, and as the client
+        will read it: to it, １２７。0。0。1 is an address, too. Raises Undeliverable.
+        """
+        try:
+            endpoint = URL(text)
+            host, port = endpoint.raw_host or "", endpoint.port or 80
+        except ValueError:
+            raise Undeliverable("The endpoint is no URL that can be called.") from None
         try:
             ip_address(host.partition("%")[0])
         except ValueError:
-            return
+            return endpoint
         if not self._policy.allows(host, host, port):
             raise Undeliverable("The endpoint's address is not allowed.")
+        return endpoint
 
 
 def endpoint_session(policy: EndpointPolicy, user_agent: str) -> aiohttp.ClientSession:

@@ -142,6 +142,9 @@ class TestEndpoints:
             ("http://localhost:1/", ("10.0.0.0/8",)),
             ("http://127.0.0.1:1/", ("10.0.0.0/8",)),
             ("http://0x7f000001:1/", ("10.0.0.0/8",)),
+            ("http://１６９.254.169.254/latest", ()),
+            ("http://169。254。169。254/latest", ()),
+            ("http://①２７.0.0.1:1/", ("10.0.0.0/8",)),
         ],
     )
     async def test_an_address_that_is_not_allowed_is_not_called(self, tmp_path, endpoint, endpoints):

@@ -89,9 +89,10 @@ def header_key(header: str | None) -> str | None:
 
 
 def hops(via: str | None, own: tuple[str, ...]) -> list[str]:
-    """The pseudonyms in a Via header, but for those that are one's own."""
+    """The pseudonyms in a Via header, but for those that are one's own. What is no hop as it should be is another one's, too."""
     found = [hop.split() for hop in (via or "").split(",")]
-    return [hop[1] for hop in found if len(hop) > 1 and hop[1] not in own]
+    names = [hop[1] if len(hop) > 1 else hop[0] for hop in found if hop]
+    return [name for name in names if name not in own]
 
 
 def instant_text(moment: datetime) -> str:

@@ -16,7 +16,16 @@ from typing import Final
 from adapters.actuation import record
 from adapters.actuation.asking import later
 from adapters.actuation.book import Book, seconds_between
-from adapters.actuation.contract import Carried, Carrier, Command, Outcome, Recalling, TryLater, Undeliverable
+from adapters.actuation.contract import (
+    Carried,
+    Carrier,
+    Command,
+    CommandTarget,
+    Outcome,
+    Recalling,
+    TryLater,
+    Undeliverable,
+)
 from adapters.actuation.interlock import Interlocks
 from adapters.actuation.record import Entry, State
 from adapters.actuation.targets import Place, place_of
@@ -30,6 +39,7 @@ FRESH_SECONDS: Final = 1.0
 """For how long a decision about an interlock is good without a second look."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
+_NO_MORE: Final = "the device has no such command any more"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -83,12 +93,19 @@ class Carrying:
     async def may_leave(self, entry: Entry) -> Leave:
         """Whether a command may go to its device now: permissions and interlocks may not be what they were when it was taken."""
         command, book = entry.command, self._book
-        target = command.target
+        target, at = command.target, book.now()
+        if self._target(command) is None:
+            await book.step(command.id, {entry.state}, State.ERROR, info=_NO_MORE)
+            return Leave.NEVER
+        if at < later(entry.decided_at, -FRESH_SECONDS):
+            said = "the clock went back, so that nobody knows whether it is good still"
+            await book.step(command.id, {entry.state}, State.EXPIRED, info=said)
+            return Leave.NEVER
         if not book.policy.permits(entry.principal, target.tenant, target.group, command.name):
             said = f"{entry.principal} has no permission any more"
             await book.step(command.id, {entry.state}, State.ERROR, info=said)
             return Leave.NEVER
-        if entry.decided_at <= book.now() < later(entry.decided_at, FRESH_SECONDS):  # a clock may be set back
+        if entry.decided_at <= at < later(entry.decided_at, FRESH_SECONDS):  # a clock may be set back
             return Leave.NOW
         trouble = await self._interlocks.violated(target, book.terms(command).interlocks)
         if trouble is None:
@@ -97,6 +114,14 @@ class Carrying:
             return Leave.NOT_YET
         await book.step(command.id, {entry.state}, State.ERROR, info=trouble.detail)
         return Leave.NEVER
+
+    def _target(self, command: Command) -> CommandTarget | None:
+        """The device as it is now, which may have moved since the command was given; None where it is not the same device to
+        those who may command: another entity's, or of another group, whose rules nobody has looked at."""
+        given, found = command.target, self._book.targets.at(place_of(command.target))
+        if found is None or command.name not in found.commands:
+            return None
+        return found if (found.entity_id, found.group) == (given.entity_id, given.group) else None
 
     def settle_doubt(self, connection: sqlite3.Connection, entry: Entry, reason: str) -> None:
         """Nobody knows whether a command reached its device: an answer may tell; what is repeatable is carried again."""
@@ -173,12 +198,9 @@ class Carrying:
         if leave is not Leave.NOW:
             return leave is Leave.NEVER
         command, book = entry.command, self._book
-        # The device is what it is now: it may have moved since the command was given.
-        target = book.targets.at(place_of(command.target))
-        if target is None or command.name not in target.commands or target.entity_id != command.target.entity_id:
-            return await book.step(
-                command.id, {State.QUEUED}, State.ERROR, info="the device has no such command any more"
-            )
+        target = self._target(command)
+        if target is None:  # the interlocks took their time
+            return await book.step(command.id, {State.QUEUED}, State.ERROR, info=_NO_MORE)
         carrier = self._carriers.get(target.carrier)
         if carrier is None:
             return False

@@ -5,6 +5,7 @@ whether it was taken before under the same key, whether its limit can be met, an
 somebody known is on record, too.
 """
 
+import json
 import logging
 import sqlite3
 import uuid
@@ -64,7 +65,7 @@ class Deciding:
 
     async def submit(self, submission: Submission) -> tuple[Entry, ...]:
         """Take the commands of a request, all of them or none: they are on disk when this returns. Raises Refused."""
-        principal = self._principal(submission.authorization)
+        principal = self.principal(submission.authorization)
         known = self._book.targets.commands(submission.tenant, submission.entity_id)
         drafts = []
         for asked in submission.asked:
@@ -86,7 +87,7 @@ class Deciding:
 
     async def approve(self, authorization: str, command_id: str, *, reject: bool = False) -> Entry:
         """A second person approves a critical command, or rejects it. Raises Refused."""
-        book, principal = self._book, self._principal(authorization)
+        book, principal = self._book, self.principal(authorization)
         entry = await self._performed(lambda connection: record.find(connection, command_id))
         if entry is None:
             raise Refused(403, f"{principal} may not approve commands like that")
@@ -99,13 +100,15 @@ class Deciding:
             raise Refused(403, "who asks for a command cannot approve it")
         if reject:
             return await self._settle(entry, State.ERROR, principal, f"rejected by {principal}", None)
+        at = book.now()
         if (trouble := await self._interlocks.violated(target, terms.interlocks)) is not None:
             await self._note(entry, principal, f"approval refused: {trouble.detail}")
             raise Refused(409, trouble.detail)
         limit = entry.command.expires_at if entry.good_for is None else later(book.now(), entry.good_for)
-        return await self._settle(entry, State.QUEUED, principal, f"approved by {principal}", limit)
+        return await self._settle(entry, State.QUEUED, principal, f"approved by {principal}", limit, at)
 
-    def _principal(self, authorization: str) -> str:
+    def principal(self, authorization: str) -> str:
+        """Who has an Authorization header. Raises Refused where nobody has."""
         principal = self._book.policy.principal_of(authorization)
         if principal is None:
             metrics.commands_unauthorized.inc()
@@ -183,8 +186,13 @@ class Deciding:
         at = self._book.now()
         await self._transacted(lambda connection: record.note(connection, entry.command.id, at, entry.state, who, info))
 
-    async def _settle(self, entry: Entry, state: State, who: str, info: str, limit: str | None) -> Entry:
-        """End the waiting of a command for its approval. Raises Refused where it does not wait any more."""
+    async def _settle(
+        self, entry: Entry, state: State, who: str, info: str, limit: str | None, decided_at: str | None = None
+    ) -> Entry:
+        """End the waiting of a command for its approval. `decided_at`: just before its interlocks were read.
+
+        Raises Refused where it does not wait any more.
+        """
         at = self._book.now()
 
         def work(connection: sqlite3.Connection) -> Entry | None:
@@ -201,7 +209,7 @@ class Deciding:
                 info=info,
                 expires_at=limit,
                 deadline=limit,
-                decided=True,
+                decided_at=decided_at,
             )
             return record.find(connection, entry.command.id) if done else None
 
@@ -237,13 +245,18 @@ def _taken(connection: sqlite3.Connection, draft: Draft, at: str) -> Entry:
         if other.command.name == command.name and other.command.target.entity_id == target.entity_id:
             record.step(connection, other.command.id, UNSENT, State.ERROR, at, info=f"superseded by {command.key}")
     info = "waits for approval" if draft.terms.critical else "accepted"
-    return record.add(connection, replace(draft.entry, decided_at=at), info)
+    return record.add(connection, draft.entry, info)
 
 
 def _former(connection: sqlite3.Connection, command: Command) -> Entry | None:
     """The command that was taken under the same key. Raises Refused where it was another one."""
     target = command.target
     former = record.find_key(connection, target.tenant, target.entity_id, command.name, command.key)
-    if former is not None and former.command.value != command.value:
+    # As texts: to Python, true is 1.
+    if former is not None and _text(former.command.value) != _text(command.value):
         raise Refused(409, f"{command.name}: {command.key!r} is the commandId of another command, with another value")
     return former
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

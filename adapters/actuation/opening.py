@@ -30,9 +30,10 @@ Endless = Callable[[str, Callable[[], Awaitable[None]]], "asyncio.Task[None]"]
 class Commands:
     """All of it, and the URL of the door."""
 
-    def __init__(self, desk: Desk, registering: Registering, url: str) -> None:
+    def __init__(self, desk: Desk, registering: Registering, origin: Origin, url: str) -> None:
         self.desk = desk
         self.registering = registering
+        self.origin = origin
         self.url = url
 
 
@@ -70,7 +71,7 @@ async def commands_at_work(
             tasks.append(endless(f"downlinks of {fleet.name}", partial(carrier.run, desk)))
         try:
             await _announce(desk, fleets)
-            yield Commands(desk, registering, url)
+            yield Commands(desk, registering, origin, url)
         finally:
             await desk.close()  # first: who carries still can
             for task in tasks:

@@ -14,6 +14,7 @@ from adapters.ngsild_client import NgsiLdClient
 
 SECONDS: Final = 2.0
 """How long the broker may take to answer."""
+MOST_NAMES: Final = 1000
 AGAIN_SECONDS: Final = 10.0
 """How soon it is asked again, as its name can be changed."""
 
@@ -27,6 +28,11 @@ class Origin:
         self._clock = clock
         self._names: dict[str, tuple[str, float]] = {}
 
+    @property
+    def known(self) -> int:
+        """Of how many tenants the broker's name is remembered."""
+        return len(self._names)
+
     async def foreign(self, tenant: str, via: str | None) -> tuple[str, ...]:
         """The names of other brokers by way of which a request to a tenant came."""
         found = hops(via, self._own_hops)
@@ -35,6 +41,8 @@ class Origin:
         name, asked = self._names.get(tenant, ("", float("-inf")))
         if not all(hop == name for hop in found) and self._clock() - asked > AGAIN_SECONDS:
             name = await self._ask(tenant) or name
+            if len(self._names) >= MOST_NAMES:
+                self._names.clear()
             self._names[tenant] = name, self._clock()
         return tuple(hop for hop in found if hop != name)
 

@@ -48,14 +48,15 @@ def reception(desk: Desk, origin: Origin) -> web.Application:
         return await submitted(request, tuple(asked_attributes(await _document(request), simplified=simplified)))
 
     async def submitted(request: web.Request, asked: tuple[Asked, ...]) -> web.Response:
-        tenant = request.headers.get("NGSILD-Tenant", "")
+        tenant, authorization = request.headers.get("NGSILD-Tenant", ""), request.headers.get("Authorization", "")
+        desk.deciding.principal(authorization)  # before the broker is asked anything: not for everybody
         foreign = await origin.foreign(tenant, ", ".join(request.headers.getall("Via", ())))
         await desk.deciding.submit(
             Submission(
                 tenant=tenant,
                 entity_id=request.match_info["entity"],
                 asked=asked,
-                authorization=request.headers.get("Authorization", ""),
+                authorization=authorization,
                 foreign=foreign,
                 key=header_key(request.headers.get("Idempotency-Key")),
             )

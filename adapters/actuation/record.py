@@ -82,7 +82,8 @@ def status_of(state: State) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command as it is on record. `good_for`: seconds for which it is good once it is approved; None: `expires_at` stands."""
+    """A command as it is on record. `good_for`: seconds for which it is good once it is approved; None: `expires_at` stands.
+    `decided_at`: just before its interlocks were read."""
 
     command: Command
     principal: str
@@ -288,7 +289,7 @@ def step(
     info: Any = None,
     tell: bool = True,
     expires_at: str | None = None,
-    decided: bool = False,
+    decided_at: str | None = None,
 ) -> bool:
     """Bring a command from one of some states to another; whether it was in one of them. An end has no deadline."""
     entry = find(connection, command_id)
@@ -297,8 +298,8 @@ def step(
     at = max(at, entry.state_at)  # the trail goes on in time, whatever a device's clock says
     connection.execute(
         "UPDATE command SET state = ?, state_at = ?, deadline = ?, expires_at = coalesce(?, expires_at),"
-        " decided_at = CASE WHEN ? THEN ? ELSE decided_at END WHERE id = ?",
-        (state, at, None if state in FINAL else deadline, expires_at, decided, at, command_id),
+        " decided_at = coalesce(?, decided_at) WHERE id = ?",
+        (state, at, None if state in FINAL else deadline, expires_at, decided_at, command_id),
     )
     _note(connection, command_id, at, state, who, info, tell=tell)
     return True

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from dataclasses import replace
 
+import aiohttp
 import pytest
 from command_desk import ALLOW, DEVICE, GATE, OFFICE, SECTION, STRANGER, Device, a_city, a_policy, a_runner, a_target
 from runner_desk import a_broker, until
@@ -384,3 +385,66 @@ async def test_a_device_has_a_bounded_number_of_commands_under_way(tmp_path, mon
     async with a_city(tmp_path, device=Device(Outcome.WAITING)) as city:
         assert [(await city.command(value)).status for value in range(3)] == [204, 204, 429]
         assert [each.state for each in await city.trail()] == [State.REFUSED]
+
+
+async def test_rule_3_a_value_of_another_kind_is_another_value(tmp_path):
+    async with a_city(tmp_path) as city:
+        assert (await city.command({"position": 1}, key="c1")).status == 204
+        assert (await city.command({"position": True}, key="c1")).status == 409
+        assert (await city.command({"position": 1}, key="c1")).status == 204
+
+
+async def test_rule_4_a_clock_that_goes_back_makes_no_command_good_for_longer(tmp_path):
+    device = Device()
+    device.trouble = TryLater("the device is away")
+    async with a_city(tmp_path, device=device) as city:
+        assert (await city.command(40)).status == 204
+        await until(lambda: _is(device.told))
+        city.desk.book.now = lambda: "2026-01-01T00:00:00.000Z"
+        device.trouble = None
+        tried = len(device.told)
+        city.desk.carrying.kick(("", DEVICE))
+        shown = await city.reaches("EXPIRED")
+        assert "clock" in shown["open_info"]["value"]
+        assert len(device.told) == tried
+
+
+@pytest.mark.parametrize("outcome", [Outcome.WAITING, TryLater("the device is away")])
+async def test_rule_1_a_device_that_has_come_into_another_group_is_not_told_what_waited(tmp_path, outcome):
+    device = Device(Outcome.WAITING)
+    device.trouble = outcome if isinstance(outcome, TryLater) else None
+    async with a_city(tmp_path, device=device) as city:
+        assert (await city.command(40)).status == 204
+        await until(lambda: _is(device.told))
+        device.trouble = None
+        await city.desk.announce([a_target(group="locks")])
+        assert await city.desk.waiting("", DEVICE) == ()
+        assert "no such command" in (await city.reaches("ERROR"))["open_info"]["value"]
+        assert len(device.told) == 1
+
+
+async def test_rule_5_how_fresh_a_decision_is_counts_from_before_the_interlock_was_read(tmp_path):
+    async with a_city(tmp_path, {"interlock": {"entity": "self", "q": "gateOpening==0"}}) as city:
+        await city.command(40)
+        entry = (await city.trail())[0].entry
+        assert entry.decided_at == entry.command.issued_at
+
+
+@pytest.mark.parametrize("via", ["other-city", "1.1 other-city (a, b)", "HTTP/1.1 other-city"])
+async def test_rule_8_a_via_that_is_not_as_it_should_be_is_of_another_city(tmp_path, via):
+    async with a_city(tmp_path) as city:
+        answer = await city.command(40, Via=via)
+        assert answer.status == 403
+        assert "other-city" in answer.json["detail"]
+        assert city.device.told == []
+
+
+async def test_nobody_without_a_token_makes_the_runner_ask_the_broker(tmp_path):
+    async with a_city(tmp_path) as city, aiohttp.ClientSession() as http:
+        asked = city.runner.commands.url + f"/ngsi-ld/v1/entities/{GATE}/attrs/open"
+        origin = city.runner.commands.origin
+        for number in range(3):
+            headers = {"Via": "1.1 x", "NGSILD-Tenant": f"t{number}", "Authorization": "Bearer nobody-has-this-token"}
+            async with http.patch(asked, json={"type": "Property", "value": 1}, headers=headers) as answer:
+                assert answer.status == 401
+        assert origin.known == 0

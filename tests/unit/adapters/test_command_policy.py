@@ -140,7 +140,8 @@ def test_idempotency_keys_and_hops_are_read_from_their_headers():
     with pytest.raises(Refused):
         header_key('""')
     assert hops("1.1 other, 1.1 proxy (x), 1.1 us", ("proxy",)) == ["other", "us"]
-    assert hops(None, ()) == hops("nonsense", ()) == []
+    assert hops(None, ()) == hops(" ,", ()) == []
+    assert hops("nonsense", ()) == ["nonsense"], "who it is from is not to be known, so it is another one"
 
 
 def test_an_entitys_command_belongs_to_one_device():

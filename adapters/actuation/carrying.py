@@ -62,6 +62,8 @@ class Carrying:
         self._again: set[Place] = set()
         self._nudges: dict[Place, asyncio.Event] = {}
         self._closing = False
+        self.keeping: frozenset[str] = frozenset()
+        """Carriers, also before they are known, whose networks keep what they are given."""
 
     async def close(self) -> None:
         """Begin nothing more, and let what is under way end. What takes too long is in doubt, and `settle_doubt` has it."""
@@ -134,19 +136,21 @@ class Carrying:
             return
         info = f"outcome unknown ({reason}); an answer is waited for"
         deadline = self._book.answer_by(command, at)
+        if command.target.carrier in self.keeping:
+            deadline = min(deadline, command.expires_at)  # then it must be taken back
         record.step(connection, command.id, {State.CARRYING}, State.UNSURE, at, deadline=deadline, info=info)
 
-    async def recall(self, command: Command) -> str:
-        """Take a command back from a network that keeps it; what can be said of that."""
+    async def recall(self, command: Command) -> bool | None:
+        """Take a command back from a network that keeps it; whether it is sure not to deliver it, None where none keeps any."""
         carrier: object = self._carriers.get(command.target.carrier)
-        if isinstance(carrier, Recalling):
-            try:
-                async with asyncio.timeout(CARRY_SECONDS):
-                    if await carrier.recall(command):
-                        return "not delivered in time, and taken back from the network"
-            except Exception as error:  # noqa: BLE001 - somebody else's code; the command ends all the same
-                _LOG.warning("command %s cannot be taken back: %s", command.id, error)
-        return "the network did not say in time that it was delivered, and may deliver it still"
+        if not isinstance(carrier, Recalling):
+            return False if command.target.carrier in self.keeping else None
+        try:
+            async with asyncio.timeout(CARRY_SECONDS):
+                return await carrier.recall(command)
+        except Exception as error:  # noqa: BLE001 - somebody else's code; the command ends all the same
+            _LOG.warning("command %s cannot be taken back: %s", command.id, error)
+            return False
 
     async def _carry_all(self, place: Place) -> None:
         pause = FIRST_PAUSE

@@ -22,6 +22,11 @@ from adapters.journal import Journal
 LOOK_SECONDS: Final = 5.0
 LEAST_PAUSE: Final = 0.02
 
+_UNKNOWN: Final = "outcome unknown: it may have reached the device, and there was no answer"
+_TAKEN_BACK: Final = "not delivered in time, and taken back from the network"
+_NOT_TAKEN_BACK: Final = "the network did not say in time that it was delivered, and may deliver it still"
+_WHAT_IS_LEFT: Final = "the network has been told to drop it"
+_WHAT_MAY_COME: Final = "the network may deliver it still"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -38,8 +43,12 @@ class Desk:
         self.targets_changed = asyncio.Event()
         self.registered = asyncio.Event()
 
-    async def open(self) -> None:
-        """Find everything as it was left, and settle what was being carried when the last process ended."""
+    async def open(self, keeping: Collection[str] = ()) -> None:
+        """Find everything as it was left, and settle what was being carried when the last process ended.
+
+        `keeping`: the carriers whose networks keep what they are given until they are told to drop it.
+        """
+        self.carrying.keeping = frozenset(keeping)
 
         def work(connection: sqlite3.Connection) -> list[tuple[CommandTarget, bool]]:
             for entry in record.in_state(connection, State.CARRYING):
@@ -208,18 +217,24 @@ class Desk:
         return await self.book.journal.perform(lambda connection: record.overdue(connection, at))
 
     async def _expire(self, entry: Entry) -> None:
-        state, said = State.EXPIRED, "outcome unknown: it may have reached the device, and there was no answer"
+        state, said = State.EXPIRED, _UNKNOWN
         match entry.state:
             case State.AWAITING:
                 said = "nobody approved it in time"
             case State.QUEUED | State.WAITING:
                 said = "not delivered in time, and not delivered any more"
+                if self.book.terms(entry.command).repeatable:
+                    await self.carrying.recall(entry.command)  # an attempt before this one may have left it there
             case State.SENT:
-                said = await self.carrying.recall(entry.command)
+                recalled = await self.carrying.recall(entry.command)
+                said = _TAKEN_BACK if recalled else _NOT_TAKEN_BACK
             case State.DELIVERED:
                 said = "delivered, but there was no answer in time"
             case _:
                 state = State.ERROR
+                recalled = await self.carrying.recall(entry.command)
+                if recalled is not None:
+                    said += f"; {_WHAT_IS_LEFT if recalled else _WHAT_MAY_COME}"
         await self.book.step(entry.command.id, {entry.state}, state, info=said)
 
     def _targets_changed(self) -> None:

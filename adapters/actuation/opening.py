@@ -1,6 +1,7 @@
 """Commands at work: the desk, its door, the broker's registrations and what it is told, for as long as a runner is let."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from adapters.actuation.interlock import Interlocks
 from adapters.actuation.origin import Origin
 from adapters.actuation.policy import Policy
 from adapters.actuation.reception import reception
-from adapters.actuation.record import State
+from adapters.actuation.record import Entry, State
 from adapters.actuation.registering import Registering
 from adapters.actuation.telling import tell
 from adapters.errors import InvalidFeeds
@@ -52,7 +53,7 @@ async def commands_at_work(
         interlocks = Interlocks(broker_url, policy.settings.context)
         stack.push_async_callback(interlocks.close)
         desk = Desk(journal, policy, interlocks)
-        await desk.open()
+        await desk.open([fleet.carrier for fleet in fleets])
         stack.push_async_callback(desk.close)
         origin = Origin(broker_url, policy.settings.own_hops)
         bound = await serve_web(reception(desk, origin), policy.settings.host, policy.settings.port, stack)
@@ -63,7 +64,7 @@ async def commands_at_work(
             endless("telling of commands", lambda: tell(desk.book, clients)),
             endless("registrations of commands", registering.follow),
         ]
-        sent = await journal.perform(lambda connection: record.in_state(connection, State.SENT))
+        sent = await journal.perform(_may_be_queued)
         for fleet in fleets:
             carrier = DownlinkCarrier(fleet, journal.identity)
             carrier.expect(each.command for each in sent if each.command.target.carrier == fleet.carrier)
@@ -77,6 +78,12 @@ async def commands_at_work(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _may_be_queued(connection: sqlite3.Connection) -> list[Entry]:
+    """The commands that a network may keep for their devices, in the order in which they were given."""
+    found = [each for state in (State.SENT, State.UNSURE) for each in record.in_state(connection, state)]
+    return sorted(found, key=lambda each: each.command.issued_at)
 
 
 async def _announce(desk: Desk, fleets: Sequence[Fleet]) -> None:

@@ -35,6 +35,8 @@ from adapters.transports.mqtt import LONGEST_PAUSE, Arrived, Subscriber, make_cl
 
 MOST_BYTES: Final = 1 << 20
 PUBLISH_SECONDS: Final = 10.0
+_NOTHING: Final[Mapping[str, Any]] = {"downlinks": []}
+_EMPTY_SECONDS: Final = 60.0
 _TAG: Final = "tsunagu:"
 """Before the id of a command, among the correlation ids of The Things Stack."""
 
@@ -69,6 +71,8 @@ class DownlinkCarrier:
         self._identity = identity
         self._client: Subscriber | None = None
         self._queued: dict[str, Command] = {}
+        self._to_empty: dict[str, Command] = {}
+        """Devices whose queue could not be emptied when their command expired: it is done before anything else."""
         self.listening = asyncio.Event()
 
     def expect(self, commands: Iterable[Command]) -> None:
@@ -86,21 +90,46 @@ class DownlinkCarrier:
         if before is not None and before.id != command.id and now() < before.expires_at:
             raise TryLater("The network server has not sent the command before this one yet.")
         document = downlink(self._fleet, command, data)
+        # What is there is not good any more, or is this very command: it takes its place.
+        stale = before is not None or device in self._to_empty
+        verb = "replace" if stale and self._fleet.options.server != "chirpstack" else "push"
         self._queued[device] = command
         try:
-            await self._publish(_down_topic(self._fleet, command, "push"), document, command.expires_at)
+            await self._publish(_down_topic(self._fleet, command, verb), document, command.expires_at)
         except TryLater:
-            del self._queued[device]
+            if before is None:
+                del self._queued[device]
+            else:
+                self._queued[device] = before
             raise
+        self._to_empty.pop(device, None)
         return Carried(Outcome.SENT)
 
     async def recall(self, command: Command) -> bool:
-        """Take a downlink back that has expired; whether the network server is sure to drop it."""
-        self._settled(command.target.device_id, command.id)
+        """Take a downlink back that has expired; whether the network server is sure to drop it.
+
+        Where it cannot be told now, it is told before anything else when it can.
+        """
+        device = command.target.device_id
+        known = self._queued.get(device)
+        self._settled(device, command.id)
         if self._fleet.options.server == "chirpstack":
             return self._fleet.options.network_expiry  # it was told when it put the downlink into its queue
-        await self._publish(_down_topic(self._fleet, command, "replace"), {"downlinks": []}, later(now(), 60.0))
+        if known is not None and known.id != command.id:
+            return True  # a later one has taken its place there
+        self._to_empty[device] = command
+        await self._publish(_down_topic(self._fleet, command, "replace"), _NOTHING, later(now(), _EMPTY_SECONDS))
+        self._to_empty.pop(device, None)
         return True
+
+    async def _empty(self, client: Subscriber) -> None:
+        """Empty the queues that could not be emptied when it was time to."""
+        for device, command in list(self._to_empty.items()):
+            await self._send(
+                client, _down_topic(self._fleet, command, "replace"), _NOTHING, later(now(), _EMPTY_SECONDS)
+            )
+            self._to_empty.pop(device, None)
+            _LOG.info("command %s: the network server has been told to drop it", command.id)
 
     async def run(self, actuation: Actuation) -> None:
         """Listen to what the network says, for ever."""
@@ -111,6 +140,7 @@ class DownlinkCarrier:
                 name = f"commands-{self._fleet.name}"
                 async with make_client(self._fleet.mqtt, name, self._identity, context) as client:
                     await client.subscribe([(topic, self._fleet.mqtt.qos) for topic in event_topics(self._fleet)])
+                    await self._empty(client)
                     self._client = client
                     self.listening.set()
                     pause = 1.0
@@ -163,9 +193,12 @@ class DownlinkCarrier:
 
     async def _publish(self, topic: str, document: Mapping[str, Any], expires_at: str) -> None:
         """Raises TryLater where nothing was sent."""
-        client, mqtt = self._client, self._fleet.mqtt
-        if client is None:
+        if self._client is None:
             raise TryLater("The MQTT broker of the network server is not connected.")
+        await self._send(self._client, topic, document, expires_at)
+
+    async def _send(self, client: Subscriber, topic: str, document: Mapping[str, Any], expires_at: str) -> None:
+        mqtt = self._fleet.mqtt
         properties = None
         if mqtt.version == "5":
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]

@@ -103,7 +103,12 @@ class City:
 
         entries = await self.desk.book.journal.perform(lambda c: record.last(c, 1000))
         entry = sorted(entries, key=lambda each: each.state_at)[number] if number >= 0 else entries[0]
-        return await self.desk.book.journal.perform(lambda c: record.trail(c, entry.command.id))
+        return await self.trail_of(entry.command.id)
+
+    async def trail_of(self, command_id):
+        from adapters.actuation import record
+
+        return await self.desk.book.journal.perform(lambda c: record.trail(c, command_id))
 
 
 @asynccontextmanager

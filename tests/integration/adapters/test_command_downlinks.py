@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import sqlite3
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiomqtt
 import pytest
 from command_desk import ALLOW, PRINCIPALS, City
 from mosquitto import MqttBroker, MqttBrokerMissing, find_mosquitto
-from runner_desk import a_broker
+from runner_desk import a_broker, until
 
+from adapters.actuation import record
+from adapters.actuation.contract import Command, Outcome, TryLater
+from adapters.actuation.record import State
 from adapters.feeds import parse_feeds
+from adapters.lorawan.downlinks import DownlinkCarrier
 from adapters.runner import running
 
 EUI = "24e124713b100000"
@@ -173,3 +179,52 @@ async def test_the_things_stack_a_downlink_is_confirmed_or_taken_back(tmp_path, 
         topic, document, _ = await network.next()
         assert (topic.rpartition("/")[2], document) == ("replace", {"downlinks": []})
         assert "taken back" in (await city.reaches("EXPIRED"))["open_info"]["value"]
+
+
+async def test_the_things_stack_what_a_killed_runner_may_have_left_in_the_queue_is_taken_back(tmp_path, mqtt):
+    async with a_network(tmp_path, mqtt, "things-stack", expires=4.0) as (city, network):
+        await city.command(40)
+        topic, _, _ = await network.next()
+        assert topic.endswith("/push")
+        journal = city.runner.journal.path
+    with sqlite3.connect(journal) as other:  # as a kill leaves it between the downlink and the note that it is sent
+        other.execute("UPDATE command SET state = 'carrying'")
+    async with a_network(tmp_path, mqtt, "things-stack", expires=4.0) as (city, network):
+        await city.command(50)
+        topic, document, _ = await network.next()
+        assert (topic.rpartition("/")[2], document) == ("replace", {"downlinks": []}), (
+            "and nothing went out before that"
+        )
+
+        async def ended():
+            entries = await city.desk.book.journal.perform(lambda c: record.last(c, 2))
+            first = entries[-1].command.id
+            return next((each for each in await city.trail_of(first) if each.state is State.ERROR), None)
+
+        assert "told to drop it" in (await until(ended)).info
+
+
+async def test_the_things_stack_a_downlink_that_cannot_be_taken_back_is_as_soon_as_it_can(tmp_path, mqtt):
+    fleet = parse_feeds(document(mqtt, "things-stack"), tmp_path).fleets[0]
+    carrier = DownlinkCarrier(fleet, "tests")
+    late = Command("id1", "k", fleet.targets[0], "open", 40, "2026-06-30T00:00:00.000Z", "2026-06-30T00:00:01.000Z")
+    carrier.expect([late])
+    with pytest.raises(TryLater):
+        await carrier.recall(late)
+    async with aiomqtt.Client(mqtt.host, mqtt.port) as client:
+        network = Network(client)
+        await client.subscribe("v3/+/devices/+/down/replace", 1)
+        tasks = [asyncio.create_task(network.listen()), asyncio.create_task(carrier.run(None))]
+        topic, told, _ = await network.next()
+        assert (topic, told) == (f"v3/app1/devices/eui-{EUI}/down/replace", {"downlinks": []})
+        async with asyncio.timeout(10):
+            await carrier.listening.wait()
+        assert (
+            await carrier.carry(replace(late, id="id2", expires_at="2199-01-01T00:00:00.000Z"))
+        ).outcome is Outcome.SENT
+        assert await carrier.recall(late), "and the later one stays where it is"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(network.heard.get(), 0.3)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

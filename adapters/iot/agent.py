@@ -81,6 +81,10 @@ class Agent:
             return None
         if found.device is not None or found.group is None or not self._may_provision(found):
             return found
+        if device_id.lower().startswith("urn:"):
+            # It would be the id of its entity, and that may be anything's, such as a gate's that an interlock looks at.
+            self._say("auto-provision", f"the device {device_id[:80]!r} is not provisioned by its group: it is a URN")
+            return found
         try:
             document = {"device_id": device_id, "apikey": key, "transport": found.group.transport}
             async with self.turn:

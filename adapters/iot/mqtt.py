@@ -95,7 +95,9 @@ class Session:
                 continue
             protocol = topic.protocol or protocol_of(sender, each.payload)
             if topic.answers:
-                await self._answer(sender, protocol, topic, each.payload)
+                name = name_of(each)
+                if name is None or await self._agent.registry.is_new(name, again=each.again):
+                    await self._answer(sender, protocol, topic, each.payload)
                 continue
             if not await self._agent.has_room_for(sender, protocol):
                 continue

@@ -30,7 +30,11 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS iot_device (id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, path TEXT NOT NULL,"
     " device TEXT NOT NULL, apikey TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (tenant, path, device))",
     "CREATE INDEX IF NOT EXISTS iot_device_key ON iot_device (apikey)",
+    "CREATE TABLE IF NOT EXISTS iot_answer (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE)",
 )
+
+MOST_ANSWERS: Final = 1000
+"""Answers that may come again: more than an MQTT broker may have sent without our acknowledgement."""
 
 T = TypeVar("T")
 
@@ -248,6 +252,22 @@ class Registry:
             ).fetchone()
         )
         return int(count)
+
+    async def is_new(self, name: str, *, again: bool) -> bool:
+        """Whether an answer to a command is to be handed on: one that comes again is not, if it is on record here already.
+
+        It is before it is handed on: one that is lost with a kill is an answer that did not come, one that is handed on twice
+        would be taken for that to the next command of its name. Raises JournalFailed.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if again and connection.execute("SELECT 1 FROM iot_answer WHERE name = ?", (name,)).fetchone():
+                return False
+            made = connection.execute("INSERT OR REPLACE INTO iot_answer (name) VALUES (?)", (name,))
+            connection.execute("DELETE FROM iot_answer WHERE number <= ?", ((made.lastrowid or 0) - MOST_ANSWERS,))
+            return True
+
+        return await self._journal.transact(work)
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,13 @@ IN_FLIGHT: Final = 500
 SESSION_SECONDS: Final = 7 * 24 * 3600
 LONGEST_PAUSE: Final = 30.0
 CONNECT_SECONDS: Final = 20.0
+SILENT_MILLISECONDS: Final = 15_000
+"""For how long what was sent may go without the other host's acknowledgement, before the connection counts as broken: a
+command must not leave the system's buffers when a network is back after a quarter of an hour."""
 
+_SOCKET_OPTIONS: Final = (
+    [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MILLISECONDS)] if hasattr(socket, "TCP_USER_TIMEOUT") else []
+)
 _PUBACK: Final = bytes([0x40, 2])
 """Kind and length of an acknowledgement, which the packet id follows; in MQTT 5, one without more means success."""
 _LOG: Final = logging.getLogger(__name__)
@@ -140,6 +147,7 @@ def make_client(
         tls_context=tls,
         logger=logger,
         timeout=CONNECT_SECONDS,
+        socket_options=_SOCKET_OPTIONS,
         **session,
     )
 

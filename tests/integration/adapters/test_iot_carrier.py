@@ -1,6 +1,7 @@
 """Commands on their way to devices: posted to real HTTP endpoints, published through a real MQTT broker, kept for polling."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from adapters.iot.registry import Registry
 from adapters.iot.settings import IOT_TOPICS
 from adapters.iot.targets import target_of
 from adapters.journal import Journal
+from adapters.transports.mqtt import SILENT_MILLISECONDS, Arrived, make_client
 
 OWNER = Owner("city", "/park")
 GATE = {"device_id": "gate001", "apikey": KEY, "entity_type": "Gate", "commands": [{"name": "open"}]}
@@ -216,3 +218,62 @@ class TestMqtt:
                     with pytest.raises(TimeoutError):
                         await asyncio.wait_for(anext(aiter(client.messages)), 0.5)
                 listening.cancel()
+
+
+class Answers:
+    """Notes the answers that are handed on."""
+
+    def __init__(self):
+        self.taken = []
+
+    async def announce(self, targets):
+        pass
+
+    async def withdraw(self, tenant, device_ids):
+        pass
+
+    async def answered(self, tenant, device_id, name, result, at="", command_id=None, *, error=False):
+        self.taken.append((device_id, name, result))
+        return True
+
+
+class TestAnswers:
+    async def test_an_answer_that_comes_again_is_not_the_answer_to_the_next_command(self, tmp_path):
+        answers, mqtt = Answers(), Mqtt("localhost", IOT_TOPICS, 1)
+        for killed in (False, True):
+            async with await Journal.open(tmp_path) as journal:
+                registry = await Registry.open(journal)
+                session = Session(mqtt, Agent(registry, {}, answers), journal.identity)
+                client = make_client(mqtt, "iot", journal.identity, None)
+                if not killed:
+                    await registry.add_devices(OWNER, [GATE])
+                first = Arrived(f"/ul/{KEY}/gate001/cmdexe", b"gate001@open|OK", 1, 7, killed, False)
+                await session.receive(client, [first])
+                assert answers.taken == [("/park/gate001", "open", "OK")]
+                await session.receive(client, [replace(first, again=True)])
+                assert len(answers.taken) == 1
+        async with await Journal.open(tmp_path) as journal:
+            session = Session(mqtt, Agent(await Registry.open(journal), {}, answers), journal.identity)
+            await session.receive(client, [replace(first, again=False), replace(first, packet=8, again=True)])
+            assert len(answers.taken) == 3, "the same answer to another command is another one"
+
+
+async def test_a_device_does_not_provision_itself_as_another_entity(tmp_path):
+    async with await Journal.open(tmp_path) as journal:
+        registry = await Registry.open(journal)
+        agent = Agent(registry, {}, auto_provision=True)
+        await registry.add_groups(OWNER, [{"apikey": KEY, "resource": "/iot/d", "entity_type": "Lamp"}])
+        for device_id in ("urn:ngsi-ld:SluiceGate:1", "URN:ngsi-ld:Lamp:1"):
+            sender = await agent.sender(KEY, device_id, "ultralight")
+            assert sender is not None
+            assert sender.device is None
+        assert (await agent.sender(KEY, "lamp1", "ultralight")).device is not None
+
+
+@pytest.mark.mqtt
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+async def test_what_a_broken_network_keeps_is_not_sent_when_it_is_whole_again():
+    with running_mqtt_broker() as broker:
+        async with make_client(Mqtt(broker.host, ("x",), broker.port), "iot", "tests", None) as client:
+            found = client._client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert found == SILENT_MILLISECONDS

@@ -48,6 +48,8 @@ from broker.store.writer import Judge
 TIMEOUT_SECONDS: Final = 10.0
 """How long a source may take to answer whose registration says nothing of it."""
 LONGEST_TIMEOUT_SECONDS: Final = 60.0
+_TARGET: Final = frozenset({"id", "@id", "type", "@type"})
+"""What says which entity an update is about."""
 
 
 Read: TypeAlias = Callable[[str, str], Awaitable[Entity | None]]
@@ -199,7 +201,8 @@ def _trouble(error: EgressError) -> str:
 def _refusal(registration: Registration, entity_id: str, status: int, body: bytes) -> NgsiLdError:
     try:
         parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        orjson.dumps(parsed)  # it reads documents that nest deeper than it writes
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         parsed = None
     problem: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
     reason = str(problem.get("detail") or problem.get("title") or "")
@@ -247,14 +250,15 @@ async def distribute(
     elsewhere = frozenset().union(*(share.attributes for share in concerned))
     rest = {name: value for name, value in update.document.items() if update.names.expand(name) not in elsewhere}
     patched = Patched(None)
-    remains = update.attribute is None and not (rest.keys() <= {"id", "@id", "type", "@type"})
+    remains = update.attribute is None and not rest.keys() <= _TARGET
     if remains:
         try:
             patched = await locally(rest, told)
         except NgsiLdError as error:
             if not told.updated:
                 raise
-            told.failed |= {iri: (error, "") for iri in attributes if iri not in elsewhere}
+            left = [iri for iri in attributes if iri not in elsewhere] or [name for name in rest if name not in _TARGET]
+            told.failed |= {name: (error, "") for name in left}  # such as the scope: never a success that was none
     if told.failed and not told.updated and not patched.updated and not patched.touched:
         raise next(iter(told.failed.values()))[0]
     return patched, told

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from dataclasses import replace
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -448,3 +449,12 @@ async def test_nobody_without_a_token_makes_the_runner_ask_the_broker(tmp_path):
             async with http.patch(asked, json={"type": "Property", "value": 1}, headers=headers) as answer:
                 assert answer.status == 401
         assert origin.known == 0
+
+
+@pytest.mark.parametrize("entity", ["urn:ngsi-ld:SluiceGate:%E6%B0%B4%E9%96%80", "urn:ngsi-ld:SluiceGate:a%2Fb%25", "http://city.example/gates/1"])
+async def test_a_command_finds_its_device_whatever_the_entitys_id_looks_like(tmp_path, entity):
+    async with a_city(tmp_path, targets=[a_target(entity_id=entity)]) as city:
+        answer = await city.command(40, entity=quote(entity, safe=""))
+        assert answer.status == 204, answer.body
+        await city.reaches("DELIVERED", entity=quote(entity, safe=""))
+        assert city.device.values == [40]

@@ -222,3 +222,23 @@ async def test_5_12_a_redirect_for_one_type_leaves_entities_of_another_alone(sto
         assert source.requests == []
         assert (await api.patch(f"entities/{GATE}/attrs", {"open": OPEN})).status == 204
         assert len(source.requests) == 1
+
+
+async def test_5_6_2_a_scope_that_could_not_be_set_beside_what_a_source_took_is_told(store):
+    async with a_gate(store) as (api, source):
+        assert (await api.delete(f"entities/{GATE}")).status == 204
+        answer = await api.patch(f"entities/{GATE}/attrs", {"open": OPEN, "scope": "/north"})
+        assert answer.status == 207, answer.body
+        assert len(source.requests) == 1
+        assert [left["attributeName"] for left in answer.json["notUpdated"]] == ["scope"]
+
+
+async def test_6_3_17_what_a_source_says_is_told_only_as_far_as_it_can_be(store):
+    async with a_gate(store) as (api, source):
+        nested = "x"
+        for _ in range(400):
+            nested = [nested]
+        source.answer = 409, {"detail": "no", "more": nested}
+        answer = await api.patch(f"entities/{GATE}/attrs/open", OPEN)
+        assert answer.status == 502
+        assert answer.json["sourceStatus"] == 409

@@ -193,7 +193,8 @@ class NgsiLdClient:
             headers={"Link": link} if context else {},
             allowed=(200, 404),
         )
-        return status == 200 and isinstance(body, list) and any(each.get("id") == entity_id for each in body)
+        found = body if status == 200 and isinstance(body, list) else []
+        return any(isinstance(each, dict) and each.get("id") == entity_id for each in found)
 
     async def alias(self) -> str:
         """The broker's pseudonym in Via headers (5.2.40); empty where it does not say."""

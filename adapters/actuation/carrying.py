@@ -163,6 +163,9 @@ class Carrying:
                     except JournalFailed as error:
                         _LOG.error("commands of %s: %s", place[1], error)
                         settled = False
+                    except Exception:  # noqa: BLE001 - told, and the device's commands do not stand still for it
+                        _LOG.exception("commands of %s", place[1])
+                        settled = False
                     if settled:
                         pause = FIRST_PAUSE
                         continue

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from aiohttp import web
 from command_desk import ALLOW, DEVICE, GATE, OFFICE, SECTION, STRANGER, Device, a_city, a_policy, a_runner, a_target
 from runner_desk import a_broker, until
 
@@ -15,6 +16,7 @@ from adapters.actuation.contract import Outcome, TryLater, Undeliverable
 from adapters.actuation.origin import Origin
 from adapters.actuation.record import State
 from adapters.feeds import Feeds, RunnerSettings
+from adapters.ngsild_client import NgsiLdClient
 from adapters.runner import running
 
 
@@ -451,10 +453,43 @@ async def test_nobody_without_a_token_makes_the_runner_ask_the_broker(tmp_path):
         assert origin.known == 0
 
 
-@pytest.mark.parametrize("entity", ["urn:ngsi-ld:SluiceGate:%E6%B0%B4%E9%96%80", "urn:ngsi-ld:SluiceGate:a%2Fb%25", "http://city.example/gates/1"])
+@pytest.mark.parametrize(
+    "entity",
+    ["urn:ngsi-ld:SluiceGate:%E6%B0%B4%E9%96%80", "urn:ngsi-ld:SluiceGate:a%2Fb%25", "http://city.example/gates/1"],
+)
 async def test_a_command_finds_its_device_whatever_the_entitys_id_looks_like(tmp_path, entity):
     async with a_city(tmp_path, targets=[a_target(entity_id=entity)]) as city:
         answer = await city.command(40, entity=quote(entity, safe=""))
         assert answer.status == 204, answer.body
         await city.reaches("DELIVERED", entity=quote(entity, safe=""))
+        assert city.device.values == [40]
+
+
+async def test_rule_5_a_broker_that_answers_nonsense_holds_no_interlock():
+    async def nonsense(request):
+        return web.json_response([1, "x", None, {"id": "another"}])
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", nonsense)
+    server = web.AppRunner(application)
+    await server.setup()
+    await web.TCPSite(server, "127.0.0.1", 0).start()
+    try:
+        async with NgsiLdClient(f"http://127.0.0.1:{server.addresses[0][1]}", attempts=1) as client:
+            assert not await client.satisfies(GATE, "manualMode==false")
+    finally:
+        await server.cleanup()
+
+
+async def test_what_fails_beside_a_command_does_not_hold_it_up_for_good(tmp_path):
+    async with a_city(tmp_path) as city:
+        carrying = city.desk.carrying
+
+        async def broken(entry):
+            del carrying.may_leave  # the next time, it is as it was
+            raise KeyError("nobody thought of this")
+
+        carrying.may_leave = broken
+        assert (await city.command(40)).status == 204
+        await city.reaches("DELIVERED")
         assert city.device.values == [40]

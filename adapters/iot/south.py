@@ -76,8 +76,9 @@ async def _measure(agent: Agent, request: web.Request) -> web.Response:
             raise Refusal(503, "TOO_MUCH_WAITING", "too much is waiting")
         if not await agent.has_room_for(sender, protocol):
             raise Refusal(503, "TOO_MANY_UNKNOWN", "too much of devices that nobody has provisioned is kept already")
-        key = request.headers.get("Idempotency-Key")
-        content_type = request.headers.get("Content-Type", "")
+        key, content_type = request.headers.get("Idempotency-Key"), request.headers.get("Content-Type", "")
+        if not f"{key or ''}{content_type}".isprintable():
+            raise Refusal(400, "BAD_HEADER", "Idempotency-Key and Content-Type must be printable text")
         name = f"{sender.owner.tenant}{sender.owner.path}:{device_id}:{key}" if key else None
         message = Message(data, content_type, time, attribute, name, REMEMBERED if key else 0)
         await agent.take(protocol, [(sender, device_id, message)])

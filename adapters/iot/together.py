@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from adapters.door import Door
 from adapters.journal import Intake, JournalFailed
+
+_Waiting: TypeAlias = tuple[Sequence[Intake], "asyncio.Future[None]"]
 
 
 class Together:
@@ -12,7 +15,7 @@ class Together:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self._waiting: list[tuple[Sequence[Intake], asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._at_work: asyncio.Task[None] | None = None
 
     async def take(self, intakes: Sequence[Intake]) -> None:
@@ -23,25 +26,37 @@ class Together:
             self._at_work = asyncio.create_task(self._work(), name="measures to disk")
         await on_disk
 
+    async def _together(self, some: Sequence[_Waiting]) -> None:
+        await self.door.take([each for intakes, _ in some for each in intakes])
+        _settle(some, None)
+
     async def _work(self) -> None:
-        some: list[tuple[Sequence[Intake], asyncio.Future[None]]] = []
+        some: list[_Waiting] = []
         try:
             while self._waiting:
                 some, self._waiting = self._waiting, []
-                failure: JournalFailed | None = None
                 try:
-                    await self.door.take([each for intakes, _ in some for each in intakes])
+                    await self._together(some)
                 except JournalFailed as error:
-                    failure = error
-                for _, on_disk in some:
-                    if on_disk.done():
-                        continue  # who sent it is gone
-                    if failure is None:
-                        on_disk.set_result(None)
-                    else:
-                        on_disk.set_exception(failure)
+                    _settle(some, error)
+                except Exception:  # noqa: BLE001 - one of them cannot be written, and its sender alone is told so
+                    for each in some:
+                        try:
+                            await self._together([each])
+                        except Exception as error:  # noqa: BLE001 - whatever it is, it is whose input it was to know it
+                            _settle([each], error)
         finally:
             self._at_work = None
             left, self._waiting = (*some, *self._waiting), []
             for _, on_disk in left:
                 on_disk.cancel()  # only where the runner ends in the middle; the others are done
+
+
+def _settle(some: Sequence[_Waiting], failure: Exception | None) -> None:
+    for _, on_disk in some:
+        if on_disk.done():
+            continue  # who sent it is gone
+        if failure is None:
+            on_disk.set_result(None)
+        else:
+            on_disk.set_exception(failure)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +19,8 @@ from adapters.feeds import parse_feeds
 from adapters.groups import last_run
 from adapters.iot.measures import ULTRALIGHT
 from adapters.iot.payload import MOST_BYTES
+from adapters.iot.together import Together
+from adapters.journal import Intake
 from adapters.runner import running
 
 REQUESTS = Path(os.environ.get("TSUNAGU_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data") / "iot-agents"
@@ -178,6 +181,36 @@ class TestMeasures:
                 return connection.execute("SELECT count(*) FROM input").fetchone()[0]
 
             assert await desk.runner.journal.perform(count) == 2
+
+    @pytest.mark.parametrize("header", [b"Idempotency-Key", b"Content-Type"])
+    async def test_headers_that_are_no_text_are_refused_and_no_other_device_suffers(self, tmp_path, header):
+        async with a_device_desk(tmp_path) as desk:
+            await provision(desk, T1)
+            url = URL(desk.runner.devices.south_url)
+
+            async def hostile():
+                reader, writer = await asyncio.open_connection(url.host, url.port)
+                writer.write(b"POST /iot/d?k=%s&i=t1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % KEY.encode())
+                writer.write(header + b": a\xff\r\nContent-Length: 3\r\n\r\nt|3")
+                answer = await reader.read()
+                writer.close()
+                return answer.split(b" ")[1]
+
+            work = [coroutine for n in range(10) for coroutine in (hostile(), desk.south("/iot/d", f"t|{n}"))]
+            answers = await asyncio.gather(*work)
+            assert set(answers[::2]) == {b"400"}
+            assert set(answers[1::2]) == {(200, "")}
+
+    async def test_a_measure_that_cannot_be_written_is_its_senders_trouble_alone(self, tmp_path):
+        async with a_device_desk(tmp_path) as desk:
+            together = Together(desk.runner.doors["iot-ultralight"])
+            sound = Intake(b"t|3", "iot:tests", "2026-06-30T05:20:00.000Z", "", {})
+            unsound = replace(sound, content_type="a\udcff")
+            each = [together.take([one]) for one in (sound, unsound, sound)]
+            first, second, third = await asyncio.gather(*each, return_exceptions=True)
+            assert first is None
+            assert isinstance(second, UnicodeEncodeError)
+            assert third is None
 
     async def test_newer_clients_say_groups_for_services(self, tmp_path):
         async with a_device_desk(tmp_path) as desk:

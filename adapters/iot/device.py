@@ -30,8 +30,9 @@ class Device:
 
     @property
     def number(self) -> str:
-        """What it is called among all devices of its tenant: no id has a slash."""
-        return self.id if self.owner.path == "/" else f"{self.owner.path}/{self.id}"
+        """What it is called among all devices of its tenant. No id has a slash, and what other protocols call theirs does not
+        begin with one: whoever provisions a device by the name of a gate behind LoRaWAN does not answer for that."""
+        return f"{self.owner.path.rstrip('/')}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from device_desk import GROUP, KEY, a_device_desk
 from mosquitto import find_mosquitto, running_mqtt_broker
 from runner_desk import until
 
+from adapters.actuation.contract import CommandTarget
+
 OFFICE = "office-token-0123456789"
 COMMANDS = {
     "port": 0,
@@ -106,6 +108,24 @@ class TestHttp:
             assert told == ["gate001@open|position=40"]
             assert entity["gateOpening"]["value"] == 0, "the state changes by what the device measures only"
             assert "open" not in entity
+
+    async def test_a_device_by_the_name_of_another_protocols_neither_answers_for_it_nor_withdraws_it(self, tmp_path):
+        gate = CommandTarget(
+            "openiot", "urn:ngsi-ld:Gate:lora", "Gate", "24e124713b100000", "Gate", ("open",), "lorawan:g"
+        )
+        async with a_gate_desk(tmp_path, DEVICE) as desk:
+            at_work = desk.runner.commands.desk
+            await at_work.announce([gate])
+            await until(lambda: registered(desk, gate.entity_id))
+            assert await command(desk, 40, entity=gate.entity_id) == 204
+            plain = {"device_id": gate.device_id, "entity_type": "Sensor", "apikey": KEY}
+            assert await desk.north("POST", "/iot/devices", {"devices": [plain]}) == (201, {})
+            answer = f"{gate.device_id}@open|OK"
+            assert (await desk.south("/iot/d", answer, i=gate.device_id))[0] == 200
+            assert at_work.book.targets.at((gate.tenant, gate.device_id)) == gate
+            assert await command(desk, 50, entity=gate.entity_id) == 204
+            shown = await reaches(desk, "PENDING", entity=gate.entity_id)
+            assert shown["open_info"]["value"] == "accepted"
 
     async def test_a_command_that_is_not_permitted_reaches_nobody(self, tmp_path):
         async with (

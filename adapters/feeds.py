@@ -17,7 +17,7 @@ environment. docs/adapters.md has all settings.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -231,6 +231,7 @@ def parse_feeds(
         _fleet(key, table, folder, environ, f"{name}, [lorawan.{key}]")
         for key, table in _table(document, "lorawan", name).items()
     )
+    _check_apart(fleets, name)
     if fleets and commands is None:
         raise InvalidFeeds(f"{name}: [lorawan.{fleets[0].name}] takes commands, but there is no table [commands].")
     if "iot" not in document:
@@ -299,6 +300,17 @@ def _feed(name: str, table: Any, runner: RunnerSettings, folder: Path, environ: 
         in_turn=streaming if about.in_turn is None else about.in_turn,
         lasting=streaming if about.lasting is None else about.lasting,
     )
+
+
+def _check_apart(fleets: Sequence[Fleet], name: str) -> None:
+    """Raises InvalidFeeds for a device in two fleets: the commands of the one would be taken for the other's."""
+    known: dict[tuple[str, str], str] = {}
+    for fleet in fleets:
+        for target in fleet.targets:
+            other = known.setdefault((target.tenant, target.device_id), fleet.name)
+            if other != fleet.name:
+                where = f"[lorawan.{other}] and [lorawan.{fleet.name}]"
+                raise InvalidFeeds(f"{name}: the device {target.device_id} is in both {where}.")
 
 
 def _fleet(name: str, table: Any, folder: Path, environ: Mapping[str, str], where: str) -> Fleet:

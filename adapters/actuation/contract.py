@@ -150,8 +150,9 @@ class Actuation(Protocol):
     ) -> bool:
         """The device, or the network before it, said what became of a command: done, or with `error` not.
 
-        Without `command_id` (`Command.id`), it is the oldest one of that name that was carried and has no answer. False where
-        there is none: the answer came too late, twice, or to no question.
+        Without `command_id` (`Command.id`), it is the oldest one of that name that was carried and has no answer, before those
+        of which nobody knows whether they arrived. False where there is none: the answer came too late, twice, or to no
+        question.
         """
         ...
 

@@ -175,6 +175,8 @@ class Desk:
         def work(connection: sqlite3.Connection) -> bool:
             if command_id is None:
                 held = record.open_of_device(connection, tenant, device_id, ANSWERABLE)
+                # One that may never have arrived is the last to be told to be done.
+                held.sort(key=lambda entry: entry.state is State.UNSURE)
                 found = next((entry for entry in held if entry.command.name == command_name), None)
             else:
                 found = record.find(connection, command_id)

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import aiomqtt
 import pytest
@@ -15,6 +16,7 @@ from runner_desk import a_broker, until
 from adapters.actuation import record
 from adapters.actuation.contract import Command, Outcome, TryLater
 from adapters.actuation.record import State
+from adapters.errors import InvalidFeeds
 from adapters.feeds import parse_feeds
 from adapters.lorawan.downlinks import DownlinkCarrier
 from adapters.runner import running
@@ -228,3 +230,10 @@ async def test_the_things_stack_a_downlink_that_cannot_be_taken_back_is_as_soon_
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_a_device_in_two_fleets_is_refused(tmp_path):
+    found = document(SimpleNamespace(host="localhost", port=1883), "chirpstack")
+    found["lorawan"]["locks"] = found["lorawan"]["gates"] | {"devices": {EUI: {"entity": "urn:ngsi-ld:Lock:1"}}}
+    with pytest.raises(InvalidFeeds, match=rf"{EUI} is in both .*gates.*locks"):
+        parse_feeds(found, tmp_path)

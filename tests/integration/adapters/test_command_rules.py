@@ -493,3 +493,17 @@ async def test_what_fails_beside_a_command_does_not_hold_it_up_for_good(tmp_path
         assert (await city.command(40)).status == 204
         await city.reaches("DELIVERED")
         assert city.device.values == [40]
+
+
+async def test_rule_7_an_answer_is_to_what_arrived_before_what_may_not_have(tmp_path):
+    device = Device()
+    device.trouble = ConnectionError("the connection broke")
+    async with a_city(tmp_path, device=device) as city:
+        await city.command(40, key="lost")
+        await until(lambda: _is(device.told))
+        device.trouble = None
+        await city.command(50, key="arrived")
+        await city.reaches("DELIVERED")
+        assert await city.desk.answered("", DEVICE, "open", "done")
+        assert (await city.reaches("OK"))["open_status"]["commandId"]["value"] == "arrived"
+        assert await city.desk.answered("", DEVICE, "open", "done, too"), "it arrived, after all"

@@ -258,7 +258,7 @@ async def distribute(
             if not told.updated:
                 raise
             left = [iri for iri in attributes if iri not in elsewhere] or [name for name in rest if name not in _TARGET]
-            told.failed |= {name: (error, "") for name in left}  # such as the scope: never a success that was none
+            told.failed |= dict.fromkeys(left, (error, ""))  # such as the scope: never a success that was none
     if told.failed and not told.updated and not patched.updated and not patched.touched:
         raise next(iter(told.failed.values()))[0]
     return patched, told

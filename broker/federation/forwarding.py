@@ -9,7 +9,7 @@ Nothing is made to fit an earlier version yet (`ngsildConformance`, 4.3.6.8).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -97,11 +97,15 @@ def _ids(registration: Registration) -> frozenset[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one source is to be told of an update: these attributes (IRIs). `supported`: it takes this operation."""
+    """What one source is to be told of an update: these attributes (IRIs). `supported`: it takes this operation.
+
+    `encountered`: the request came by way of it, so that nobody is left who could be told of them.
+    """
 
     registration: Registration
     attributes: frozenset[str]
     supported: bool
+    encountered: bool = False
 
 
 def shares(
@@ -112,18 +116,24 @@ def shares(
     attributes: Collection[str],
     encountered: frozenset[str] = frozenset(),
 ) -> list[Share]:
-    """How the attributes of an update belong to proxied registrations (5.12); what is in none of them is the broker's own."""
-    found = []
+    """How the attributes of an update belong to proxied registrations (5.12); what is in none of them is the broker's own.
+
+    A source that was encountered is not told again (4.3.6.4). What only such ones hold is not the broker's own for all that.
+    """
+    found: list[Share] = []
     selector = EntitySelector(ids=frozenset({entity_id}), types=types)
-    query = RegistrationQuery((selector,), frozenset(attributes), encountered=encountered)
+    query = RegistrationQuery((selector,), frozenset(attributes))
     for registration in registrations:
         covered: set[str] = set()
         for position in matching_information(query, registration):
             of = registration.information[position].attributes
             covered |= set(attributes) if not of else of.intersection(attributes)
         if covered:
-            found.append(Share(registration, frozenset(covered), operation in registration.operations))
-    return found
+            supported = operation in registration.operations
+            found.append(Share(registration, frozenset(covered), supported, registration.alias in encountered))
+    told = frozenset().union(*(share.attributes for share in found if not share.encountered))
+    left = (replace(share, attributes=share.attributes - told) if share.encountered else share for share in found)
+    return [share for share in left if share.attributes]
 
 
 def encountered_aliases(via: str | None) -> frozenset[str]:

@@ -148,6 +148,12 @@ class Sources:
         alias = self._identity.alias_of(tenant)
         if alias in encountered_aliases(update.headers.get("via")):
             return LoopDetected(f"the request came by way of this broker ({alias}) before: Via says so (6.3.18)")
+        if share.encountered:
+            return LoopDetected(
+                f"the request came by way of the source of registration {registration.id}: Via says so (6.3.18)",
+                instance=update.entity_id,
+                registrationId=registration.id,
+            )
         info = {pair["key"]: pair["value"] for pair in registration.document.get("contextSourceInfo", ())}
         context = await self._contexts.resolve(info.get("jsonldContext"))
         link = None

@@ -162,6 +162,24 @@ async def test_6_3_18_a_request_that_has_been_here_is_a_loop(store):
         assert source.requests == []
 
 
+@pytest.mark.parametrize("mode", ["exclusive", "redirect"])
+async def test_6_3_18_what_only_a_source_that_sent_it_holds_is_a_loop_and_not_written_here(store, mode):
+    async with a_gate(store, mode=mode, contextSourceAlias="the-gates") as (api, source):
+        for path, body in (("/attrs/open", OPEN), ("/attrs", {"open": OPEN})):
+            answer = await api.patch(f"entities/{GATE}{path}", body, Via="1.1 the-gates")
+            assert answer.status == 508, answer.body
+        assert source.requests == []
+        assert "open" not in (await api.get(f"entities/{GATE}")).json
+
+
+async def test_4_3_6_4_of_several_sources_those_that_were_encountered_are_left_out(store):
+    async with a_source() as other, a_gate(store, mode="redirect", contextSourceAlias="the-gates") as (api, source):
+        more = {"id": f"{REGISTRATION}:2", "mode": "redirect", "contextSourceAlias": "others"}
+        assert (await api.post("csourceRegistrations", registration(other.url, **more))).status == 201
+        assert (await api.patch(f"entities/{GATE}/attrs/open", OPEN, Via="1.1 the-gates")).status == 204
+        assert (len(source.requests), len(other.requests)) == (0, 1)
+
+
 async def test_4_3_6_3_an_operation_that_the_source_does_not_take_is_a_conflict(store):
     async with a_gate(store) as (api, source):
         assert (await api.post(f"entities/{GATE}/attrs", {"open": OPEN})).status == 409

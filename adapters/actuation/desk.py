@@ -153,7 +153,7 @@ class Desk:
             answer_by = self.book.answer_by(entry.command, self.book.now())
             record.step(connection, command_id, allowed, State.DELIVERED, moment, deadline=answer_by)
 
-        await self.book.journal.transact(work)
+        await self.book.journal.transact(work, durable=True)
         self.book.written()
         self.carrying.kick((tenant, device_id))
 
@@ -187,7 +187,7 @@ class Desk:
             record.note(connection, found.command.id, moment, found.state, device_id, {"late answer": result})
             return False
 
-        awaited = await self.book.journal.transact(work)
+        awaited = await self.book.journal.transact(work, durable=True)
         if not awaited:
             _LOG.info("device %s: an answer about %s that is not waited for", device_id, command_name)
         self.book.written()

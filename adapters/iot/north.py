@@ -47,7 +47,10 @@ def north_application(agent: Agent, keys: Sequence[str], version: str) -> web.Ap
         return web.json_response({"name": "tsunagu", "version": version, "protocols": ["ultralight", "json"]})
 
     async def add_groups(request: web.Request) -> web.Response:
-        await registry.add_groups(_owner(request), await _listed(request, _kind(request)))
+        owner, documents = _owner(request), await _listed(request, _kind(request))
+        async with agent.turn:
+            await registry.add_groups(owner, documents)
+            await agent.announce_all()  # devices that were there before it may have their commands of it
         return web.json_response({}, status=201)
 
     async def groups(request: web.Request) -> web.Response:

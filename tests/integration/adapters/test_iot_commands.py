@@ -127,6 +127,14 @@ class TestHttp:
             shown = await reaches(desk, "PENDING", entity=gate.entity_id)
             assert shown["open_info"]["value"] == "accepted"
 
+    async def test_a_device_that_was_there_before_its_group_has_the_groups_commands(self, tmp_path):
+        async with a_device_desk(tmp_path, commands=COMMANDS) as desk:
+            plain = {name: value for name, value in DEVICE.items() if name != "commands"}
+            assert (await desk.north("POST", "/iot/devices", {"devices": [plain]}))[0] == 201
+            group = {**GROUP, "entity_type": "Gate", "commands": DEVICE["commands"]}
+            assert (await desk.north("POST", "/iot/services", {"services": [group]}))[0] == 201
+            await until(lambda: registered(desk, GATE))
+
     async def test_a_command_that_is_not_permitted_reaches_nobody(self, tmp_path):
         async with (
             an_endpoint(lambda told: "") as (url, told),

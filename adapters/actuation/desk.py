@@ -232,6 +232,7 @@ class Desk:
                 said = _TAKEN_BACK if recalled else _NOT_TAKEN_BACK
             case State.DELIVERED:
                 said = "delivered, but there was no answer in time"
+                await self.carrying.recall(entry.command)  # what nobody confirms may be sent again
             case _:
                 state = State.ERROR
                 recalled = await self.carrying.recall(entry.command)

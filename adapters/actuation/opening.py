@@ -82,7 +82,9 @@ async def commands_at_work(
 
 def _may_be_queued(connection: sqlite3.Connection) -> list[Entry]:
     """The commands that a network may keep for their devices, in the order in which they were given."""
-    found = [each for state in (State.SENT, State.UNSURE) for each in record.in_state(connection, state)]
+    found = [
+        each for state in (State.SENT, State.DELIVERED, State.UNSURE) for each in record.in_state(connection, state)
+    ]
     return sorted(found, key=lambda each: each.command.issued_at)
 
 

@@ -237,3 +237,14 @@ def test_a_device_in_two_fleets_is_refused(tmp_path):
     found["lorawan"]["locks"] = found["lorawan"]["gates"] | {"devices": {EUI: {"entity": "urn:ngsi-ld:Lock:1"}}}
     with pytest.raises(InvalidFeeds, match=rf"{EUI} is in both .*gates.*locks"):
         parse_feeds(found, tmp_path)
+
+
+async def test_the_things_stack_what_the_device_did_not_confirm_is_not_sent_again_after_its_end(tmp_path, mqtt):
+    async with a_network(tmp_path, mqtt, "things-stack", answer_within=1.0) as (city, network):
+        await city.command(40)
+        _, told, _ = await network.next()
+        await network.says_there("sent", told["downlinks"][0]["correlation_ids"])
+        await city.reaches("DELIVERED")
+        topic, told, _ = await network.next()
+        assert (topic.rpartition("/")[2], told) == ("replace", {"downlinks": []})
+        assert "no answer" in (await city.reaches("EXPIRED"))["open_info"]["value"]

@@ -14,7 +14,7 @@ from adapters.actuation.contract import Carrier, Command, CommandTarget
 from adapters.actuation.deciding import Deciding
 from adapters.actuation.interlock import Interlocks
 from adapters.actuation.policy import Policy
-from adapters.actuation.record import ANSWERABLE, Entry, State
+from adapters.actuation.record import ANSWERABLE, UNSENT, Entry, State
 from adapters.actuation.targets import place_of
 from adapters.door import now
 from adapters.journal import Journal
@@ -99,18 +99,24 @@ class Desk:
         """See `contract.Actuation`."""
         at = self.book.now()
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[Entry]:
+            ended: list[Entry] = []
             for device_id in device_ids:
                 record.unwant_target(connection, tenant, device_id)
                 for entry in record.open_of_device(connection, tenant, device_id):
                     said = "the device was withdrawn"
                     record.step(connection, entry.command.id, {entry.state}, State.ERROR, at, info=said)
+                    ended.append(entry)
+            return ended
 
-        await self.book.journal.transact(work, durable=True)
+        ended = await self.book.journal.transact(work, durable=True)
         for device_id in device_ids:
             self.book.targets.drop((tenant, device_id))
         self._targets_changed()
         self.book.written()
+        # What has left may be in a network's hands still.
+        left = [entry.command for entry in ended if entry.state not in UNSENT]
+        await asyncio.gather(*(self.carrying.recall(command) for command in left))
 
     async def waiting(self, tenant: str, device_id: str, most: int = 10) -> tuple[Command, ...]:
         """See `contract.Actuation`."""

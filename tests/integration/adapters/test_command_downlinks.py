@@ -248,3 +248,13 @@ async def test_the_things_stack_what_the_device_did_not_confirm_is_not_sent_agai
         topic, told, _ = await network.next()
         assert (topic.rpartition("/")[2], told) == ("replace", {"downlinks": []})
         assert "no answer" in (await city.reaches("EXPIRED"))["open_info"]["value"]
+
+
+async def test_the_things_stack_a_downlink_of_a_device_that_is_withdrawn_is_taken_back(tmp_path, mqtt):
+    async with a_network(tmp_path, mqtt, "things-stack") as (city, network):
+        await city.command(40)
+        assert (await network.next())[0].endswith("/push")
+        await city.desk.withdraw("", [EUI])
+        topic, told, _ = await network.next()
+        assert (topic.rpartition("/")[2], told) == ("replace", {"downlinks": []})
+        await city.reaches("ERROR")

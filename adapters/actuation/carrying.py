@@ -107,6 +107,12 @@ class Carrying:
             said = f"{entry.principal} has no permission any more"
             await book.step(command.id, {entry.state}, State.ERROR, info=said)
             return Leave.NEVER
+        if book.terms(command).critical:
+            trail = await book.journal.perform(lambda connection: record.trail(connection, command.id))
+            if not any(event.state is State.AWAITING for event in trail):
+                said = "it is critical by now, and nobody has approved it"
+                await book.step(command.id, {entry.state}, State.ERROR, info=said)
+                return Leave.NEVER
         if entry.decided_at <= at < later(entry.decided_at, FRESH_SECONDS):  # a clock may be set back
             return Leave.NOW
         trouble = await self._interlocks.violated(target, book.terms(command).interlocks)

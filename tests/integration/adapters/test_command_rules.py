@@ -507,3 +507,16 @@ async def test_rule_7_an_answer_is_to_what_arrived_before_what_may_not_have(tmp_
         assert await city.desk.answered("", DEVICE, "open", "done")
         assert (await city.reaches("OK"))["open_status"]["commandId"]["value"] == "arrived"
         assert await city.desk.answered("", DEVICE, "open", "done, too"), "it arrived, after all"
+
+
+async def test_rule_6_what_has_become_critical_does_not_leave_without_approval(tmp_path):
+    async with a_broker() as api:
+        away, targets = Device(), [a_target()]
+        away.trouble = TryLater("the device is away")
+        await api.post("entities", {"id": GATE, "type": "SluiceGate"})
+        async with a_runner(api, tmp_path, a_policy(), away, targets) as city:
+            assert (await city.command(40)).status == 204
+        back, policy = Device(), a_policy({"critical": True, "approvers": ["section"]})
+        async with a_runner(api, tmp_path, policy, back, targets) as city:
+            assert "critical" in (await city.reaches("ERROR"))["open_info"]["value"]
+            assert back.told == []

@@ -228,7 +228,7 @@ class Journal:
 
 
 def _opened(folder: Path) -> tuple[sqlite3.Connection, str]:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # keys of devices are in it
     connection = sqlite3.connect(folder / FILE, timeout=30, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(_SCHEMA)

@@ -230,7 +230,7 @@ def _endless(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[Non
 def _locked(folder: Path) -> Iterator[None]:
     """The folder for this process alone. Raises RunnerBusy. A process that dies leaves no lock behind."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise RunnerBusy(f"The state in {folder} cannot be used: {error.strerror or error}.") from error

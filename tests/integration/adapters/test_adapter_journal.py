@@ -159,3 +159,8 @@ async def test_a_record_with_bytes_that_are_no_text_is_kept(tmp_path):
         await journal.take_in("feed", [intake(b"1")])
         await finish(journal, await claim(journal), bad("a\udc80"))
         assert [each.record for each in await held(journal)] == [{"line": "a?"}]
+
+
+async def test_a_journal_is_for_its_own_user_as_devices_keys_are_in_it(tmp_path):
+    async with await Journal.open(tmp_path / "state"):
+        assert (tmp_path / "state").stat().st_mode & 0o077 == 0

@@ -11,6 +11,8 @@ LONGEST_KEY: Final = 255
 _DEFAULT: Final = "https://uri.etsi.org/ngsi-ld/default-context/"
 _COMMAND_ID: Final = frozenset({"commandId", _DEFAULT + "commandId"})
 _OTHER_VALUES: Final = frozenset({"object", "languageMap", "vocab", "json", "valueList", "objectList"})
+_OF_ATTRIBUTES: Final = frozenset({"type", "value", "expiresAt", "datasetId", "observedAt"}) | _COMMAND_ID
+"""An object with one of these is no value, but an attribute: a limit that was meant must not be taken for a part of a value."""
 _NULL: Final = "urn:ngsi-ld:null"
 
 
@@ -38,7 +40,11 @@ def asked_attribute(name: str, attribute: Any, *, bare: bool = True) -> Asked:
     """The command that one attribute is: normalized or concise, or, if it may be `bare`, its value alone. Raises Refused."""
     if isinstance(attribute, dict) and not _OTHER_VALUES.isdisjoint(attribute):
         raise Refused(400, f"{name}: a command is a Property")
-    if bare and (not isinstance(attribute, dict) or ("value" not in attribute and "type" not in attribute)):
+    if isinstance(attribute, list) and any(
+        isinstance(each, dict) and each.get("type") == "Property" for each in attribute
+    ):
+        raise Refused(400, f"{name}: a command has no instances")
+    if bare and (not isinstance(attribute, dict) or _OF_ATTRIBUTES.isdisjoint(attribute)):
         return Asked(name, _value(name, attribute))
     if not isinstance(attribute, dict):
         raise Refused(400, f"{name}: the body must be an object")

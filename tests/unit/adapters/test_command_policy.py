@@ -116,6 +116,14 @@ def test_a_command_may_be_normalized_concise_or_bare():
         ("open", {"position": 1}),
         ("close", ""),
     ]
+    meant = [
+        {"position": 1, "expiresAt": "2026-06-30T00:00:00Z"},
+        {"position": 1, "commandId": {"type": "Property", "value": "k"}},
+        [{"type": "Property", "value": 1}, {"type": "Property", "value": 2, "datasetId": "urn:a:b"}],
+    ]
+    for attribute in meant:
+        with pytest.raises(Refused):
+            asked_attribute("open", attribute)
     for bare in ({"position": 1}, 5, [1], None):
         with pytest.raises(Refused):
             asked_attribute("open", bare, bare=False)

@@ -18,6 +18,11 @@ LARGEST: Final = 64 * 1024
 """Longer bodies are not remembered."""
 OVERHEAD: Final = 200
 """Bytes that an entry takes besides."""
+MOST_KINDS: Final = 256
+"""Pairs of an @context and a view."""
+KIND_BYTES: Final = 16 * 1024
+TERM_BYTES: Final = 300
+"""What an @context takes, and each of its terms, where nobody else remembers it any more."""
 
 Shown: TypeAlias = dict[str | bytes, bytes]
 
@@ -30,14 +35,13 @@ class Renderings:
         self._size = 0
         self._young: dict[tuple[TermTable, View], Shown] = {}
         self._old: dict[tuple[TermTable, View], Shown] = {}
+        self._tables: set[TermTable] = set()
 
     def array(self, sheet: Sheet, names: TermTable, view: View) -> bytes:
         """The entities of a sheet as a JSON array. The view joins nothing and is of no earlier version."""
-        key = names, view
-        young = self._young.get(key)
-        if young is None:
-            young = self._young[key] = {}
-        old = self._old.get(key, {})
+        if not sheet.bodies:
+            return b"[]"
+        young, old = self._kind(names, view)
         shown = []
         for body in sheet.bodies:
             found = young.get(body)
@@ -48,8 +52,26 @@ class Renderings:
                     self._size += len(body) + len(found) + OVERHEAD
             shown.append(found)
         if self._size > self._half:
-            self._old, self._young, self._size = self._young, {}, 0
+            self._grow_old()
         return b"[" + b",".join(shown) + b"]"
+
+    def _kind(self, names: TermTable, view: View) -> tuple[Shown, Shown]:
+        """What was shown so lately, and before. Both count what they keep alive: a view may be as long as a request."""
+        key = names, view
+        young = self._young.get(key)
+        if young is None:
+            if len(self._young) >= MOST_KINDS:
+                self._grow_old()
+            young = self._young[key] = {}
+            self._size += OVERHEAD + len(repr(view))
+            if names not in self._tables:
+                self._tables.add(names)
+                self._size += KIND_BYTES + TERM_BYTES * names.size
+        return young, self._old.get(key, {})
+
+    def _grow_old(self) -> None:
+        self._old, self._young, self._size = self._young, {}, 0
+        self._tables.clear()
 
 
 renderings: Final = Renderings()

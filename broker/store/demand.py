@@ -17,6 +17,8 @@ COSTLY: Final = 500
 ENOUGH: Final = 20_000
 """Entities looked at in vain, over all costly queries, that make an index worth its cost: half a second of work."""
 MOST_COUNTED: Final = 10_000
+LONGEST: Final = 1_000
+"""Characters of a type and a path, beyond which no index is learned: clients choose them, and all are counted at first."""
 MOST_TYPES: Final = 8
 """A query for more types than this is led by an index over entities of every type."""
 EVERY_TYPE: Final = ""
@@ -62,6 +64,8 @@ class Demand:
         if len(self._wasted) > MOST_COUNTED:
             self._wasted.clear()
         for entity_type, path in effort.missing:
+            if len(entity_type) + sum(map(len, (*path.names, *(path.trailing or ())))) > LONGEST:
+                continue
             key = IndexKey(tenant, entity_type, path)
             self._wasted[key] += wasted
             if self._wasted[key] >= ENOUGH:

@@ -11,8 +11,8 @@ from broker.model.change import Change
 
 MOST: Final = 1_000
 """Changes that are kept."""
-MOST_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of their states, as they are stored."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of their states, as they are stored: in memory they take some four times as much, and at worst seventeen times."""
 
 
 class LatestChanges:

@@ -10,6 +10,9 @@ from broker.store.demand import Effort
 
 SCAN: Final = 1_000
 """Entities looked at in vain that make a query a scan."""
+MOST_NAMED: Final = 8
+LONGEST_NAME: Final = 200
+"""Types and paths that a line in the log names, and characters of each: clients choose them."""
 QUIET_SECONDS: Final = 10.0
 """After a line in the log about one, the next ones are only counted for so long."""
 
@@ -35,8 +38,8 @@ class Scans:
             return
         asked = {
             "tenant": tenant,
-            "types": sorted({name for each in query.selectors for name in _types(each.types)}),
-            "missing": [".".join(path.names) for _, path in effort.missing],
+            "types": _named(sorted({name for each in query.selectors for name in _types(each.types)})),
+            "missing": _named([".".join(path.names) for _, path in effort.missing]),
         }
         _LOG.warning(
             "a query looked at %d entities in vain, and %d others like it since the last such line",
@@ -49,3 +52,7 @@ class Scans:
 
 def _types(selection: TypeSelection | None) -> list[str]:
     return [] if selection is None else [name for conjunction in selection.alternatives for name in conjunction]
+
+
+def _named(names: list[str]) -> list[str]:
+    return [name[:LONGEST_NAME] for name in names[:MOST_NAMED]]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from strategies_queries import entities
 
 from broker.http.parameters import Parameters
-from broker.http.prepared import LONGEST, Preparations, Prepared
-from broker.http.renderings import Renderings
+from broker.http.prepared import LONGEST, MOST_TERMS, Preparations, Prepared
+from broker.http.renderings import MOST_KINDS, Renderings
 from broker.jsonld.core import CORE_URL
 from broker.jsonld.terms import CORE, TermTable
 from broker.model.entity import Entity
@@ -88,3 +88,34 @@ def test_a_query_is_compiled_once_but_not_if_it_is_long_or_wrong_or_asked_long_a
     for _ in range(2):
         ask("x" * LONGEST)
     assert made == 6
+
+
+def test_views_and_contexts_that_show_nothing_or_little_are_bounded_too() -> None:
+    renderings = Renderings(1_000_000)
+    state = {"id": "urn:x:0", "type": ["urn:t"], "attrs": {}, "createdAt": "", "modifiedAt": "", "version": 1}
+    one = Sheet(orjson.loads, ["urn:x:0"], [orjson.dumps(state).decode()])
+    for number in range(2_000):
+        assert renderings.array(Sheet(orjson.loads), CORE, View(lang=f"en-{number}")) == b"[]"
+    assert not renderings._young
+    for number in range(2_000):
+        renderings.array(one, CORE, View(lang=f"en-{number}"))
+        renderings.array(one, TermTable({}), View())
+    assert len(renderings._young) + len(renderings._old) <= 2 * MOST_KINDS
+    for number in range(50):
+        renderings.array(one, CORE, View(dataset_ids=frozenset({f"urn:{number}:" + "x" * 100_000})))
+    assert len(renderings._young) + len(renderings._old) < 20
+
+
+def test_prepared_queries_keep_no_more_terms_alive_than_is_said() -> None:
+    preparations = Preparations()
+    prepared = Prepared({}, EntityQuery(), View())
+    tables = [TermTable({}) for _ in range(20)]
+    for table in tables:
+        table.size = MOST_TERMS // 4
+        preparations.get((table, "", None, ()), lambda: prepared)
+    assert len(preparations._known) <= 4
+    for number in range(20):  # one that is large itself is remembered with all that is asked in it
+        preparations.get((tables[-1], "", None, (("q", str(number)),)), lambda: prepared)
+    assert len(preparations._known) >= 20
+    assert preparations.get((tables[-1], "", "x" * (LONGEST + 1), ()), lambda: prepared) is prepared
+    assert len(preparations._known) <= 24

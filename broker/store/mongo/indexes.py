@@ -27,7 +27,7 @@ from broker.query.ast import EntityQuery
 from broker.store.demand import EVERY_TYPE, Demand, Effort, IndexKey, path_of, path_text
 from broker.store.mongo import leases
 from broker.store.mongo.conditions import field_of
-from broker.store.mongo.connection import Connection
+from broker.store.mongo.connection import Collection, Connection
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.parts import Filter
 from broker.store.protocol import Lease, ValueIndex
@@ -63,12 +63,15 @@ class Indexes:
         self._looked = 0.0
         self._exchanged = -EXCHANGE_SECONDS
         self.known: frozenset[IndexKey] = frozenset()
+        self._listed: frozenset[IndexKey] = frozenset()
 
     async def open(self) -> None:
-        """Learn which there are, and give up what is more than may be."""
+        """Learn which there are, and give up what is more than may be and what a kill has left behind."""
         await self._refresh()
-        if len(self.known) > self._most:
+        if len(self._listed) > self._most:
             await self._alone(lambda: self._give_up(self._most))
+        if await self._left_behind():
+            await self._alone(self._clear_up)
 
     async def close(self) -> None:
         """Break off what is under way. What MongoDB builds it goes on building."""
@@ -115,7 +118,7 @@ class Indexes:
                 {"$collStats": {"storageStats": {}}},
                 {"$project": {"sizes": "$storageStats.indexSizes"}},
             ]
-            statistics = await (await self._connection.collection("entities").aggregate(stages)).to_list()
+            statistics = await (await self._entities.aggregate(stages)).to_list()
         sizes: Counter[str] = Counter()
         for shard in statistics:
             sizes.update(shard["sizes"])
@@ -131,7 +134,7 @@ class Indexes:
         await self._refresh()
         if key in self.known:
             return
-        if len(self.known) >= self._most:
+        if len(self._listed - {key}) >= self._most:  # those count whose building was broken off, too
             if time.monotonic() < self._exchanged + EXCHANGE_SECONDS:
                 return
             self._exchanged = time.monotonic()
@@ -142,7 +145,7 @@ class Indexes:
             meta = self._connection.collection("meta")
             await meta.update_one({"_id": name}, {"$setOnInsert": {**columns, "ready": False, "uses": 0}}, upsert=True)
             with pymongo.timeout(0):  # none: on a large collection, a new index takes as long as it takes
-                await self._connection.collection("entities").create_indexes(_models(key))
+                await self._entities.create_indexes(_models(key))
             await meta.update_one({"_id": name}, {"$set": {"ready": True}})
         await self._refresh()
         _LOG.info("values are indexed", extra={"type": key.type, "path": key.path.names})
@@ -151,19 +154,40 @@ class Indexes:
         """Drop the least used until there are `most`; what was used long ago counts less each time."""
         await self._put_uses()
         async with self._connection.translated("giving up indexes"):
-            meta, entities = self._connection.collection("meta"), self._connection.collection("entities")
+            meta = self._connection.collection("meta")
             await meta.update_many(_ours(), [{"$set": {"uses": {"$toLong": {"$floor": {"$divide": ["$uses", 2]}}}}}])
             order = [("uses", DESCENDING), ("_id", ASCENDING)]
             going = await meta.find(_ours()).sort(order).skip(most).to_list()
             for each in going:
                 await meta.delete_one({"_id": each["_id"]})  # first, so that no process is led by it any more
                 for part in _PARTS:
-                    try:
-                        await entities.drop_index(f"{each['_id']}:{part}")
-                    except OperationFailure as error:
-                        if error.code != _MISSING_INDEX:
-                            raise
+                    await self._drop(f"{each['_id']}:{part}")
         await self._refresh()
+
+    async def _left_behind(self) -> list[str]:
+        """Indexes of MongoDB's that `meta` knows nothing of: who gave them up has died before they were dropped."""
+        async with self._connection.translated("listing indexes"):
+            names = [name for name in await self._entities.index_information() if name.startswith(_PREFIX)]
+            listed = {
+                each["_id"] for each in await self._connection.collection("meta").find(_ours(), {"_id": 1}).to_list()
+            }
+        return [name for name in names if name.rpartition(":")[0] not in listed]
+
+    async def _clear_up(self) -> None:
+        for name in await self._left_behind():
+            async with self._connection.translated("giving up indexes"):
+                await self._drop(name)
+
+    async def _drop(self, name: str) -> None:
+        try:
+            await self._entities.drop_index(name)
+        except OperationFailure as error:
+            if error.code != _MISSING_INDEX:
+                raise
+
+    @property
+    def _entities(self) -> Collection:
+        return self._connection.collection("entities")
 
     async def _refresh(self) -> None:
         self._looked = time.monotonic()
@@ -171,6 +195,7 @@ class Indexes:
         async with self._connection.translated("listing indexes"):
             found = await self._connection.collection("meta").find(_ours()).to_list()
         self.known = frozenset(_key(each) for each in found if each["ready"])
+        self._listed = frozenset(map(_key, found))
         metrics.value_indexes.labels("ready").set(len(self.known))
         metrics.value_indexes.labels("building").set(len(found) - len(self.known))
 

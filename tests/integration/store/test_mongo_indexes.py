@@ -208,6 +208,30 @@ async def test_names_that_queries_make_up_get_no_index(fresh: MongoStore) -> Non
     assert [each.ready for each in await fresh.value_indexes()] == [True]
 
 
+async def test_what_kills_have_left_of_indexes_counts_and_goes(
+    mongodb_uri: str, mongo_database: str, mongo_client: MongoClient[Any]
+) -> None:
+    first, second, third = (Path((BASE + name,)) for name in "abc")
+    store = MongoStore(mongodb_uri, mongo_database, most_indexes=2)
+    await store.open()
+    await put(store, [entity(n, n) for n in range(3)])
+    for path in (first, second):
+        await store.index_values("", ROOM, path)
+    await store.close()
+    meta, entities = mongo_client[mongo_database].meta, mongo_client[mongo_database].entities
+    gone = next(each for each in meta.find({"_id": {"$regex": "^index:"}}) if BASE + "b" in each["path"])
+    meta.delete_one({"_id": gone["_id"]})  # killed before MongoDB was told to drop it
+    meta.update_many({"_id": {"$regex": "^index:"}}, {"$set": {"ready": False}})  # killed before it was built
+    store = MongoStore(mongodb_uri, mongo_database, most_indexes=1)
+    await store.open()
+    assert len([name for name in entities.index_information() if name.startswith("index:")]) == 3
+    await store.index_values("", ROOM, first)
+    await store.index_values("", ROOM, third)
+    assert [(each.path, each.ready) for each in await store.value_indexes()] == [(third, True)]
+    assert len([name for name in entities.index_information() if name.startswith("index:")]) == 3
+    await store.close()
+
+
 async def test_what_cannot_be_indexed_is_not_asked_for(fresh: MongoStore) -> None:
     await put(fresh, [entity(n, n) for n in range(600)])
     query = typed(Comparison(Path((LEVEL, BASE + "accuracy")), "==", Value(1, "number")))

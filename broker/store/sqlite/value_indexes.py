@@ -20,7 +20,7 @@ from broker.store.sqlite.catalogue import Catalogue
 STRIDE: Final = 100
 """Rows looked at in one go."""
 STEP_SECONDS: Final = 0.01
-"""How long one step may take, but for the stride under way: no write waits longer for it."""
+"""How long one step may take, but for the entity under way, which may be large: no write waits longer for it."""
 GOING_STRIDE: Final = 1000
 COUNTED: Final = 2_000_000
 
@@ -46,8 +46,7 @@ def build(connection: sqlite3.Connection, catalogue: Catalogue, key: IndexKey) -
     (highest,) = connection.execute("SELECT ifnull(max(row), 0) FROM entities").fetchone()
     end = time.monotonic() + STEP_SECONDS
     while built < highest and time.monotonic() < end:
-        _take_in(connection, catalogue, key, built)
-        built += STRIDE
+        built = _take_in(connection, catalogue, key, built, end)
     finished: bool = built >= highest
     connection.execute(
         "UPDATE value_indexes SET built = ?, state = ? WHERE no = ?",
@@ -56,19 +55,27 @@ def build(connection: sqlite3.Connection, catalogue: Catalogue, key: IndexKey) -
     return finished
 
 
-def _take_in(connection: sqlite3.Connection, catalogue: Catalogue, key: IndexKey, built: int) -> None:
+def _take_in(connection: sqlite3.Connection, catalogue: Catalogue, key: IndexKey, built: int, end: float) -> int:
+    """Index rows of the next stride until it is time to end; the row up to which all are indexed."""
     sets = " AND type_set IN (SELECT type_set FROM type_set_members WHERE tenant = ?1 AND type = ?4)"
     of_type = "" if key.type == EVERY_TYPE else sets
     rows = connection.execute(
-        f"SELECT row, entries, body FROM entities NOT INDEXED WHERE row > ?2 AND row <= ?3 AND tenant = ?1{of_type}",
+        f"SELECT row, entries, body FROM entities NOT INDEXED WHERE row > ?2 AND row <= ?3 AND tenant = ?1{of_type}"
+        " ORDER BY row",
         (key.tenant, built, built + STRIDE, *([key.type] if of_type else [])),
-    ).fetchall()
+    )
+    reached = built + STRIDE
     renewed = []
     for row, before, body in rows:
         made = entries.renew(connection, catalogue, key.tenant, row, before, orjson.loads(body))
         if made != before:
             renewed.append((made, row))
+        if time.monotonic() > end:
+            reached = row
+            break
+    rows.close()
     connection.executemany("UPDATE entities SET entries = ? WHERE row = ?", renewed)
+    return reached
 
 
 def unfinished(connection: sqlite3.Connection) -> tuple[list[IndexKey], list[int]]:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -106,6 +107,26 @@ async def test_an_index_follows_writes_before_during_and_after_its_building(inde
     await indexed.commit([Mutation(deletion(entity("0010", 10)), 1)])
     assert await indexed.count("", EntityQuery(q=level("==", 10))) == 0
     await indexed.index_values(*AT_LEVEL)
+
+
+async def test_a_step_of_building_ends_behind_any_entity_however_large_they_are(
+    indexed: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(value_indexes, "STEP_SECONDS", 1e-9)
+    steps = 0
+
+    def counted(*given: Any) -> bool:
+        nonlocal steps
+        steps += 1
+        return build(*given)
+
+    build = value_indexes.build
+    monkeypatch.setattr(value_indexes, "build", counted)
+    await put(indexed, [entity(number, [number % 3, "x" * 1000]) for number in range(50)])
+    await indexed.index_values(*AT_LEVEL)
+    assert steps >= 50
+    assert await way(indexed, EntityQuery(q=level("==", 1))) == "values"
+    assert await indexed.count("", EntityQuery(q=level("==", 1))) == 17
 
 
 async def test_costly_queries_make_the_store_learn(indexed: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

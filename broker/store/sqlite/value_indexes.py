@@ -45,8 +45,10 @@ def build(connection: sqlite3.Connection, catalogue: Catalogue, key: IndexKey) -
     number, built = index
     (highest,) = connection.execute("SELECT ifnull(max(row), 0) FROM entities").fetchone()
     end = time.monotonic() + STEP_SECONDS
-    while built < highest and time.monotonic() < end:
+    while built < highest:
         built = _take_in(connection, catalogue, key, built, end)
+        if time.monotonic() > end:
+            break
     finished: bool = built >= highest
     connection.execute(
         "UPDATE value_indexes SET built = ?, state = ? WHERE no = ?",

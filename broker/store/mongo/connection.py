@@ -63,7 +63,7 @@ REPLICA_SET_REMEDY: Final = "start mongod with --replSet rs0 and run rs.initiate
 _DUPLICATE_KEY: Final = 11000
 _OUT_OF_DISK: Final = frozenset({14031})
 _NOT_ALLOWED: Final = frozenset({13, 18})
-_PASSING: Final = frozenset({24, 50, 112, 202, 262, 290, 11600, 11601, 11602, 13388})
+_PASSING: Final = frozenset({24, 50, 112, 175, 202, 262, 290, 11600, 11601, 11602, 13388})
 _INTERRUPTED: Final = 11601
 _WRITE_CONFLICT: Final = 112
 

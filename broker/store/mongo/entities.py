@@ -182,14 +182,15 @@ class Search:
         wanted = page.limit + 1
         found: list[Document] = []
         fields = {"body": 1, "lapses": 1, "doubtful": 1}
-        skip = page.offset
+        living, skip, last = compiled.living, page.offset, ""
         while True:  # once, but where there are entities that are unsure and do not match
             taken = 0
             missing = wanted - len(found)
-            cursor = self._find(compiled.living, fields, min(missing, 1000), skip, compiled.hint)
+            cursor = self._find(living, fields, min(missing, 1000), skip, compiled.hint)
             async with cursor.limit(missing) as documents:
                 async for document in documents:
                     taken += 1
+                    last = document["_id"]
                     if compiled.is_unsure(document):
                         matches = matches or compile_evaluation(query)
                         if not matches(decode_body(document["body"])):
@@ -197,7 +198,10 @@ class Search:
                     found.append(document)
             if taken < missing or len(found) == wanted:
                 return found
-            skip += taken
+            living, skip = (
+                compiled.living_behind(last),
+                0,
+            )  # by id: what is deleted meanwhile moves all that is behind it
 
     async def _any_unsure(self, compiled: EntityFilter) -> bool:
         unsure = compiled.unsure

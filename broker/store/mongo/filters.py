@@ -49,6 +49,10 @@ class EntityFilter:
         """What is found and has not expired."""
         return self._found_and(self.alive)
 
+    def living_behind(self, key: str) -> Filter:
+        """The same with a `_id` behind this one."""
+        return self._found_and(self.alive, {"_id": {"$gt": key}})
+
     @property
     def whole(self) -> Filter:
         """What is found, expired or not."""

@@ -3,13 +3,17 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pymongo import MongoClient
+from store_samples import LEVEL, entity, instance, put
 
 from broker.errors import TooComplexQuery
 from broker.model.change import Change
+from broker.model.entity import Entity
 from broker.query.ast import (
     And,
     Comparison,
@@ -492,3 +496,31 @@ async def test_an_expensive_query_is_told_to_be_too_complex(mongodb_uri, empty_m
     with pytest.raises(TooComplexQuery, match="narrow"):
         await hurried.query("", replace(typed(TYPES[0]), q=condition), Page(10))
     await hurried.close()
+
+
+async def test_a_page_misses_nothing_where_what_was_found_first_is_deleted_meanwhile(
+    mongo_store: MongoStore, mongo_client: MongoClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def state(number: int, value: int) -> Entity:
+        attrs = {LEVEL: [instance(value), instance(1, datasetId="urn:d:1", expiresAt=PAST)]}
+        return entity(number, attrs=attrs)
+
+    await put(mongo_store, [state(number, 2 if number in (1, 2) else 1) for number in range(6)])
+    find, asked = mongo_store._search._find, 0
+
+    def find_and_delete(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # the first three have been looked at, and two of them did not match
+            mongo_client[mongo_store._connection.name].entities.delete_one({"_id": {"$regex": "Thing:0$"}})
+        return find(*given)
+
+    monkeypatch.setattr(mongo_store._search, "_find", find_and_delete)
+    query = EntityQuery(q=Comparison(Path((LEVEL,)), "==", Value(1, "number")), now=NOW)
+    window = await mongo_store.query("", query, Page(2))
+    assert asked == 2
+    assert [each["id"][-1] for each in window.entities] == ["0", "3"]
+    assert window.more
+    monkeypatch.undo()
+    window = await mongo_store.query("", query, Page(3, after=window.entities[-1]["id"]))
+    assert [each["id"][-1] for each in window.entities] == ["4", "5"]

@@ -71,11 +71,8 @@ class Search:
             return Window([sheet.decode(body) for body in sheet.bodies], sheet.more, sheet.in_vain)
         needed = page.offset + page.limit + 1
         effort = Effort()
-        async with self._bounded():
-            try:
-                ordered = await self._ordered(await self._led(tenant, query, effort), query, needed, effort)
-            finally:
-                self._indexes.note(tenant, query, effort)
+        async with self._bounded(), self._noted(tenant, query, effort):
+            ordered = await self._ordered(await self._led(tenant, query, effort), query, needed, effort)
         shown = ordered[page.offset : page.offset + page.limit]
         return Window(shown, len(ordered) >= needed, effort.looked_at - len(shown))
 
@@ -85,14 +82,11 @@ class Search:
             raise ValueError("who orders entities reads them")
         start = time.monotonic()
         effort = Effort()
-        async with self._bounded():
-            try:
-                compiled = await self._led(tenant, query, effort, page.after)
-                found = await self._page(compiled, query, page, effort)
-                shown, more = found[: page.limit], len(found) > page.limit
-                await self._estimate(tenant, query, effort, more, time.monotonic() - start)
-            finally:
-                self._indexes.note(tenant, query, effort)
+        async with self._bounded(), self._noted(tenant, query, effort):
+            compiled = await self._led(tenant, query, effort, page.after)
+            found = await self._page(compiled, query, page, effort)
+            shown, more = found[: page.limit], len(found) > page.limit
+            await self._estimate(tenant, query, effort, more, time.monotonic() - start)
         ids = [parse_key(each["_id"])[1] for each in shown]
         return Sheet(decode_body, ids, [_current_body(each, query.now) for each in shown], more, effort.wasted)
 
@@ -115,15 +109,12 @@ class Search:
         start = time.monotonic()
         effort = Effort()
         query = replace(query, ordering=None)
-        async with self._bounded():
-            try:
-                compiled = await self._led(tenant, query, effort)
-                total = await self._count_of(compiled, query, effort)
-                effort.found = total
-                effort.looked_at = max(effort.looked_at, total)
-                await self._estimate(tenant, query, effort, False, time.monotonic() - start)
-            finally:
-                self._indexes.note(tenant, query, effort)
+        async with self._bounded(), self._noted(tenant, query, effort):
+            compiled = await self._led(tenant, query, effort)
+            total = await self._count_of(compiled, query, effort)
+            effort.found = total
+            effort.looked_at = max(effort.looked_at, total)
+            await self._estimate(tenant, query, effort, False, time.monotonic() - start)
         return total
 
     async def _count_of(self, compiled: EntityFilter, query: EntityQuery, effort: Effort) -> int:
@@ -252,6 +243,18 @@ class Search:
                 raise self._too_complex() from error
             except TimeoutError as error:
                 raise StoreUnavailable("MongoDB did not answer in time for querying") from error
+
+    @asynccontextmanager
+    async def _noted(self, tenant: str, query: EntityQuery, effort: Effort) -> AsyncIterator[None]:
+        """Count what a query takes. One that does not end in time needs an index more than any other."""
+        try:
+            yield
+        except ExecutionTimeout:
+            if effort.missing and not effort.used:
+                effort.looked_at = max(effort.looked_at, effort.found + int(self._seconds * LOOKED_AT_A_SECOND))
+            raise
+        finally:
+            self._indexes.note(tenant, query, effort)
 
     def _too_complex(self) -> TooComplexQuery:
         return TooComplexQuery(

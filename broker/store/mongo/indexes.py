@@ -71,7 +71,8 @@ class Indexes:
         if len(self._listed) > self._most:
             await self._alone(lambda: self._give_up(self._most))
         if await self._left_behind():
-            await self._alone(self._clear_up)
+            with suppress(NgsiLdError):  # the next start tries it again
+                await self._alone(self._clear_up)
 
     async def close(self) -> None:
         """Break off what is under way. What MongoDB builds it goes on building."""

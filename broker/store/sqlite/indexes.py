@@ -41,6 +41,7 @@ class Indexes:
         self._uses: Counter[IndexKey] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_by_one = asyncio.Lock()
+        self._listing = asyncio.Lock()
         self._exchanged = -EXCHANGE_SECONDS
 
     async def open(self) -> None:
@@ -93,8 +94,11 @@ class Indexes:
 
     async def listing(self) -> list[ValueIndex]:
         """The indexes that are kept."""
-        uses = self._uses.copy()
-        return await self._database.search(lambda c, _: value_indexes.listing(c, uses), "listing indexes", seconds=20.0)
+        async with self._listing:  # counting may take long: who asks again and again takes only one thread of queries
+            uses = self._uses.copy()
+            return await self._database.search(
+                lambda c, _: value_indexes.listing(c, uses), "listing indexes", seconds=20.0
+            )
 
     async def _show(self) -> None:
         """Put how many there are into the metrics."""

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
+from pymongo.errors import ExecutionTimeout
 from store_samples import BASE, LEVEL, ROOM, entity, put
 from strategies_queries import ATTRIBUTES, TYPES, entities, entity_queries
 
+from broker.errors import TooComplexQuery
 from broker.model.entity import Entity
 from broker.query.ast import (
     And,
@@ -138,6 +140,26 @@ async def test_costly_queries_make_the_store_learn_for_all_processes(
                 await asyncio.sleep(0.05)
     assert [(each.type, each.path, each.ready) for each in await other.value_indexes()] == [(ROOM, AT_LEVEL, True)]
     await other.close()
+
+
+@pytest.mark.parametrize("counted", [False, True])
+async def test_a_query_that_does_not_end_in_time_makes_the_store_learn(
+    fresh: MongoStore, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    def too_slow(*_: Any, **__: Any) -> Any:
+        raise ExecutionTimeout("operation exceeded time limit", 50)
+
+    await put(fresh, [entity(n, n) for n in range(3)])
+    monkeypatch.setattr(fresh._search, "_find", too_slow)
+    monkeypatch.setattr(fresh._search, "_count", too_slow)
+    query = typed(level("==", 1))
+    with pytest.raises(TooComplexQuery):
+        await (fresh.count("", query) if counted else fresh.query("", query, Page(20)))
+    monkeypatch.undo()
+    async with asyncio.timeout(20):
+        while [each.ready for each in await fresh.value_indexes()] != [True]:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0.05)
+    assert await fresh.count("", query) == 1
 
 
 async def test_the_least_used_makes_room_and_all_can_be_switched_off(

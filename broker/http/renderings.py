@@ -4,6 +4,7 @@ The key is the stored body itself, under an @context's names and a view. What an
 that nothing here can be out of date, and nothing has to be told of writes.
 """
 
+from sys import getsizeof
 from typing import Final, TypeAlias
 
 import orjson
@@ -49,7 +50,7 @@ class Renderings:
                 found = old.get(body) or orjson.dumps(represent(sheet.decode(body), names, view))
                 if len(body) <= LARGEST:
                     young[body] = found
-                    self._size += len(body) + len(found) + OVERHEAD
+                    self._size += getsizeof(body) + len(found) + OVERHEAD  # a text may take four bytes a character
             shown.append(found)
         if self._size > self._half:
             self._grow_old()

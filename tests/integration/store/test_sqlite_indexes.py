@@ -129,6 +129,23 @@ async def test_a_step_of_building_ends_behind_any_entity_however_large_they_are(
     assert await indexed.count("", EntityQuery(q=level("==", 1))) == 17
 
 
+@pytest.mark.parametrize("lists", [2, 5, 20])
+async def test_a_query_with_hundreds_of_alternatives_is_answered_with_an_index_too(
+    indexed: SqliteStore, lists: int
+) -> None:
+    await put(indexed, [entity(f"{number:04d}", number) for number in range(900)])
+    await indexed.index_values(*AT_LEVEL)
+
+    def alternatives(start: int) -> Condition:
+        values = tuple(ast.Value(start + number, "number") for number in range(60))
+        return ast.Comparison(ast.Path((LEVEL,)), "==", ast.ValueList(values))
+
+    query = EntityQuery(q=Or(tuple(alternatives(60 * place) for place in range(lists))))
+    expected = min(900, 60 * lists)
+    assert await indexed.count("", query) == expected
+    assert len((await indexed.query("", query, Page(1000))).entities) == expected
+
+
 async def test_costly_queries_make_the_store_learn(indexed: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demand, "ENOUGH", 3000)
     await put(indexed, [entity(number, number, types=(BASE + "Many",)) for number in range(2000)])

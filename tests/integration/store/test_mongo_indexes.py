@@ -28,6 +28,7 @@ from broker.query.ast import (
     Range,
     TypeSelection,
     Value,
+    ValueList,
 )
 from broker.query.evaluate import matches
 from broker.store import demand
@@ -106,6 +107,23 @@ async def test_equality_is_led_by_its_index_in_order_of_id_from_any_page_on(
     names, _ = explain(fresh, mongo_client, typed(level("==", 7), BASE + "House"))
     assert "learned" not in names
     assert await fresh.count("other", typed(level("==", 7), BASE + "House")) == 300
+
+
+async def test_lists_come_in_order_of_id_up_to_a_length_and_beyond_it_are_read_so(
+    fresh: MongoStore, mongo_client: MongoClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.store.mongo.entities.MOST_SORTED", 100)
+    await put(fresh, [entity(f"{n:05}", n) for n in range(500)])
+    await fresh.index_values("", ROOM, AT_LEVEL)
+    for length, ordered in ((70, True), (400, False)):
+        values = ValueList(tuple(Value(n, "number") for n in range(length)))
+        query = typed(Comparison(AT_LEVEL, "==", values))
+        assert (led("", query, fresh._indexes.known).otherwise is None) == ordered
+        names, _ = explain(fresh, mongo_client, query)
+        assert ("SORT" not in names) == ordered
+        window = await fresh.query("", query, Page(3))
+        assert [each["id"][-5:] for each in window.entities] == ["00000", "00001", "00002"]
+        assert await fresh.count("", query) == length
 
 
 async def test_a_range_of_too_many_values_is_read_in_order_of_id(

@@ -16,7 +16,7 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
-from broker.store.mongo.encoding import binary, check_size, encode_body, key_string
+from broker.store.mongo.encoding import binary, check_size, encode_sized, key_string
 from broker.store.mongo.search import OPTIONAL, search_fields
 from broker.store.mongo.turn import HEAD, Turn
 from broker.store.protocol import Document as BesideEntities
@@ -71,8 +71,8 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
             raise VersionConflict([key])
         entry.state = change.after
         entry.version = 0 if change.after is None else change.after["version"]
-        entry.body = None if change.after is None else encode_body(change.after)
-        before = None if change.before is None else encode_body(change.before)
+        entry.body, size = _encoded(change.after)
+        before, size_before = _encoded(change.before)
         record = {
             "tenant": change.tenant,
             "entity": change.entity_id,
@@ -84,12 +84,16 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
         }
         check_size(change.entity_id, record)
         records.append(record)
-        sizes.append(len(before or b"") + len(entry.body or b""))
+        sizes.append(size_before + size)
     made = Draft(entries, [mutation.change for mutation in mutations], records, sizes, [], 0, 0, 0, [])
     for key, entry in entries.items():
         _add_write(made, key, entry)
     made.documents += [documents.new(each.kind, each.tenant, each.id, each.body) for each in beside]
     return made
+
+
+def _encoded(state: Entity | None) -> tuple[bytes | None, int]:
+    return (None, 0) if state is None else encode_sized(state)
 
 
 def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:

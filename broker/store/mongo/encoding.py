@@ -55,11 +55,16 @@ def starting_with(prefix: str) -> dict[str, str]:
 
 def encode_body(value: Any) -> bytes:
     """A JSON value as bytes from which `decode_body` makes exactly the same value."""
+    return encode_sized(value)[0]
+
+
+def encode_sized(value: Any) -> tuple[bytes, int]:
+    """The same, and how many bytes it is before it is compressed: a thousand times as many, at most."""
     try:
         body = orjson.dumps(value)
     except TypeError:  # an integer beyond 64 bits
         body = _EXACT + json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    return zlib.compress(body, 1) if len(body) > LARGE_BODY else body
+    return zlib.compress(body, 1) if len(body) > LARGE_BODY else body, len(body)
 
 
 def decode_body(body: bytes) -> Any:

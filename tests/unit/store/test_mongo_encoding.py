@@ -5,8 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from store_samples import creation, entity
 
 from broker.errors import BadRequestData
+from broker.store.mongo.commit import draft
 from broker.store.mongo.encoding import (
     LARGE_BODY,
     check_size,
@@ -17,6 +19,7 @@ from broker.store.mongo.encoding import (
     parse_key,
     starting_with,
 )
+from broker.store.protocol import Mutation
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(
@@ -89,3 +92,10 @@ def test_tenant_and_id_are_told_apart(tenant, entity_id):
 
 def test_the_default_tenant_is_nobody_elses_prefix():
     assert not key_string(("a", "urn:x")).startswith(key_string(("", "")))
+
+
+def test_what_is_kept_of_the_log_in_memory_counts_states_as_they_are_before_they_are_compressed() -> None:
+    large = entity(1, "x" * 2_000_000)
+    made = draft([Mutation(creation(large), 0)])
+    assert len(made.records[0]["after"]) < 50_000
+    assert made.sizes[0] > 2_000_000

@@ -248,12 +248,17 @@ class Carrier:
         self.delivered.note(course.subscription.key, message.body["id"], positions, ids, now)
 
     async def change_at(self, position: int) -> Change | None:
-        """The change at a position of the log, None if it was trimmed away."""
+        """The change at a position of the log, None if it was trimmed away. Raises StoreUnavailable where the log ends before it:
+        a server that was elected a moment ago may not show all that it has."""
         known = self.recent.get(position)
         if known is not None:
             return known
         found = await self._store.changes(position - 1, 1)
-        return found[0] if found and found[0].sequence == position else None
+        if found and found[0].sequence == position:
+            return found[0]
+        if position > await self._store.tail():
+            raise StoreUnavailable(f"the log cannot be read up to {position} now")
+        return None
 
     def _tell_lost(self, course: Course, position: int) -> None:
         """A change that was owed is gone from the log, because its retention ended: said loudly, and counted."""

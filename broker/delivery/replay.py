@@ -6,6 +6,7 @@ from typing import Final
 from broker.delivery.course import Course
 from broker.delivery.matching import SubscriptionIndex, is_match_or_fault, state_of_interest
 from broker.delivery.subscription import SubscriptionKey
+from broker.errors import StoreUnavailable
 from broker.model.change import Change
 from broker.store.protocol import Store
 
@@ -29,7 +30,7 @@ async def replay(
     over a course that was behind then. A course that has read beyond it is behind no more and gets further changes from
     live matching. One that leaves `behind` meanwhile, because its share is given back, stays where it is: the index may not
     know it any more. Where the log was trimmed under a course, `lost` is told up to which position, and reading goes on with
-    what is left.
+    what is left. Raises StoreUnavailable where the store does not show what live matching has met: to be begun again.
     """
     while readers := _readers(behind):
         tail = await store.tail()
@@ -40,6 +41,9 @@ async def replay(
         start = min(course.behind for course in readers.values() if course.behind is not None)
         nothing_before = met()  # asked before the log is read, so that what comes meanwhile is not taken as read
         changes = await store.changes(start - 1, BATCH)
+        if not changes and start <= nothing_before and await store.tail() < start:
+            # A server that was elected a moment ago may not show all that it has: nothing of that may be passed over.
+            raise StoreUnavailable(f"the log cannot be read from {start} on now")
         for change in changes:
             for course in await _readers_of(store, index, readers, change):
                 if course not in behind or course.closed or course.behind is None or course.behind > change.sequence:

@@ -7,6 +7,7 @@ import pytest
 from delivery_desk import eventually
 
 from broker.delivery.books import Books
+from broker.delivery.carrier import Carrier, RecentChanges
 from broker.delivery.course import Course
 from broker.delivery.courses import Courses
 from broker.delivery.document import parse_members
@@ -14,6 +15,7 @@ from broker.delivery.matching import SubscriptionIndex
 from broker.delivery.replay import replay
 from broker.delivery.subscription import Subscription, bind_terms, compile_subscription
 from broker.delivery.tally import Tally
+from broker.errors import StoreUnavailable
 from broker.jsonld.terms import CORE
 from broker.model.change import Change, Touch
 from broker.model.entity import Entity
@@ -116,6 +118,38 @@ async def test_an_empty_read_of_the_log_says_nothing_about_what_came_after_it(st
     assert course.behind is None
 
 
+async def test_what_the_store_does_not_show_for_a_moment_is_not_passed_over(store: SqliteStore) -> None:
+    """A server of MongoDB that was elected a moment ago may show less of the log than the one before it did."""
+    index = SubscriptionIndex()
+    course = course_behind(index, 1)
+    await create(store, 1)
+    behind = {course}
+    read = store.changes
+
+    async def nothing(after: int, limit: int) -> list[Change]:
+        return []
+
+    store.changes = nothing  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable, match="from 1 on"):
+        await replay(store, index, behind, lambda: 1, lambda _: None, lambda _, __: None)
+    assert course.behind == 1
+    store.changes = read  # type: ignore[method-assign]
+    await replay(store, index, behind, lambda: 1, lambda _: None, lambda _, __: None)
+    assert list(course.pending) == [1]
+
+
+async def test_a_change_that_is_owed_counts_as_gone_only_if_it_was_trimmed(store: SqliteStore) -> None:
+    carrier = Carrier.__new__(Carrier)
+    carrier._store, carrier.recent = store, RecentChanges()
+    await create(store, 1)
+    await create(store, 2)
+    await store.trim(1)
+    assert await carrier.change_at(1) is None
+    assert await carrier.change_at(2) is not None
+    with pytest.raises(StoreUnavailable, match="up to 3"):
+        await carrier.change_at(3)
+
+
 async def test_a_course_that_is_given_back_while_the_log_is_read_stays_behind_what_was_not_matched(
     store: SqliteStore,
 ) -> None:
@@ -143,6 +177,7 @@ async def test_a_course_that_comes_in_the_moment_in_which_its_lane_has_read_all_
     store: SqliteStore,
 ) -> None:
     """Subscriptions that another process made come one by one: the reading for one may end as the next one is put."""
+    await create(store, 1)
     asked_for = False
 
     async def carry(_: Course, __: tuple[int, ...]) -> None:

@@ -112,6 +112,8 @@ def meaning(error: Exception, doing: str) -> NgsiLdError:
         return InternalError(f"MongoDB refused {doing}: {_text(error)}")
     if isinstance(error, ConnectionFailure | WaitQueueTimeoutError):
         return StoreUnavailable(f"MongoDB cannot be reached for {doing}: {_text(error)}")
+    if isinstance(error, ConfigurationError):  # a server that is just starting does not say yet that it has sessions
+        return StoreUnavailable(f"MongoDB is not ready for {doing}: {_text(error)}")
     if isinstance(error, PyMongoError) and error.timeout:
         return StoreUnavailable(f"MongoDB did not answer in time for {doing}: {_text(error)}")
     return InternalError(f"{doing} failed: {type(error).__name__}: {_text(error)}")

@@ -21,16 +21,19 @@ async def replay(
     index: SubscriptionIndex,
     behind: set[Course],
     met: Callable[[], int],
+    passed: Callable[[Course], int],
     owed: Callable[[Course], None],
     lost: Callable[[Course, int], None],
 ) -> None:
     """Go through the log for those of the courses `behind` that have room, until none is left; who has caught up leaves it.
 
     One pass serves all courses of a lane. `met` is the last position that live matching has begun with: it may have passed
-    over a course that was behind then. A course that has read beyond it is behind no more and gets further changes from
-    live matching. One that leaves `behind` meanwhile, because its share is given back, stays where it is: the index may not
-    know it any more. Where the log was trimmed under a course, `lost` is told up to which position, and reading goes on with
-    what is left. Raises StoreUnavailable where the store does not show what live matching has met: to be begun again.
+    over a course that was behind then. `passed` is that for the share of a course: where live matching has gone back for the
+    sake of other shares, it is where it was before, as the share's watermark may be there. A course that has read beyond it is
+    behind no more and gets further changes from live matching. One that leaves `behind` meanwhile, because its share is given
+    back, stays where it is: the index may not know it any more. Where the log was trimmed under a course, `lost` is told up to
+    which position, and reading goes on with what is left. Raises StoreUnavailable where the store does not show what live
+    matching has met: to be begun again.
     """
     while readers := _readers(behind):
         tail = await store.tail()
@@ -56,7 +59,7 @@ async def replay(
             if course not in behind or course.closed or course.behind is None:
                 continue
             course.behind = max(course.behind, reached + 1)
-            if course.behind > met():
+            if course.behind > passed(course):
                 course.through = max(course.through, course.behind - 1)
                 course.behind = None
                 behind.discard(course)

@@ -47,8 +47,8 @@ def compiled(identifier: str, since: int = 0, **more: object) -> Subscription:
     return compile_subscription("", bind_terms(members, CORE))
 
 
-def course_behind(index: SubscriptionIndex, position: int) -> Course:
-    subscription = compiled("urn:s:1")
+def course_behind(index: SubscriptionIndex, position: int, subscription_id: str = "urn:s:1") -> Course:
+    subscription = compiled(subscription_id)
     index.put(subscription)
     return Course(subscription, Tally(), position - 1, behind=position)
 
@@ -91,7 +91,7 @@ async def test_what_live_matching_has_met_but_passed_over_is_read_from_the_log(s
 
     store.changes = changes  # type: ignore[method-assign]
     behind = {course}
-    await replay(store, index, behind, begun, lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, begun, lambda _: begun(), lambda _: None, lambda _, __: None)
     assert sorted(course.pending) == [1, 2]
     assert course.behind is None
     assert not behind
@@ -113,9 +113,24 @@ async def test_an_empty_read_of_the_log_says_nothing_about_what_came_after_it(st
         return found
 
     store.changes = changes  # type: ignore[method-assign]
-    await replay(store, index, {course}, lambda: met, lambda _: None, lambda _, __: None)
+    await replay(store, index, {course}, lambda: met, lambda _: met, lambda _: None, lambda _, __: None)
     assert list(course.pending) == [1]
     assert course.behind is None
+
+
+async def test_a_course_has_caught_up_only_where_the_watermark_of_its_share_is(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live matching went back to 2 for another share; the share of the second course was matched up to 6 before."""
+    monkeypatch.setattr("broker.delivery.replay.BATCH", 3)
+    index = SubscriptionIndex()
+    first, second = course_behind(index, 1), course_behind(index, 5, "urn:s:2")
+    for number in range(1, 7):
+        await create(store, number)
+    passed = {first: 2, second: 6}
+    await replay(store, index, {first, second}, lambda: 2, passed.__getitem__, lambda _: None, lambda _, __: None)
+    assert sorted(second.pending) == [5, 6]
+    assert second.through == 6
 
 
 async def test_what_the_store_does_not_show_for_a_moment_is_not_passed_over(store: SqliteStore) -> None:
@@ -131,10 +146,10 @@ async def test_what_the_store_does_not_show_for_a_moment_is_not_passed_over(stor
 
     store.changes = nothing  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailable, match="from 1 on"):
-        await replay(store, index, behind, lambda: 1, lambda _: None, lambda _, __: None)
+        await replay(store, index, behind, lambda: 1, lambda _: 1, lambda _: None, lambda _, __: None)
     assert course.behind == 1
     store.changes = read  # type: ignore[method-assign]
-    await replay(store, index, behind, lambda: 1, lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, lambda: 1, lambda _: 1, lambda _: None, lambda _, __: None)
     assert list(course.pending) == [1]
 
 
@@ -168,7 +183,7 @@ async def test_a_course_that_is_given_back_while_the_log_is_read_stays_behind_wh
         return found
 
     store.changes = changes  # type: ignore[method-assign]
-    await replay(store, index, behind, lambda: 2, lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, lambda: 2, lambda _: 2, lambda _: None, lambda _, __: None)
     assert course.behind == 1
     assert not course.pending
 

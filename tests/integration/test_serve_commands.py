@@ -23,7 +23,7 @@ TOKEN = "a-token-of-the-duty-office"
 FILE = """
 [commands]
 port = {door}
-expires = 60
+expires = 12
 answer_within = 1.0
 
 [commands.principals.office]
@@ -109,7 +109,7 @@ async def test_commands_survive_kills_of_the_process_and_none_is_carried_twice(t
                 await broker.end(signal.SIGKILL)
         assert len(taken) > 6 * KILLS // 2
         journal = sqlite3.connect(tmp_path / "tsunagu-adapters" / "journal.sqlite")
-        for _ in range(300):
+        for _ in range(600):
             (left,) = journal.execute("SELECT count(*) FROM command WHERE deadline IS NOT NULL").fetchone()
             (untold,) = journal.execute("SELECT count(*) FROM command_untold").fetchone()
             if not left and not untold:
@@ -118,11 +118,13 @@ async def test_commands_survive_kills_of_the_process_and_none_is_carried_twice(t
         confirming.cancel()
         ends = dict(journal.execute("SELECT key, state FROM command"))
         assert taken.keys() <= ends.keys()
-        assert set(ends.values()) <= {"ok", "error"}
+        # One of which nobody knows whether it is in the network's queue is waited for, and those behind it may expire meanwhile.
+        assert set(ends.values()) <= {"ok", "error", "expired"}
+        assert "ok" in ends.values()
         assert list(ends.values()).count("error") <= KILLS  # what was being carried when the process died
         assert len(set(downlinks)) == len(downlinks)
         async with session.get(f"{url}/{GATE}") as answer:
             shown = await answer.json()
-        assert shown["open_status"]["value"] in ("OK", "ERROR")
+        assert shown["open_status"]["value"] in ("OK", "ERROR", "EXPIRED")
         assert "open" not in shown
         assert await broker.end(signal.SIGTERM) == 0

@@ -13,7 +13,7 @@ session() {  # name, paths...
 }
 
 computes="tests/unit tests/conformance"
-for room in contexts http operations store temporal; do
+for room in contexts operations store temporal; do
     computes="$computes tests/integration/$room"
 done
 # shellcheck disable=SC2046,SC2086

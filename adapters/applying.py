@@ -6,7 +6,7 @@ its content: sent again after a crash it is the same request, and the broker giv
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import orjson
 
 from adapters.contract import Entity
 from adapters.errors import BrokerRefused, OutcomeUnknown
-from adapters.ngsild_client import BATCH, NgsiLdClient
+from adapters.ngsild_client import BATCH, NgsiLdClient, portions
 from adapters.planning import Plan, Wanted, new_instances, plan, rounds, span, wanted
 from adapters.wire import to_wire
 from datamodels import Model, models
@@ -82,24 +82,10 @@ def batches(parts: Parts, *, in_turn: bool) -> list[Batch]:
     end = 0
     for group in rounds(parts) if in_turn else [parts]:
         after = len(found)
-        for together in _portions(wanted(group).values()):
+        for together in portions(wanted(group).values(), lambda each: _weight(each.entity), BATCH, MOST_BYTES):
             end += len(together)
             found.append(Batch(together, end, after))
     return found
-
-
-def _portions(entities: Iterable[Wanted]) -> Iterator[list[Wanted]]:
-    portion: list[Wanted] = []
-    size = 0
-    for each in entities:
-        weight = _weight(each.entity)
-        if portion and (len(portion) == BATCH or size + weight > MOST_BYTES):
-            yield portion
-            portion, size = [], 0
-        portion.append(each)
-        size += weight
-    if portion:
-        yield portion
 
 
 def _weight(entity: Entity) -> int:

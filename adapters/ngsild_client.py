@@ -8,11 +8,11 @@ knows it, one that had its effect before the connection broke has it no second t
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -32,6 +32,9 @@ _IDS_AT_MOST: Final = 50
 _URL_AT_MOST: Final = 6000
 _LONGEST_PAUSE: Final = 30.0
 _MOMENT: Final = timedelta(microseconds=1)
+
+
+T = TypeVar("T")
 
 
 class NgsiLdClient:
@@ -76,7 +79,7 @@ class NgsiLdClient:
         `entity_type` is an IRI. An unknown tenant has no entities.
         """
         found: dict[str, Entity] = {}
-        for group in _grouped(ids):
+        for group in portions(ids, _length_in_url, _IDS_AT_MOST, _URL_AT_MOST):
             parameters = {"type": entity_type, "id": ",".join(group), "limit": str(len(group))}
             status, body = await self._request("GET", "/entities", params=parameters, allowed=(200, 404))
             if status == 200:
@@ -299,19 +302,23 @@ class NgsiLdClient:
             yield attempt
 
 
-def _grouped(ids: Sequence[str]) -> Iterable[list[str]]:
-    """The ids in groups that fit into one URL."""
-    group: list[str] = []
-    length = 0
-    for entity_id in ids:
-        size = len(quote(entity_id, safe=":")) + 3
-        if group and (len(group) == _IDS_AT_MOST or length + size > _URL_AT_MOST):
-            yield group
-            group, length = [], 0
-        group.append(entity_id)
-        length += size
-    if group:
-        yield group
+def portions(each_of: Iterable[T], weigh: Callable[[T], int], most: int, heaviest: int) -> Iterator[list[T]]:
+    """Items in order, in portions of so many and of such a weight together at most; one that is heavier by itself is alone."""
+    portion: list[T] = []
+    weight = 0
+    for each in each_of:
+        added = weigh(each)
+        if portion and (len(portion) == most or weight + added > heaviest):
+            yield portion
+            portion, weight = [], 0
+        portion.append(each)
+        weight += added
+    if portion:
+        yield portion
+
+
+def _length_in_url(entity_id: str) -> int:
+    return len(quote(entity_id, safe=":")) + 3
 
 
 def _instant(text: str) -> datetime:

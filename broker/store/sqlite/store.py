@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from broker.model.change import Change
 from broker.model.entity import Entity, JsonObject
@@ -41,12 +41,15 @@ from broker.store.sqlite import (
 )
 from broker.store.sqlite import documents as document_rows
 from broker.store.sqlite.catalogue import Catalogue
-from broker.store.sqlite.database import Database
+from broker.store.sqlite.database import Database, Deadline
 from broker.store.sqlite.indexes import MOST_INDEXES, Indexes
 from broker.store.sqlite.leases import Leases
 
 PRUNE_EVERY: Final = 100_000
 """Changes after which a trim also drops what no entity uses any more from the catalogue."""
+
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -118,37 +121,32 @@ class SqliteStore:
 
     async def query(self, tenant: str, query: EntityQuery, page: Page) -> Window:
         """One page of the entities that match. Raises TooComplexQuery if that takes too long."""
-        effort = Effort()
-        try:
-            return await self._database.search(
-                lambda c, deadline: search.find(c, deadline, effort, tenant, query, page),
-                "querying entities",
-                self._query_seconds,
-            )
-        finally:
-            self._indexes.note(tenant, query, effort)
+        return await self._search(
+            tenant, query, lambda c, by, effort: search.find(c, by, effort, tenant, query, page), "querying entities"
+        )
 
     async def query_bodies(self, tenant: str, query: EntityQuery, page: Page) -> Sheet:
         """The same page, for who may not have to read the entities. Raises TooComplexQuery if that takes too long."""
-        effort = Effort()
-        try:
-            return await self._database.search(
-                lambda c, deadline: search.find_bodies(c, deadline, effort, tenant, query, page),
-                "querying entities",
-                self._query_seconds,
-            )
-        finally:
-            self._indexes.note(tenant, query, effort)
+        return await self._search(
+            tenant,
+            query,
+            lambda c, by, effort: search.find_bodies(c, by, effort, tenant, query, page),
+            "querying entities",
+        )
 
     async def count(self, tenant: str, query: EntityQuery) -> int:
         """How many entities match, exactly. Raises TooComplexQuery if that takes too long."""
+        return await self._search(
+            tenant, query, lambda c, by, effort: search.count(c, by, effort, tenant, query), "counting entities"
+        )
+
+    async def _search(
+        self, tenant: str, query: EntityQuery, work: Callable[[sqlite3.Connection, Deadline, Effort], T], doing: str
+    ) -> T:
+        """Do a query's work, and note its effort, whether or not it ended in time: from that, indexes are learned."""
         effort = Effort()
         try:
-            return await self._database.search(
-                lambda c, deadline: search.count(c, deadline, effort, tenant, query),
-                "counting entities",
-                self._query_seconds,
-            )
+            return await self._database.search(lambda c, by: work(c, by, effort), doing, self._query_seconds)
         finally:
             self._indexes.note(tenant, query, effort)
 

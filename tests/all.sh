@@ -12,10 +12,7 @@ session() {  # name, paths...
     { "$python" -m pytest "$@" 2>&1; echo $? >"$log/$name.status"; } | tee "$log/$name"
 }
 
-computes="tests/unit tests/conformance"
-for room in contexts operations store temporal; do
-    computes="$computes tests/integration/$room"
-done
+computes="tests/unit tests/conformance tests/integration/store"
 # shellcheck disable=SC2046,SC2086
 {
     session computes $computes >/dev/null &

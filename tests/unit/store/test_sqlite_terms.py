@@ -30,7 +30,7 @@ def terms_at(path: Path, entity: Entity) -> set[Term]:
     return terms_of(compile_targets(path)(entity))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(entities(), comparisons())
 def test_4_9_what_holds_is_found_and_where_terms_settle_it_nothing_else(entity: Entity, comparison: Comparison) -> None:
     for path in {comparison.path, *(Path((attribute,)) for attribute in entity["attrs"])}:

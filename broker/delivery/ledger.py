@@ -10,7 +10,8 @@ The promise is: whatever the moment at which the process dies, each change is no
   watermark passes those positions. It does not list positions that were never on their way, matching resumes before them:
   so the record of a receiver that does not answer stays small, and stays as it is however much comes to be owed.
 * What is owed for a moment only holds the watermark back instead, which costs nothing. But what was delivered above a
-  watermark that is held back is repeated after a crash, so that moment is short.
+  watermark that is held back is repeated after a crash, so that moment is short. A course whose oldest position the watermark
+  has passed cannot hold it back any more: it is on record, and stays so until that is done.
 * The cursor `delivery/<tenant>/<id>` of a subscription on record stands before its oldest position, so that the log is not
   trimmed under it.
 
@@ -86,7 +87,9 @@ class Ledger:
     def __init__(self, name: str, watermark: int, courses: Iterable[Course], clock: Callable[[], float]) -> None:
         self._name = name
         self._clock = clock
+        # The farthest that it may be, and whether it certainly is there: a save without an answer may have moved it.
         self._watermark = watermark
+        self._is_certain = True
         self._fresh: set[Course] = set()
         self._recorded: dict[Course, JsonObject] = {course: {} for course in courses if course.is_outstanding}
         self._dirty: set[Course] = set()
@@ -156,9 +159,9 @@ class Ledger:
             self._heads.popleft()
         return horizon
 
-    def _is_fresh_again(self, course: Course, horizon: float) -> bool:
-        """Whether a course on record keeps up now, so that it may just hold the watermark back like others."""
-        return course in self._recorded and not _is_late(course, horizon) and (course.oldest or 0) > self._watermark
+    def _is_due(self, course: Course, horizon: float) -> bool:
+        """Whether what a course owes has to be on record: it is late, or below the watermark."""
+        return _is_late(course, horizon) or (course.oldest is not None and course.oldest <= self._watermark)
 
     def draft(self, head: int, *, counts: bool, final: bool = False) -> Draft:
         """What must be durable, and the watermark as far as that lets it go; `head` is the last matched position.
@@ -167,8 +170,11 @@ class Ledger:
         `failed` is to be told of it, before the next one is made.
         """
         horizon = math.inf if final else self._horizon(head)
-        self._dirty.update([course for course in self._fresh if _is_late(course, horizon)])
-        fresh_again = {course for course in self._recorded if self._is_fresh_again(course, horizon)}
+        # One may be both fresh and on record: more came to be owed, or was read again, while it was put there.
+        self._dirty.update([course for course in self._fresh if self._is_due(course, horizon)])
+        fresh_again = {
+            course for course in self._recorded if course.is_outstanding and not self._is_due(course, horizon)
+        }
         recording = [course for course in self._dirty if course.is_outstanding and course not in fresh_again]
         settled = [course for course in self._recorded if not course.is_outstanding or course in fresh_again]
         counted = [course for course in self._counted if counts or course in self._dirty]
@@ -185,7 +191,7 @@ class Ledger:
         }
         changed = [course for course, lag in lags.items() if lag != self._recorded.get(course)]
         cursors = {guard_name(course.subscription.key): (course.oldest or 1) - 1 for course in changed}
-        if watermark != self._watermark:
+        if watermark != self._watermark or not self._is_certain:
             cursors[self._name] = watermark
         documents = [
             Document(DOCUMENTS, *course.subscription.key, stored_course(course, lags.get(course), head))
@@ -197,7 +203,7 @@ class Ledger:
     def written(self, draft: Draft, refused: Collection[SubscriptionKey] = ()) -> None:
         """A draft is durable, but for the documents of `refused` subscriptions: where there are any, so is the watermark not."""
         if refused:
-            self.failed(draft.of(refused))
+            self._put_back(draft.of(refused))
         for course in draft.changed:
             if course.subscription.key in refused:
                 continue
@@ -208,9 +214,18 @@ class Ledger:
                 self._recorded.pop(course, None)
         if not refused:
             self._watermark = draft.watermark
+            self._is_certain = self._is_certain or self._name in draft.cursors
 
     def failed(self, draft: Draft) -> None:
-        """A draft was not written, or it is not known whether all of it was: the next one has it again."""
+        """A draft was not written, or it is not known whether all of it was: the next one has it again.
+
+        Its watermark may be where it was to be, and counts as being there: what is below it will be on record.
+        """
+        self._watermark = max(self._watermark, draft.watermark)
+        self._is_certain = False
+        self._put_back(draft)
+
+    def _put_back(self, draft: Draft) -> None:
         on_record = draft.lags.keys() & self._recorded.keys()
         self._recorded.update((course, {}) for course in (*draft.settled, *on_record))
         self._dirty.update(draft.recording)

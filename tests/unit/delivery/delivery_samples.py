@@ -5,7 +5,7 @@ from typing import Any
 from broker.delivery.document import parse_members
 from broker.delivery.subscription import Subscription, bind_terms, compile_subscription
 from broker.jsonld.terms import CORE
-from broker.model.entity import Entity, Instance
+from broker.model.entity import Entity, Instance, JsonObject
 from broker.model.terms import DEFAULT_VOCAB
 
 NOW = "2026-01-01T00:00:00.000000Z"
@@ -15,7 +15,8 @@ def iri(name: str) -> str:
     return DEFAULT_VOCAB + name
 
 
-def subscription(identifier: str = "urn:s:1", tenant: str = "", **members: Any) -> Subscription:
+def subscription_document(identifier: str = "urn:s:1", **members: Any) -> JsonObject:
+    """A subscription as it is stored."""
     document = {
         "id": identifier,
         "type": "Subscription",
@@ -24,7 +25,11 @@ def subscription(identifier: str = "urn:s:1", tenant: str = "", **members: Any) 
         **members,
     }
     parsed = parse_members({name: value for name, value in document.items() if value is not ...}, CORE, NOW)
-    return compile_subscription(tenant, bind_terms(parsed | {"jsonldContext": "http://c/", "since": 0}, CORE))
+    return bind_terms(parsed | {"jsonldContext": "http://c/", "since": 0}, CORE)
+
+
+def subscription(identifier: str = "urn:s:1", tenant: str = "", **members: Any) -> Subscription:
+    return compile_subscription(tenant, subscription_document(identifier, **members))
 
 
 def entity(entity_id: str = "urn:d:1", types: tuple[str, ...] = ("Device",), **attributes: Instance | Any) -> Entity:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.model.expiry import expiry
-from broker.store.protocol import Document, EntityKey, Mutation
+from broker.store.protocol import Document, EntityKey, Ground, Mutation
 
 Decision: TypeAlias = Callable[[Entity | None], Change | None]
 """Given an entity's state (None: there is none), the change to commit, or None for nothing to do.
@@ -59,8 +59,8 @@ class Plan:
     documents: list[Document]
 
 
-def decide_all(batch: list[Request], states: dict[EntityKey, Entity], now: str) -> Plan:
-    """Apply the decisions in order, each on the state that the ones before it leave."""
+def decide_all(batch: list[Request], states: dict[EntityKey, Entity], now: str, ground: Ground | None = None) -> Plan:
+    """Apply the decisions in order, each on the state that the ones before it leave. `ground` is what the states rest on."""
     plan = Plan([], [], [], [])
     current: dict[EntityKey, Entity | None] = dict(states)
     for place, request in enumerate(batch):
@@ -76,7 +76,7 @@ def decide_all(batch: list[Request], states: dict[EntityKey, Entity], now: str) 
             if step is not None:
                 version = 0 if stored is None else stored["version"]
                 step = _versioned(step, version + 1)
-                plan.mutations.append(Mutation(step, version))
+                plan.mutations.append(Mutation(step, version, ground))
                 plan.places.append(step_place)
                 stored = current[request.key] = step.after
     for start, end in _recorded(batch):

@@ -25,11 +25,24 @@ NO_CURSORS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """What decisions rest on in a store that can `recall`: its own mark of how far its log is, and the entities whose states were
+    recalled and not read. Where there are any, a commit on it is turned away unless nobody else has committed since."""
+
+    mark: object
+    recalled: frozenset[EntityKey]
+
+
+@dataclass(frozen=True, slots=True)
 class Mutation:
-    """One change to commit, on the condition that the stored entity still has `expected_version` (0: there is none)."""
+    """One change to commit, on the condition that the stored entity still has `expected_version` (0: there is none).
+
+    All mutations of a commit have the same `ground`.
+    """
 
     change: Change
     expected_version: int
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +262,11 @@ class Store(Protocol):
 
     async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
         """The stored states of those that exist, expired or not."""
+        ...
+
+    def recall(self, keys: Sequence[EntityKey]) -> tuple[dict[EntityKey, Entity], Ground | None]:
+        """What this process remembers of its own last commits: states that were true then, and the ground for the mutations that
+        are decided on these and on what is read after this call. Only a commit on that ground tells whether they are true."""
         ...
 
     async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:

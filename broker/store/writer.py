@@ -260,7 +260,7 @@ class EntityWriter:
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.002 * 2**attempt)))
-            plan = decide_all(batch, await self._store.read(keys), self._now())
+            plan = await self._decide(batch, keys)
             if not plan.mutations:
                 return plan.outcomes
             try:
@@ -270,6 +270,17 @@ class EntityWriter:
             except OutcomeUnknown:
                 return await self._settle_doubt(batch, keys, [plan])
         raise Conflict("other writers kept changing the same entities, nothing was written: try again")
+
+    async def _decide(self, batch: list[Request], keys: list[EntityKey]) -> Plan:
+        """What a batch comes to, on states that the store recalls, as far as it does: the commit proves that these are true, and
+        with them all outcomes. What comes to no commit is decided on states that are read."""
+        states, ground = self._store.recall(keys)
+        if unknown := [key for key in keys if key not in states]:
+            states |= await self._store.read(unknown)
+        plan = decide_all(batch, states, self._now(), ground)
+        if plan.mutations or len(unknown) == len(keys):
+            return plan
+        return decide_all(batch, await self._store.read(keys), self._now())
 
     async def _settle_doubt(self, batch: list[Request], keys: list[EntityKey], plans: list[Plan]) -> list[Outcome]:
         """Go on after commits of which it is not known whether they were written: only their changes in the log tell.

@@ -5,7 +5,7 @@ other, sequences have no gaps, and nobody ever sees a change before the one that
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from bson.binary import Binary
@@ -17,10 +17,11 @@ from broker.model.entity import Entity
 from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import binary, check_size, encode_sized, key_string
-from broker.store.mongo.search import OPTIONAL, search_fields
+from broker.store.mongo.remembered import Mark, Remembered
+from broker.store.mongo.search import OPTIONAL, search_changes, search_fields
 from broker.store.mongo.turn import HEAD, Turn
 from broker.store.protocol import Document as BesideEntities
-from broker.store.protocol import EntityKey, Mutation, OutcomeUnknown, VersionConflict
+from broker.store.protocol import EntityKey, Ground, Mutation, OutcomeUnknown, VersionConflict
 
 Write: TypeAlias = InsertOne[Document] | UpdateOne | DeleteOne
 
@@ -31,6 +32,7 @@ class _Entry:
 
     found: int
     version: int
+    before: Entity | None
     state: Entity | None
     body: bytes | None
 
@@ -43,11 +45,21 @@ class Draft:
     changes: list[Change]
     records: list[Document]
     sizes: list[int]
-    writes: list[Write]
-    inserted: int
-    updated: int
-    deleted: int
+    inserts: list[Document]
+    updates: list[tuple[Document, Document]]
+    deletes: list[Document]
     documents: list[Document]
+    ground: Ground | None
+
+    def writes(self, *, proven: bool) -> list[Write]:
+        """What is done to the entities. Where it is `proven` that they have the versions that are expected, these are not asked
+        for: a filter by `_id` alone costs a third."""
+        place = _by_key if proven else _by_version
+        return [
+            *(InsertOne(document) for document in self.inserts),
+            *(UpdateOne(place(where), update) for where, update in self.updates),
+            *(DeleteOne(place(where)) for where in self.deletes),
+        ]
 
     @property
     def absent(self) -> list[str]:
@@ -66,7 +78,9 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
         key = change.tenant, change.entity_id
         entry = entries.get(key)
         if entry is None:
-            entry = entries[key] = _Entry(mutation.expected_version, mutation.expected_version, None, None)
+            entry = entries[key] = _Entry(
+                mutation.expected_version, mutation.expected_version, change.before, None, None
+            )
         elif entry.version != mutation.expected_version:
             raise VersionConflict([key])
         entry.state = change.after
@@ -85,7 +99,8 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
         check_size(change.entity_id, record)
         records.append(record)
         sizes.append(size_before + size)
-    made = Draft(entries, [mutation.change for mutation in mutations], records, sizes, [], 0, 0, 0, [])
+    ground = mutations[0].ground if mutations else None
+    made = Draft(entries, [mutation.change for mutation in mutations], records, sizes, [], [], [], [], ground)
     for key, entry in entries.items():
         _add_write(made, key, entry)
     made.documents += [documents.new(each.kind, each.tenant, each.id, each.body) for each in beside]
@@ -100,54 +115,77 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
     where = key_string(key)
     if entry.state is None or entry.body is None:
         if entry.found:
-            made.writes.append(DeleteOne({"_id": where, "version": entry.found}))
-            made.deleted += 1
+            made.deletes.append({"_id": where, "version": entry.found})
         return
-    fields = search_fields(key[0], entry.state) | {"version": entry.version, "body": Binary(entry.body)}
+    own = {"version": entry.version, "body": Binary(entry.body)}
+    if made.ground is not None and key in made.ground.recalled and entry.before is not None:
+        # This process has written all the document's fields itself, by the same rules, so only what differs is written.
+        fields, absent = search_changes(key[0], entry.before, entry.state)
+        fields |= own
+    else:
+        fields = search_fields(key[0], entry.state) | own
+        absent = [name for name in OPTIONAL if name not in fields]
     check_size(key[1], fields)
     if entry.found:
         # $set and not a replacement: it is a quarter cheaper, as indexed fields that stay the same are left alone.
         update: dict[str, Any] = {"$set": fields}
-        if absent := [name for name in OPTIONAL if name not in fields]:
+        if absent:
             update["$unset"] = dict.fromkeys(absent, "")
-        made.writes.append(UpdateOne({"_id": where, "version": entry.found}, update))
-        made.updated += 1
+        made.updates.append(({"_id": where, "version": entry.found}, update))
     else:
-        made.writes.append(InsertOne({"_id": where} | fields))
-        made.inserted += 1
+        made.inserts.append({"_id": where} | fields)
 
 
-async def write(connection: Connection, made: Draft, turn: Turn) -> list[Change]:
-    """Commit a draft; its changes with their sequences.
+def _by_key(where: Document) -> Document:
+    return {"_id": where["_id"]}
+
+
+def _by_version(where: Document) -> Document:
+    return where
+
+
+class _NotProven(Exception):
+    """Another process has committed since the states that were recalled were true."""
+
+
+async def write(connection: Connection, made: Draft, turn: Turn, remembered: Remembered) -> list[Change]:
+    """Commit a draft, and remember the states that it leaves; its changes with their sequences.
 
     Raises VersionConflict, DocumentExists, StoreUnavailable, OutcomeUnknown.
     """
     entities = connection.collection("entities")
 
-    async def work(session: Session) -> int:
+    async def work(session: Session) -> tuple[Mark, Mark]:
         count = len(made.records)
-        first = await connection.advance(HEAD, "head", count, session, turn.moves()) - count + 1
-        if made.writes:
+        moved = await connection.move(HEAD, "head", count, session, turn.moves())
+        after = Mark(moved["head"], moved.get("erasures", 0), moved.get("name", ""))
+        before = replace(after, head=after.head - count)
+        proven = made.ground is not None and made.ground.mark == before
+        if made.ground is not None and made.ground.recalled and not proven:
+            raise _NotProven
+        if writes := made.writes(proven=proven):
             try:
-                result = await entities.bulk_write(made.writes, ordered=False, session=session)
+                result = await entities.bulk_write(writes, ordered=False, session=session)
             except BulkWriteError as error:
                 if is_duplicate(error):
                     raise VersionConflict(()) from error
                 raise
-            if result.matched_count < made.updated or result.deleted_count < made.deleted:
+            if result.matched_count < len(made.updates) or result.deleted_count < len(made.deletes):
                 raise VersionConflict(())
         if made.absent and await entities.find_one({"_id": {"$in": made.absent}}, {"_id": 1}, session=session):
             raise VersionConflict(())
-        records = [{"_id": first + place} | record for place, record in enumerate(made.records)]
+        records = [{"_id": before.head + place} | record for place, record in enumerate(made.records, 1)]
         await connection.collection("changes").insert_many(records, session=session)
         if made.documents:
             await documents.add(connection, made.documents, session)
-        return first
+        return before, after
 
     written = False
     try:
-        first = await connection.transact(work, "committing", turn)
+        before, after = await connection.transact(work, "committing", turn)
         written = True
+    except _NotProven:
+        raise VersionConflict(list(made.entries)) from None
     except VersionConflict:
         raise await _conflict(connection, made) from None
     except OutcomeUnknown:
@@ -155,8 +193,11 @@ async def write(connection: Connection, made: Draft, turn: Turn) -> list[Change]
         raise
     finally:
         turn.end(made=written)
+        if not written:
+            remembered.forget()
     connection.in_doubt = False  # both have moved the head: the other one was before this one, or is never written
-    return [change.committed(first + place) for place, change in enumerate(made.changes)]
+    remembered.keep(before, after, ((key, entry.body) for key, entry in made.entries.items()))
+    return [change.committed(before.head + place) for place, change in enumerate(made.changes, 1)]
 
 
 async def _conflict(connection: Connection, made: Draft) -> VersionConflict:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
@@ -241,7 +242,7 @@ class Connection:
                     await self._drop_index(name, former)
             for start in (
                 {"_id": "schema", "version": SCHEMA_VERSION},
-                {"_id": "log", "head": 0},
+                {"_id": "log", "head": 0, "name": uuid.uuid4().hex},
                 {"_id": "trimmed", "tail": 0},
                 {"_id": "documents", "last": 0},
             ):
@@ -274,6 +275,12 @@ class Connection:
 
         Raises StoreUnavailable where somebody has removed it.
         """
+        return int((await self.move(document_id, field, by, session, beside))[field])
+
+    async def move(
+        self, document_id: str, field: str, by: int, session: Session | None = None, beside: Document | None = None
+    ) -> Document:
+        """The same; the whole document."""
         update = {"$inc": {field: by}, **(beside or {})}
         moved = await self.collection("meta").find_one_and_update(
             {"_id": document_id}, update, return_document=ReturnDocument.AFTER, session=session
@@ -282,7 +289,7 @@ class Connection:
             raise StoreUnavailable(
                 f"database {self.name} has been emptied while the store was open: restart the broker"
             )
-        return int(moved[field])
+        return moved
 
     @asynccontextmanager
     async def translated(self, doing: str) -> AsyncIterator[Call]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from broker.store.mongo.connection import Connection, Document
 from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR
+from broker.store.mongo.turn import HEAD
 
 _BY_KEY: Final = ("entities", "history", "evolutions")
 """The collections in which the tenant leads the key."""
@@ -16,6 +17,8 @@ async def erase(connection: Connection, tenant: str, limit: int) -> int:
         for name in _BY_KEY:
             within: Document = {"_id": {"$gt": tenant + SEPARATOR, "$lt": tenant + AFTER_SEPARATOR}}
             removed += await _remove(connection, name, within, limit - removed)
+        # No commit has told that these are gone: whoever remembers their states is to find the head's document changed.
+        await connection.collection("meta").update_one({"_id": HEAD}, {"$inc": {"erasures": 1}})
         return removed + await _remove(connection, "documents", {"tenant": tenant}, limit - removed)
 
 

@@ -55,6 +55,11 @@ class Log:
         self._latest.add(changes, sizes)
         self.announce(changes[-1].sequence)
 
+    @property
+    def known(self) -> int:
+        """How far the log is, as far as this process has heard."""
+        return self._known
+
     def announce(self, head: int) -> None:
         """Tell all who wait in this process that the log has reached `head`."""
         if head > self._known:

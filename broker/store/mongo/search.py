@@ -32,6 +32,10 @@ MOST_VALUES: Final = 64
 INT64: Final = range(-(2**63), 2**63)
 OPTIONAL: Final = ("scopes", "cells", "expires", "lapses", "doubtful", "elements")
 
+_BY_FIELD: Final = frozenset({"values", "instants", "elements"})
+_OF_ALL_ATTRIBUTES: Final = ("names", "kinds", "cells", "lapses", "doubtful")
+"""Fields to which every attribute may add something."""
+
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -82,6 +86,49 @@ def attribute_kinds(entity: Entity) -> dict[str, list[str]]:
 def search_fields(tenant: str, entity: Entity) -> dict[str, Any]:
     """All fields of the module's list that this state has."""
     return _Search(tenant, entity).fields()
+
+
+def search_changes(tenant: str, before: Entity, after: Entity) -> tuple[dict[str, Any], list[str]]:
+    """What to set and what to unset, by path, in a document that has the fields of one state, so that it has those of another.
+
+    Attributes that both states have as the same object are not looked at.
+    """
+    former, attrs = before["attrs"], after["attrs"]
+    names = [name for name in former.keys() | attrs.keys() if former.get(name) is not attrs.get(name)]
+    old = search_fields(tenant, _with_only(before, names))
+    new = search_fields(tenant, _with_only(after, names))
+    if ("elements" in old) != ("elements" in new) or any(
+        not _same(old.get(name), new.get(name)) for name in _OF_ALL_ATTRIBUTES
+    ):
+        old, new = search_fields(tenant, before), search_fields(tenant, after)
+    changed: dict[str, Any] = {}
+    gone: list[str] = []
+    for name in old.keys() | new.keys():
+        if name in _BY_FIELD and name in old and name in new:
+            held, holds = old[name], new[name]
+            changed |= {f"{name}.{field}": holds[field] for field in holds if not _same(held.get(field), holds[field])}
+            gone += [f"{name}.{field}" for field in held if field not in holds]
+        elif name not in new:
+            gone.append(name)
+        elif not _same(old.get(name), new[name]):
+            changed[name] = new[name]
+    return changed, gone
+
+
+def _with_only(entity: Entity, names: list[str]) -> Entity:
+    attrs = entity["attrs"]
+    part = entity.copy()
+    part["attrs"] = {name: attrs[name] for name in names if name in attrs}
+    return part
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of fields are the same to the server: True is not 1."""
+    if one is other:
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and bool(one == other)
 
 
 class _Search:

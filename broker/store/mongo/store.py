@@ -24,6 +24,7 @@ from broker.store.mongo.entities import Search
 from broker.store.mongo.indexes import MOST_INDEXES, Indexes
 from broker.store.mongo.leading import EVERY_TENANT
 from broker.store.mongo.log import Log
+from broker.store.mongo.remembered import Remembered
 from broker.store.mongo.turn import Turn
 from broker.store.protocol import (
     NO_CURSORS,
@@ -33,6 +34,7 @@ from broker.store.protocol import (
     EntityKey,
     Evolution,
     Finding,
+    Ground,
     HistoryEntry,
     HistoryQuery,
     Lease,
@@ -66,6 +68,7 @@ class MongoStore:
         self._query_seconds = query_seconds
         self._committing = asyncio.Lock()
         self._turn = Turn(self._connection)
+        self._remembered = Remembered()
         self._indexes = Indexes(self._connection, most_indexes)
         self._search = Search(self._connection, query_seconds, self._indexes)
 
@@ -95,6 +98,10 @@ class MongoStore:
         """The stored states of those that exist, expired or not."""
         return await entities.read(self._connection, keys) if keys else {}
 
+    def recall(self, keys: Sequence[EntityKey]) -> tuple[dict[EntityKey, Entity], Ground | None]:
+        """What this process has committed last; nothing while others commit, too."""
+        return self._remembered.recall(keys, self._log.known) if self._turn.is_ours else ({}, None)
+
     async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
         """Write states, change records and documents in one atomic, durable commit.
 
@@ -104,7 +111,7 @@ class MongoStore:
             return []
         made = commit.draft(mutations, documents)
         async with self._committing:  # commits exclude each other anyway: better to queue here than to collide there
-            changes = await commit.write(self._connection, made, self._turn)
+            changes = await commit.write(self._connection, made, self._turn, self._remembered)
         self._log.keep(changes, made.sizes)
         return changes
 

@@ -71,6 +71,11 @@ class Turn:
         self._idle: asyncio.TimerHandle | None = None
         self._passing: asyncio.Task[bool] | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether no other process is expected to commit before the next commit of this one."""
+        return self._ticket is not None or time.monotonic() >= self._company_until
+
     async def begin(self) -> None:
         """Before the first attempt of a commit: wait for a turn, where others have been met lately."""
         if self._idle is not None:

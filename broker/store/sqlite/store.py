@@ -19,6 +19,7 @@ from broker.store.protocol import (
     EntityKey,
     Evolution,
     Finding,
+    Ground,
     HistoryEntry,
     HistoryQuery,
     Lease,
@@ -95,6 +96,10 @@ class SqliteStore:
     async def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
         """The stored states of those that exist, expired or not."""
         return await self._database.read(lambda c: entities.read(c, keys), "reading entities")
+
+    def recall(self, keys: Sequence[EntityKey]) -> tuple[dict[EntityKey, Entity], Ground | None]:
+        """Nothing: to read costs no round trip here."""
+        return {}, None
 
     async def commit(self, mutations: Sequence[Mutation], documents: Sequence[Document] = ()) -> list[Change]:
         """Write states, change records and documents in one atomic, durable commit. Raises VersionConflict, DocumentExists."""

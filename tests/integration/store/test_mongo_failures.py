@@ -240,6 +240,20 @@ async def test_a_commit_whose_result_stays_unknown_says_so(fail_point, monkeypat
     assert len(await store.changes(0, 10)) == 1  # whoever is told so finds out here
 
 
+async def test_in_doubt_nothing_is_remembered(fail_point, monkeypatch):
+    monkeypatch.setattr("broker.store.mongo.connection.TRANSACTION_SECONDS", 0.1)
+    store, fail = fail_point
+    await store.commit([creation("urn:x:1")])
+    states, ground = store.recall([("", "urn:x:1")])
+    assert states
+    assert ground is not None
+    fail("commitTransaction", times=1000, writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
+    with pytest.raises(OutcomeUnknown):
+        await store.commit([creation("urn:x:2")])
+    fail("commitTransaction", off=True)
+    assert store.recall([("", "urn:x:1")]) == ({}, None)
+
+
 async def test_a_commit_that_is_interrupted_after_it_was_applied_counts_as_committed(fail_point):
     store, fail = fail_point
     fail("commitTransaction", writeConcernError={"code": 11601, "errmsg": "operation was interrupted"})

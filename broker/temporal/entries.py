@@ -6,12 +6,13 @@ from typing import Final
 from uuid import UUID
 
 from broker.model.change import Change
-from broker.model.entity import Instance, by_dataset, dataset_of
+from broker.model.entity import Instance, by_dataset
 from broker.model.evolution import SCOPE, null_of
 from broker.model.terms import KINDS, NGSI_LD_NULL
 from broker.store.protocol import Evolution, HistoryEntry
 
 _INSTANCES: Final = UUID("6f0a4d52-6b3c-5a0e-9d57-0a3f1c7e2b84")
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _KEPT_AFTER_DELETION: Final[tuple[str, ...]] = ("type", "datasetId", "createdAt")
 
 
@@ -20,21 +21,27 @@ def entries_of(change: Change) -> list[HistoryEntry]:
 
     A deleted instance holds the NGSI-LD Null and `deletedAt` (4.5.7). The same change gives the same entries again.
     """
-    return [
-        HistoryEntry(
-            tenant=change.tenant,
-            entity_id=change.entity_id,
-            types=tuple((change.after or change.before or {"type": []})["type"]),
-            attribute=attribute,
-            dataset_id=dataset_of(instance),
-            instance_id=_instance_id(change, attribute, dataset_of(instance)),
-            sequence=change.sequence,
-            recorded_at=change.at,
-            deleted="deletedAt" in instance,
-            instance=instance,
+    types = tuple((change.after or change.before or {"type": []})["type"])
+    # All that makes a change unique in the world goes in: histories of several brokers may be merged (4.3.6).
+    seed = _INSTANCES.bytes + f"{change.tenant}\n{change.entity_id}\n{change.at}\n{change.sequence}\n".encode()
+    entries: list[HistoryEntry] = []
+    for attribute, instance in (*_attributes(change), *_scope(change)):
+        dataset: str | None = instance.get("datasetId")
+        entries.append(
+            HistoryEntry(
+                change.tenant,
+                change.entity_id,
+                types,
+                attribute,
+                dataset,
+                _urn(sha1(seed + f"{attribute}\n{dataset or ''}".encode(), usedforsecurity=False).hexdigest()),
+                change.sequence,
+                change.at,
+                "deletedAt" in instance,
+                instance,
+            )
         )
-        for attribute, instance in (*_attributes(change), *_scope(change))
-    ]
+    return entries
 
 
 def evolution_of(change: Change) -> Evolution:
@@ -50,16 +57,9 @@ def evolution_of(change: Change) -> Evolution:
     )
 
 
-def _instance_id(change: Change, attribute: str, dataset_id: str | None) -> str:
-    # All that makes a change unique in the world goes in: histories of several brokers may be merged (4.3.6).
-    name = (change.tenant, change.entity_id, change.at, str(change.sequence), attribute, dataset_id or "")
-    return _urn(sha1(_INSTANCES.bytes + "\n".join(name).encode(), usedforsecurity=False).hexdigest())
-
-
 def _urn(digest: str) -> str:
     """The URN of the name-based UUID of a SHA-1 digest (RFC 9562, 5.5): what uuid5 gives, in a third of its time."""
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    return f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 
 def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:
@@ -67,6 +67,11 @@ def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:
         for attribute, instances in (change.before or {"attrs": {}})["attrs"].items():
             for instance in instances:
                 yield attribute, _deleted(instance, change.at)
+        return
+    if change.kind == "entityCreated":  # touches all that there is
+        for attribute, instances in change.after["attrs"].items():
+            for instance in instances:
+                yield attribute, instance
         return
     # By datasetId, once for each attribute: it may have thousands of instances, all of them touched.
     indexed: dict[tuple[str, bool], dict[str | None, Instance]] = {}

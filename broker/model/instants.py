@@ -20,6 +20,8 @@ def canonical(moment: datetime) -> str:
 
 def canonical_text(text: str) -> str:
     """The canonical string of the instant that a DateTime string names, which is known to be one: thirty times as fast."""
+    if len(text) == 27 and text[19] == ".":
+        return text  # most are: the broker made them
     if len(text) == 20:
         return text[:19] + ".000000Z"
     return f"{text[:19]}.{text[20:-1]:0<6}Z"

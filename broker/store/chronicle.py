@@ -23,16 +23,17 @@ class Times(NamedTuple):
 
 def times_of(entry: HistoryEntry) -> Times:
     """The times of an entry. What was never created or modified by itself was so when it was recorded."""
-    instance = entry.instance
-    modified = canonical_text(instance.get("modifiedAt", entry.recorded_at))
+    instance, recorded = entry.instance, entry.recorded_at
+    modified = canonical_text(instance.get("modifiedAt", recorded))
+    created = canonical_text(instance.get("createdAt", recorded))
     observed = instance.get("observedAt")
     deleted = instance.get("deletedAt")
     return Times(
-        moment=modified if observed is None else canonical_text(observed),
-        observed=observed is not None,
-        created_at=canonical_text(instance.get("createdAt", entry.recorded_at)),
-        modified_at=modified,
-        deleted_at=None if deleted is None else canonical_text(deleted),
+        modified if observed is None else canonical_text(observed),
+        observed is not None,
+        created,
+        modified,
+        None if deleted is None else canonical_text(deleted),
     )
 
 

@@ -59,7 +59,9 @@ def evolution_of(change: Change) -> Evolution:
 
 def _urn(digest: str) -> str:
     """The URN of the name-based UUID of a SHA-1 digest (RFC 9562, 5.5): what uuid5 gives, in a third of its time."""
-    return f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+    return (
+        f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+    )
 
 
 def _attributes(change: Change) -> Iterator[tuple[str, Instance]]:

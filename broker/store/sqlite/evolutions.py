@@ -1,9 +1,10 @@
 """Evolutions: what temporal history knows of each entity as a whole (5.2.20), whether it still exists or not."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -23,32 +24,40 @@ def find(connection: sqlite3.Connection, tenant: str, entity_id: str) -> int | N
     return None if row is None else int(row[0])
 
 
+class Numbers(NamedTuple):
+    """The numbers of evolutions by (tenant, entity id), and which of them are new, so that they have no series yet."""
+
+    of: dict[tuple[str, str], int]
+    new: set[int]
+
+
 def record(
     connection: sqlite3.Connection,
     entries: Sequence[HistoryEntry],
     news: Sequence[Evolution],
     *,
     by_client: bool = False,
-) -> dict[tuple[str, str], int]:
-    """Create or bring up to date the evolutions that are mentioned; their numbers by (tenant, entity id).
+) -> Numbers:
+    """Create or bring up to date the evolutions that are mentioned.
 
     `by_client`: data added to the evolution of an entity that was deleted do not bring it back.
     """
-    numbers: dict[tuple[str, str], int] = {}
-    for key, evolution in gather(entries, news).items():
-        row = connection.execute(f"SELECT {_COLUMNS}, no FROM evolutions WHERE tenant = ? AND id = ?", key).fetchone()
-        if row is None:
-            cursor = connection.execute(
-                f"INSERT INTO evolutions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, *_values(evolution)),
-            )
-            assert cursor.lastrowid is not None
-            numbers[key] = cursor.lastrowid
-            _add_types(connection, evolution, evolution.types, cursor.lastrowid)
-            continue
-        numbers[key] = row[6]
+    gathered = gather(entries, news)
+    rows = _rows(connection, gathered)
+    numbers = {key: int(row[6]) for key, row in rows.items()}
+    made = [evolution for key, evolution in gathered.items() if key not in rows]
+    if made:
+        (last,) = connection.execute("SELECT ifnull(max(no), 0) FROM evolutions").fetchone()
+        new = dict(enumerate(made, start=last + 1))
+        numbers.update(((evolution.tenant, evolution.entity_id), number) for number, evolution in new.items())
+        connection.executemany(
+            f"INSERT INTO evolutions (no, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(number, evolution.tenant, evolution.entity_id, *_values(evolution)) for number, evolution in new.items()],
+        )
+        _add_types(connection, [(evolution, evolution.types, number) for number, evolution in new.items()])
+    for key, row in rows.items():
         known = _evolution(row)
-        after = joined(known, evolution)
+        after = joined(known, gathered[key])
         if by_client:
             after = replace(after, deleted_at=known.deleted_at)
         if after != known:
@@ -56,8 +65,24 @@ def record(
                 "UPDATE evolutions SET types = ?, created_at = ?, modified_at = ?, deleted_at = ? WHERE no = ?",
                 (*_values(after), row[6]),
             )
-            _add_types(connection, after, after.types[len(known.types) :], row[6])
-    return numbers
+            if len(after.types) > len(known.types):
+                _add_types(connection, [(after, after.types[len(known.types) :], row[6])])
+    return Numbers(numbers, {numbers[evolution.tenant, evolution.entity_id] for evolution in made})
+
+
+def _rows(connection: sqlite3.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Sequence[Any]]:
+    """The rows of those that there are, each with its number behind its columns."""
+    by_tenant: dict[str, list[str]] = {}
+    for tenant, entity_id in keys:
+        by_tenant.setdefault(tenant, []).append(entity_id)
+    return {
+        (row[0], row[1]): row
+        for tenant, ids in by_tenant.items()
+        for row in connection.execute(
+            f"SELECT {_COLUMNS}, no FROM evolutions WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",
+            (tenant, orjson.dumps(ids).decode()),
+        )
+    }
 
 
 def remove(connection: sqlite3.Connection, number: int, tenant: str, entity_id: str) -> None:
@@ -123,16 +148,20 @@ def listing(
 
 
 def _values(evolution: Evolution) -> tuple[str, str, str, str | None]:
-    types = orjson.dumps(evolution.types).decode()
-    return types, evolution.created_at, evolution.modified_at, evolution.deleted_at
+    return _json(evolution.types), evolution.created_at, evolution.modified_at, evolution.deleted_at
+
+
+@lru_cache(maxsize=1024)
+def _json(types: tuple[str, ...]) -> str:
+    return orjson.dumps(types).decode()
 
 
 def _evolution(row: Sequence[Any]) -> Evolution:
     return Evolution(row[0], row[1], tuple(orjson.loads(row[2])), row[3], row[4], row[5])
 
 
-def _add_types(connection: sqlite3.Connection, evolution: Evolution, types: Sequence[str], number: int) -> None:
+def _add_types(connection: sqlite3.Connection, added: Sequence[tuple[Evolution, Sequence[str], int]]) -> None:
     connection.executemany(
         "INSERT OR IGNORE INTO evolution_types (tenant, type, id, evolution) VALUES (?, ?, ?, ?)",
-        [(evolution.tenant, name, evolution.entity_id, number) for name in types],
+        [(evolution.tenant, name, evolution.entity_id, number) for evolution, types, number in added for name in types],
     )

@@ -12,6 +12,7 @@ from broker.store.chronicle import First, times_of, wanted
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
 from broker.store.sqlite import evolutions
 from broker.store.sqlite.database import Deadline
+from broker.store.sqlite.evolutions import Numbers
 
 STRIDE: Final = 500
 """Entries that a scan shows at a time."""
@@ -42,7 +43,7 @@ class _Series(NamedTuple):
 def append(connection: sqlite3.Connection, entries: Sequence[HistoryEntry], news: Sequence[Evolution]) -> None:
     """Add entries; one that is there already is replaced by itself. Evolutions come from both."""
     numbers = evolutions.record(connection, entries, news)
-    _insert(connection, numbers, entries)
+    _insert(connection, numbers, _numbers_of_series(connection, numbers, entries), entries)
 
 
 def add(connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:
@@ -57,7 +58,7 @@ def add(connection: sqlite3.Connection, evolution: Evolution, entries: Sequence[
         "DELETE FROM history WHERE series = ? AND moment = ? AND observed = 1",
         [(series[_series_key(numbers, entry)], times.moment) for entry, times in observed],
     )
-    _insert(connection, numbers, entries)
+    _insert(connection, numbers, series, entries)
     return existed
 
 
@@ -100,7 +101,8 @@ def change(connection: sqlite3.Connection, place: Place, changed: Change) -> boo
     connection.execute(f"DELETE FROM history WHERE {here}", key)
     replacement = changed(_entry(series, row))
     if replacement is not None:
-        _insert(connection, {(series.tenant, series.entity_id): number}, [replacement])
+        numbers = Numbers({(series.tenant, series.entity_id): number}, set())
+        _insert(connection, numbers, _numbers_of_series(connection, numbers, [replacement]), [replacement])
     return True
 
 
@@ -281,51 +283,63 @@ def _types(text: str) -> tuple[str, ...]:
     return tuple(orjson.loads(text))
 
 
+@lru_cache(maxsize=1024)
+def _json_of(types: tuple[str, ...]) -> str:
+    return orjson.dumps(types).decode()
+
+
 _Key: TypeAlias = tuple[int, str, str]
 
 
-def _series_key(numbers: dict[tuple[str, str], int], entry: HistoryEntry) -> _Key:
-    return numbers[entry.tenant, entry.entity_id], entry.attribute, entry.dataset_id or ""
+def _series_key(numbers: Numbers, entry: HistoryEntry) -> _Key:
+    return numbers.of[entry.tenant, entry.entity_id], entry.attribute, entry.dataset_id or ""
 
 
 def _numbers_of_series(
-    connection: sqlite3.Connection, numbers: dict[tuple[str, str], int], entries: Sequence[HistoryEntry]
+    connection: sqlite3.Connection, numbers: Numbers, entries: Sequence[HistoryEntry]
 ) -> dict[_Key, int]:
-    """The numbers of the entries' series; those that are missing are made."""
-    found: dict[_Key, int] = {}
-    for key in dict.fromkeys(_series_key(numbers, entry) for entry in entries):
-        row = connection.execute(
-            "SELECT no FROM series WHERE evolution = ? AND attribute = ? AND dataset = ?", key
-        ).fetchone()
+    """The numbers of the entries' series; those that are missing are made. A new evolution has none yet."""
+    found: dict[_Key, int] = dict.fromkeys((_series_key(numbers, entry) for entry in entries), 0)
+    missing: list[_Key] = []
+    for key in found:
+        row = None
+        if key[0] not in numbers.new:
+            row = connection.execute(
+                "SELECT no FROM series WHERE evolution = ? AND attribute = ? AND dataset = ?", key
+            ).fetchone()
         if row is None:
-            cursor = connection.execute("INSERT INTO series (evolution, attribute, dataset) VALUES (?, ?, ?)", key)
-            assert cursor.lastrowid is not None
-            found[key] = cursor.lastrowid
+            missing.append(key)
         else:
             found[key] = row[0]
+    if missing:
+        (last,) = connection.execute("SELECT ifnull(max(no), 0) FROM series").fetchone()
+        found.update(zip(missing, range(last + 1, last + 1 + len(missing)), strict=True))
+        connection.executemany(
+            "INSERT INTO series (no, evolution, attribute, dataset) VALUES (?, ?, ?, ?)",
+            [(found[key], *key) for key in missing],
+        )
     return found
 
 
 def _insert(
-    connection: sqlite3.Connection, numbers: dict[tuple[str, str], int], entries: Sequence[HistoryEntry]
+    connection: sqlite3.Connection, numbers: Numbers, series: dict[_Key, int], entries: Sequence[HistoryEntry]
 ) -> None:
-    series = _numbers_of_series(connection, numbers, entries)
     rows = []
     for entry in entries:
-        times = times_of(entry)
+        moment, observed, created_at, modified_at, deleted_at = times_of(entry)
         rows.append(
             (
                 series[_series_key(numbers, entry)],
-                times.moment,
+                moment,
                 entry.sequence,
                 entry.instance_id,
-                times.observed,
-                times.created_at,
-                times.modified_at,
-                times.deleted_at,
+                observed,
+                created_at,
+                modified_at,
+                deleted_at,
                 entry.deleted,
                 entry.recorded_at,
-                orjson.dumps(entry.types).decode(),
+                _json_of(entry.types),
                 orjson.dumps(entry.instance).decode(),
             )
         )

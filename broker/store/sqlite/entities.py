@@ -50,6 +50,8 @@ def commit(
     body_of = {(change.tenant, change.entity_id): body for change, body in zip(changes, bodies, strict=True)}
     shapes: Counter[int] = Counter()
     type_sets: Counter[int] = Counter()
+    new: list[tuple[object, ...]] = []
+    last = _last_row(connection) if len(before) < len(states) else 0
     for key, state in states.items():
         row = before.get(key)
         body = body_of[key]
@@ -64,9 +66,18 @@ def commit(
         shapes[traits.shape] += 1
         type_sets[traits.type_set] += 1
         if row is None:
-            _insert(connection, catalogue, key, state, traits, body)
+            number = last + len(new) + 1
+            made = entries.renew(connection, catalogue, key[0], number, None, state)
+            new.append((number, *key, state["version"], *traits, made, body))
         else:
             _update(connection, catalogue, key[0], row, state, traits, body)
+    if new:
+        connection.executemany(
+            "INSERT INTO entities"
+            " (row, tenant, id, version, type_set, shape, scope_set, expires_at, fades_at, entries, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            new,
+        )
     _adjust(connection, "shapes", shapes)
     _adjust(connection, "type_sets", type_sets)
     return changes, log.append(connection, changes, bodies)
@@ -135,18 +146,9 @@ def _final_states(before: dict[EntityKey, Row], mutations: Sequence[Mutation]) -
     return states
 
 
-def _insert(
-    connection: sqlite3.Connection, catalogue: Catalogue, key: EntityKey, state: Entity, traits: Traits, body: str
-) -> None:
-    cursor = connection.execute(
-        "INSERT INTO entities (tenant, id, version, type_set, shape, scope_set, expires_at, fades_at, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*key, state["version"], *traits, body),
-    )
-    assert cursor.lastrowid is not None
-    made = entries.renew(connection, catalogue, key[0], cursor.lastrowid, None, state)
-    if made is not None:
-        connection.execute("UPDATE entities SET entries = ? WHERE row = ?", (made, cursor.lastrowid))
+def _last_row(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT ifnull(max(row), 0) FROM entities").fetchone()
+    return int(last)
 
 
 def _update(

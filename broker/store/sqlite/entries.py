@@ -51,10 +51,11 @@ def renew(
     elif held == terms:
         return before
     _erase_terms(connection, state["id"], held - terms)
-    connection.executemany(
-        "INSERT OR IGNORE INTO indexed_values (no, value, id, row) VALUES (?, ?, ?, ?)",
-        [(number, term, state["id"], row) for number, term in terms - held],
-    )
+    if added := terms - held:
+        connection.executemany(
+            "INSERT OR IGNORE INTO indexed_values (no, value, id, row) VALUES (?, ?, ?, ?)",
+            [(number, term, state["id"], row) for number, term in added],
+        )
     made = {"boxes": drawn, "terms": [[number, _json(term)] for number, term in terms]}
     return orjson.dumps(made).decode() if drawn or terms else None
 

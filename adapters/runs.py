@@ -50,7 +50,7 @@ def run_entity(runner: str, feed: Feed, run: Run) -> Entity:
         "sourceHash": f"sha256:{run.sha256}" if run.sha256 else None,
         "sourceBytes": run.size,
         "records": {told: counts.get(name, 0) for name, told in _RECORDS.items()},
-        "entities": {told: counts.get(name, 0) for name, told in _ENTITIES.items()}
+        "entityCounts": {told: counts.get(name, 0) for name, told in _ENTITIES.items()}
         | {told: counts[name] for name, told in _OPTIONAL.items() if counts.get(name)},
         "failure": run.message or None,
         "dataProvider": feed.provider or None,

@@ -45,6 +45,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ignored": "（使わない）",
             "unverified": "順序は未確認",
             "number": "件",
+            "formerly": "@context の v2 までの名前は",
         },
         "en": {
             "made": "`python -m datamodels` makes this page. Do not edit it.",
@@ -73,6 +74,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ignored": "(not used)",
             "unverified": "order not verified",
             "number": "codes",
+            "formerly": "in the @context up to v2 called",
         },
     }
 )
@@ -161,6 +163,8 @@ def _has(codes: CodeList, member: str) -> bool:
 def _attribute_row(attribute: Attribute, language: Language) -> tuple[str, ...]:
     words = _WORDS[language]
     marks = [words[mark] for mark in ("required", "observed", "computed", "personal") if getattr(attribute, mark)]
+    if attribute.formerly is not None:
+        marks.append(f"{words['formerly']} `{attribute.formerly}`")
     meaning = _text(attribute.description[language]) + (f" ({', '.join(marks)})" if marks else "")
     unit = f"{attribute.unit} ({UNITS[attribute.unit]})" if attribute.unit else ""
     return f"`{attribute.name}`", attribute.kind, _value(attribute), unit, meaning

@@ -16,7 +16,7 @@ from datamodels.errors import InvalidModel
 from datamodels.generate import as_text, context_of, schema_of
 from datamodels.model import model_of, models
 
-CONTEXT_VERSION: Final = 2
+CONTEXT_VERSION: Final = 3
 """The version of the @context that is made from the models. Raise it when they change after its release."""
 
 

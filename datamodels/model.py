@@ -64,7 +64,7 @@ class Attribute:
     item of a list of terms) to that. `observed` attributes carry `observedAt`, `computed` ones are worked out by an
     adapter and never reported by a source, `personal` ones may name or point to a person. `codes` is the code list that the
     value is from; `gif`, `imi` and `sdm` are the paths of the same thing in GIF (or the attribute of EEI), in the IMI core
-    vocabulary and in Smart Data Models.
+    vocabulary and in Smart Data Models. `formerly` is the name that earlier versions of the @context have for the same IRI.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Attribute:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     example: Any = None
+    formerly: str | None = None
 
     @property
     def wire_name(self) -> str:
@@ -269,6 +270,7 @@ def _attribute(model: str, name: str, document: Mapping[str, Any]) -> Attribute:
             {layout: MappingProxyType(entry) for layout, entry in columns.items() if isinstance(entry, dict)}
         ),
         example=document.get("example"),
+        formerly=document.get("formerly"),
     )
 
 

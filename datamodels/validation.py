@@ -81,6 +81,12 @@ class ModelCheck:
         self.name = model.type
         self.iri = model.iri
         self._names = {attribute.iri: attribute.name for attribute in model.attributes.values()}
+        self._iris = {
+            name: attribute.iri
+            for attribute in model.attributes.values()
+            for name in (attribute.formerly, attribute.name)
+            if name is not None
+        }
         instances = {attribute.iri: instance_schema(attribute) for attribute in model.attributes.values()}
         self._required = [attribute.iri for attribute in model.attributes.values() if attribute.required]
         attributes: dict[str, Any] = {
@@ -101,9 +107,8 @@ class ModelCheck:
         return compiled({"properties": {"attrs": {"properties": schemas, "required": self._required}}})
 
     def expand(self, name: str) -> str:
-        """The IRI of an attribute, given its short name (or that)."""
-        attribute = self._model.attributes.get(name)
-        return name if attribute is None else attribute.iri
+        """The IRI of an attribute, given its short name, its former one or the IRI itself."""
+        return self._iris.get(name, name)
 
     def kind(self, attribute: str) -> str | None:
         """The kind that the model wants of an attribute (by IRI); None where it says nothing."""

@@ -243,7 +243,7 @@ async def _ask(city: City, files: CityFiles, lists: Mapping[str, Path], summary:
     sources[f"{files.observations.stem.removeprefix('map_')}.json"] = files.observations
     for run in await city.runs():
         source = run["source"].rpartition("/")[2] if "amedas" in run["source"] else run["source"]
-        records, entities = run["records"], run["entities"]
+        records, entities = run["records"], run["entityCounts"]
         summary.runs.append(
             RunOf(
                 feed=run["adapter"],

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from examples.river_level.broker import ended
+from examples.children import child
 
 HOST = "127.0.0.1"
 _PATIENCE = 20.0
@@ -31,16 +31,11 @@ async def mosquitto(folder: Path) -> AsyncIterator[int]:
         f"listener {port} {HOST}\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n"
     )
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(program, "-c", str(configuration)), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
-        )
-    try:
-        if not await _listens(port, process):
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise MosquittoMissing(f"mosquitto does not start: {said[-1] if said else 'it says nothing'}")
-        yield port
-    finally:
-        await ended(process)
+        async with child(program, "-c", str(configuration), output=output, errors=output) as process:
+            if not await _listens(port, process):
+                said = log.read_text(errors="replace").strip().splitlines()
+                raise MosquittoMissing(f"mosquitto does not start: {said[-1] if said else 'it says nothing'}")
+            yield port
 
 
 def free_port() -> int:

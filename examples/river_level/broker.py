@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 import aiohttp
 
+from examples.children import child
+
 _PATIENCE = 30.0
 
 
@@ -31,29 +33,14 @@ async def own_broker(
     command = (Path(sys.executable).with_name("tsunagu"), "serve", "--host", "127.0.0.1", "--port", str(port))
     settings = {name: value for name, value in os.environ.items() if not name.startswith("TSUNAGU_")}
     with nullcontext() if log is None else log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
+        async with child(
             *(*command, "--store", store, "--log-level", "warning", *options),
+            errors=output,
             env={**settings, **environ},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=output,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        await _ready(url, process)
-        yield url
-    finally:
-        await ended(process)
-
-
-async def ended(process: asyncio.subprocess.Process) -> None:
-    """End a process, by force if it takes longer than it may."""
-    if process.returncode is None:
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), _PATIENCE)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        ) as process:
+            url = f"http://127.0.0.1:{port}"
+            await _ready(url, process)
+            yield url
 
 
 async def _ready(url: str, process: asyncio.subprocess.Process) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapters import metrics
@@ -15,7 +15,7 @@ from adapters.actuation.deciding import Deciding
 from adapters.actuation.interlock import Interlocks
 from adapters.actuation.policy import Policy
 from adapters.actuation.record import ANSWERABLE, UNSENT, Entry, State
-from adapters.actuation.targets import place_of
+from adapters.actuation.targets import Place, place_of
 from adapters.door import now
 from adapters.journal import Journal
 
@@ -31,8 +31,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Desk:
-    """`book` has the commands, `deciding` takes them. `targets_changed` is set where registrations are to follow, and
-    `registered` while they have."""
+    """`book` has the commands, `deciding` takes them. `targets_changed` is set where registrations are to follow, those of
+    `changed_places`, and `registered` while they have."""
 
     def __init__(
         self, journal: Journal, policy: Policy, interlocks: Interlocks, clock: Callable[[], str] = now
@@ -41,6 +41,7 @@ class Desk:
         self.carrying = Carrying(self.book, interlocks)
         self.deciding = Deciding(self.book, self.carrying, interlocks)
         self.targets_changed = asyncio.Event()
+        self.changed_places: set[Place] = set()
         self.registered = asyncio.Event()
 
     async def open(self, keeping: Collection[str] = ()) -> None:
@@ -85,7 +86,7 @@ class Desk:
         for target in changed:
             known.put(target)
             self.carrying.kick(place_of(target))
-        self._targets_changed()
+        self._targets_changed(map(place_of, changed))
 
     async def announce_all(self, carrier: str, targets: Sequence[CommandTarget]) -> None:
         """See `contract.Actuation`."""
@@ -112,7 +113,7 @@ class Desk:
         ended = await self.book.journal.transact(work, durable=True)
         for device_id in device_ids:
             self.book.targets.drop((tenant, device_id))
-        self._targets_changed()
+        self._targets_changed((tenant, device_id) for device_id in device_ids)
         self.book.written()
         # What has left may be in a network's hands still.
         left = [entry.command for entry in ended if entry.state not in UNSENT]
@@ -246,7 +247,8 @@ class Desk:
                     said += f"; {_WHAT_IS_LEFT if recalled else _WHAT_MAY_COME}"
         await self.book.step(entry.command.id, {entry.state}, state, info=said)
 
-    def _targets_changed(self) -> None:
+    def _targets_changed(self, places: Iterable[Place]) -> None:
+        self.changed_places.update(places)
         self.registered.clear()
         self.targets_changed.set()
 

@@ -127,6 +127,10 @@ _COLUMNS: Final = (
 
 # --- targets
 
+_TARGETS: Final = (
+    "SELECT tenant, device_id, entity_id, entity_type, groups, commands, carrier, address, wanted FROM command_target"
+)
+
 
 def put_target(connection: sqlite3.Connection, target: CommandTarget) -> None:
     """A device that can be commanded, in place of what was known of it."""
@@ -159,13 +163,19 @@ def drop_target(connection: sqlite3.Connection, tenant: str, device_id: str) -> 
 
 def all_targets(connection: sqlite3.Connection) -> list[tuple[CommandTarget, bool]]:
     """All devices, and whether they are wanted still."""
-    return [
-        (CommandTarget(tenant, entity_id, entity_type, device_id, group, tuple(json.loads(commands)), carrier,
-                       json.loads(address)), bool(wanted))
-        for tenant, device_id, entity_id, entity_type, group, commands, carrier, address, wanted in connection.execute(
-            "SELECT tenant, device_id, entity_id, entity_type, groups, commands, carrier, address, wanted FROM command_target"
-        )
-    ]  # fmt: skip
+    return [_announced(row) for row in connection.execute(_TARGETS)]
+
+
+def targets_at(connection: sqlite3.Connection, places: Iterable[tuple[str, str]]) -> list[tuple[CommandTarget, bool]]:
+    """Those of these places, by tenant and device, where there is one."""
+    rows = (connection.execute(f"{_TARGETS} WHERE tenant = ? AND device_id = ?", place).fetchone() for place in places)
+    return [_announced(row) for row in rows if row is not None]
+
+
+def _announced(row: Sequence[Any]) -> tuple[CommandTarget, bool]:
+    tenant, device_id, entity_id, entity_type, group, commands, carrier, address, wanted = row
+    names, known = tuple(json.loads(commands)), json.loads(address)
+    return CommandTarget(tenant, entity_id, entity_type, device_id, group, names, carrier, known), bool(wanted)
 
 
 # --- commands

@@ -8,6 +8,7 @@ deleted or changed is made again.
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any, Final
 
@@ -78,21 +79,29 @@ class Registering:
         """Follow what is announced, and look after what is there, for ever."""
         loop = asyncio.get_running_loop()
         looked = loop.time()
+        places: set[Place] | None = None
         while True:
             self._desk.targets_changed.clear()
-            await self.look()
+            await self.look(places)
             every = max(LOOK_SECONDS, len(self._known) / LOOKS_A_SECOND)
             try:
                 async with asyncio.timeout(AGAIN_SECONDS if self.trouble else every):
                     await self._desk.targets_changed.wait()
             except TimeoutError:
-                if loop.time() - looked >= every:
-                    looked = loop.time()
-                    self._known.clear()  # look at all of them again
+                pass
+            # A change costs as much as there is of it, and not as many devices as there are.
+            places = {*self.trouble, *self._desk.changed_places}
+            if loop.time() - looked >= every:
+                looked, places = loop.time(), None
+                self._known.clear()
 
-    async def look(self) -> None:
-        """Compare all, and mend what differs."""
-        targets = await self._desk.book.journal.perform(record.all_targets)
+    async def look(self, places: Collection[Place] | None = None) -> None:
+        """Compare the devices at these places, or all of them, and mend what differs."""
+        journal = self._desk.book.journal
+        self._desk.changed_places.difference_update(self._desk.changed_places if places is None else set(places))
+        targets = await journal.perform(
+            record.all_targets if places is None else lambda connection: record.targets_at(connection, places)
+        )
         turns = asyncio.Semaphore(AT_ONCE)
         away = ""
 

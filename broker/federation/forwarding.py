@@ -66,7 +66,7 @@ class ProxiedIndex:
             self._count[registration.tenant] -= 1
         for place in self._places(registration):
             place.pop(registration.id, None)
-        for entity_id in _ids(registration) or ():
+        for entity_id in entity_ids(registration) or ():
             if not self._by_id.get((registration.tenant, entity_id), True):
                 del self._by_id[registration.tenant, entity_id]
 
@@ -82,13 +82,13 @@ class ProxiedIndex:
     def _places(self, registration: Registration) -> list[dict[str, Registration]]:
         if registration.mode not in PROXIED:
             return []
-        ids = _ids(registration)
+        ids = entity_ids(registration)
         if ids is None:
             return [self._others.setdefault(registration.tenant, {})]
         return [self._by_id.setdefault((registration.tenant, entity_id), {}) for entity_id in ids]
 
 
-def _ids(registration: Registration) -> frozenset[str] | None:
+def entity_ids(registration: Registration) -> frozenset[str] | None:
     """The ids of all entities that a registration is about; None where it does not name them."""
     ids = {entity.id for info in registration.information for entity in info.entities}
     nameless = None in ids or any(not info.entities for info in registration.information)

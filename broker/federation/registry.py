@@ -8,15 +8,15 @@ deleted within a moment (5.9.2.4) by the one process that has this duty.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from broker.delivery.mqtt import MqttPublisher
 from broker.egress.http import OutboundHttp
-from broker.errors import StoreUnavailable
-from broker.federation.forwarding import ProxiedIndex
+from broker.errors import NgsiLdError, StoreUnavailable
+from broker.federation.forwarding import PROXIED, ProxiedIndex, entity_ids
 from broker.federation.notifier import SUBSCRIPTIONS, RegistrationNotifier
 from broker.federation.registration import Registration, compile_registration
 from broker.model.entity import JsonObject
@@ -33,6 +33,8 @@ FOLLOWED: Final = frozenset({KIND, SUBSCRIPTIONS})
 """The kinds of documents that `heard` wants to hear of."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds after which the next expiry is looked up again."""
+MOST_RIVALS: Final = 50
+"""So many registrations are read one by one; more are read with all others."""
 RETRY: Final = 5.0
 """Seconds after which a deletion is tried again that the store could not do."""
 
@@ -57,6 +59,8 @@ class ContextRegistry:
         self._turns = turns
         self._by_tenant: dict[str, dict[str, Registration]] = {}
         self._proxied = ProxiedIndex()
+        self._complete: dict[str, int] = {}
+        """By tenant, the epoch of the turn at whose end all that was on record was at hand."""
         self._applying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._expiring = asyncio.Event()
         self.notifier = RegistrationNotifier(store, contexts, http, mqtt, now, self.find, self.registrations)
@@ -104,6 +108,20 @@ class ContextRegistry:
         found = [self._compiled(tenant, document) for _, _, document in await self._store.list_documents(KIND, tenant)]
         return [registration for registration in found if not registration.is_expired(now)]
 
+    async def rivals(self, registration: Registration) -> list[Registration]:
+        """The other registrations on record beside which this one may be impossible (4.3.6.3). To be called in a turn."""
+        tenant, ids = registration.tenant, entity_ids(registration)
+        if registration.mode not in PROXIED:
+            return []
+        if ids is None:
+            return await self.all_of(tenant)
+        near = {each.id for entity_id in ids for each in self._proxied.about(tenant, entity_id)} - {registration.id}
+        if len(near) > MOST_RIVALS:
+            return await self.all_of(tenant)
+        # What is at hand lacks nothing, but may have been deleted by another process a moment ago.
+        found = [await self.read(tenant, each) for each in sorted(near)]
+        return [each for each in found if each is not None]
+
     def _compiled(self, tenant: str, document: JsonObject) -> Registration:
         known = self._by_tenant.get(tenant, {}).get(document["id"])
         return known if known is not None and known.document == document else compile_registration(tenant, document)
@@ -112,9 +130,24 @@ class ContextRegistry:
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:
-        """To be held while registrations of a tenant are checked against one another and written. Raises StoreUnavailable."""
-        async with self._turns.turn(f"registrations/{tenant}"):
-            yield
+        """To be held while registrations of a tenant are checked against one another and written. Raises StoreUnavailable.
+
+        What is at hand lacks none that is on record then: either nobody else had a turn since this process had the last one,
+        or all are read.
+        """
+        async with self._turns.turn(f"registrations/{tenant}") as lease:
+            last = self._complete.pop(tenant, None)
+            if last is None or lease.epoch - last > 1:
+                found = await self._store.list_documents(KIND, tenant)
+                await self._look_at(tenant, {registration_id: document for _, registration_id, document in found})
+            try:
+                yield
+            except StoreUnavailable:
+                raise  # it may be on record, and not at hand
+            except NgsiLdError:
+                self._complete[tenant] = lease.epoch
+                raise
+            self._complete[tenant] = lease.epoch
 
     async def add(self, tenant: str, document: JsonObject, documents: Sequence[Document] = ()) -> bool:
         """Store a new registration, with other documents; False if there is one with this id. An expired one makes way."""
@@ -172,7 +205,8 @@ class ContextRegistry:
         known[registration.id] = registration
         self._proxied.put(registration)
         self.notifier.changed(tenant, registration.id)
-        self._expiring.set()
+        if "expiresAt" in document:
+            self._expiring.set()
 
     # --- what other processes do
 
@@ -191,13 +225,15 @@ class ContextRegistry:
         for tenant, registration_id, document in await self._store.list_documents(KIND):
             found.setdefault(tenant, {})[registration_id] = document
         for tenant in found.keys() | self._by_tenant.keys():
-            known = self._by_tenant.get(tenant, {})
-            documents = found.get(tenant, {})
-            changed = [each for each in documents if each not in known or known[each].document != documents[each]]
-            for registration_id in (*changed, *(known.keys() - documents.keys())):
-                # Read once more: it may have changed since the list was made.
-                await self.heard(DocumentEvent(KIND, tenant, registration_id))
+            await self._look_at(tenant, found.get(tenant, {}))
         await self.notifier.look()
+
+    async def _look_at(self, tenant: str, documents: Mapping[str, JsonObject]) -> None:
+        known = self._by_tenant.get(tenant, {})
+        changed = [each for each in documents if each not in known or known[each].document != documents[each]]
+        for registration_id in (*changed, *(known.keys() - documents.keys())):
+            # Read once more: it may have changed since the list was made.
+            await self.heard(DocumentEvent(KIND, tenant, registration_id))
 
     async def _apply(self, tenant: str, registration_id: str, document: JsonObject | None) -> None:
         known = self._by_tenant.get(tenant, {}).get(registration_id)

@@ -31,11 +31,10 @@ async def register_context_source(broker: Broker, tenant: str, given: JsonObject
     document |= {"createdAt": now, "modifiedAt": now}
     await broker.tenants.ensure(tenant, now)
     async with registry.turn(tenant):
-        others = await registry.all_of(tenant)
-        if any(other.id == document["id"] for other in others):
+        if await registry.read(tenant, document["id"]) is not None:
             raise _exists(document["id"])
         registration = compile_registration(tenant, document)
-        await check_conflicts(broker.store, registration, others, now)
+        await check_conflicts(broker.store, registration, await registry.rivals(registration), now)
         if not await registry.add(tenant, document, broker.documents(registration.id)):
             raise _exists(document["id"])
     return registration.id
@@ -57,7 +56,8 @@ async def update_registration(
             stored = await _existing(broker, tenant, registration_id)
             document = _updated(stored.document, given, names, broker.now())
             registration = compile_registration(tenant, document)
-            await check_conflicts(broker.store, registration, await registry.all_of(tenant), document["modifiedAt"])
+            rivals = await registry.rivals(registration)
+            await check_conflicts(broker.store, registration, rivals, document["modifiedAt"])
             replaced = await registry.replace(stored, document, broker.documents())
 
 

@@ -29,13 +29,16 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[None]:
-        """Nobody else has a turn of this name during the block. Raises StoreUnavailable where it takes too long to get it."""
+    async def turn(self, name: str) -> AsyncIterator[Lease]:
+        """Nobody else has a turn of this name during the block. Raises StoreUnavailable where it takes too long to get it.
+
+        Each turn is a change of its lease's epoch: whoever finds the next one knows that nobody else had a turn in between.
+        """
         lock = self._locks.setdefault(name, asyncio.Lock())
         async with lock:
             lease = await self._take(f"turn/{name}")
             try:
-                yield
+                yield lease
             finally:
                 with suppress(StoreUnavailable):  # it runs out by itself
                     await self._store.release_leases([lease])

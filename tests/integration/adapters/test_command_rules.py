@@ -276,7 +276,7 @@ async def test_registrations_are_mended_and_withdrawn_with_the_device(tmp_path):
         assert (one["mode"], one["information"][0]["propertyNames"]) == ("exclusive", ["open", "close"])
         await city.api.delete(f"csourceRegistrations/{one['id']}")
         city.runner.commands.registering._known.clear()
-        city.desk.targets_changed.set()
+        await city.runner.commands.registering.look()
         await until(registered)
         await city.desk.announce([replace(a_target(), commands=("open",))])
         await until(

@@ -3,15 +3,16 @@
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.processes import Broker, Meter
-from bench.report import Measurement
+from bench.report import Row, quantile
+from bench.stock import ROOT
 
-ROOT: Final = "/ngsi-ld/v1"
+WAIT_SECONDS: Final = 300
 
 
 class WrongAnswer(Exception):
@@ -43,13 +44,41 @@ class Question:
     repeats: int = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Answers that were right: milliseconds of each, CPU seconds of all, MiB of the broker before and at most."""
+
+    operation: str
+    walls: Sequence[float]
+    cpu: float
+    server_cpu: float
+    before: int
+    peak: int
+
+    def row(self, key: str, store: str, entities: int) -> Row:
+        """A row of a report."""
+        count = len(self.walls)
+        values = {
+            "p50": quantile(self.walls, 0.5),
+            "p95": quantile(self.walls, 0.95),
+            "most": max(self.walls, default=0.0),
+            "broker": 1e6 * self.cpu / max(count, 1),
+            "store": 1e6 * self.server_cpu / max(count, 1),
+            "memory": self.peak,
+            "growth": self.peak - self.before,
+        }
+        if store == "sqlite":
+            del values["store"]
+        return Row(key, self.operation, store, entities, count, values)
+
+
 class Asker:
     """A client of one broker."""
 
     def __init__(self, broker: Broker, server: Meter | None) -> None:
         self.broker = broker
         self._server = server
-        self._connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=120)
+        self._connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=WAIT_SECONDS)
 
     def request(self, method: str, path: str, payload: object = None) -> Answer:
         """One answer, whatever its status."""
@@ -85,20 +114,20 @@ class Asker:
         before, cpu, server_cpu = meter.resident(), meter.cpu(), server.cpu() if server else 0.0
         found = list(answers)
         cpu, server_cpu = meter.cpu() - cpu, server.cpu() - server_cpu if server else 0.0
-        peak, after = meter.peak(), meter.resident()
+        peak = max(before, meter.peak())
         for answer in found:
             check(answer)
-        return Measurement(
-            name,
-            len(found),
-            [answer.wall for answer in found],
-            1000 * cpu / len(found),
-            1000 * server_cpu / len(found) if server else None,
-            before,
-            max(before, peak),
-            after,
-        )
+        return Measurement(name, [answer.wall for answer in found], cpu, server_cpu, before, peak)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def counted(broker: Broker, name: str) -> float:
+    """A figure of the broker's `/metrics`, summed over its labels."""
+    connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=30)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Final
 
 from bench.city import Audience
@@ -140,9 +139,3 @@ class Books:
 def is_acknowledged(offer: Offer) -> bool:
     """Whether a write was answered by success."""
     return 200 <= offer.status < 300
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that this share of them does not exceed; 0 of none."""
-    ordered = sorted(values)
-    return ordered[ceil(share * len(ordered)) - 1] if ordered else 0.0

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-ROOT: Final = "/ngsi-ld/v1"
+from bench.stock import ROOT
+
 WATCHED: Final = "no2"
 OTHERS: Final = ("pm10", "pm25", "noise")
 
@@ -39,6 +40,8 @@ class City:
     hosts: int = 100
     patience: int = 10_000
     """Milliseconds that the broker waits for a receiver."""
+    followed: bool = False
+    """Each subscription follows a station of its own, and there are no others."""
 
     def station(self, number: int) -> str:
         """The id of a station."""
@@ -89,6 +92,8 @@ class City:
 
     def _wish(self, number: int) -> dict[str, Any]:
         """What a subscription is about."""
+        if self.followed:
+            return {"entities": [{"id": self.station(number), "type": self.kind(number)}]}
         if number < self.kinds:
             return {"entities": [{"type": self.kind(number)}], "watchedAttributes": [WATCHED]}
         sort, kind = number % 20, self.kind(number // 20)
@@ -123,7 +128,9 @@ class City:
         audience = Audience(self)
         for number in range(self.subscriptions):
             sort = number % 20
-            if number < self.kinds:
+            if self.followed:
+                audience.followers[number] = [number]
+            elif number < self.kinds:
                 audience.boards.setdefault(number % self.kinds, []).append(number)
             elif sort < 6:
                 audience.followers.setdefault(self._followed(number), []).append(number)

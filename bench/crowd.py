@@ -11,25 +11,27 @@ from typing import Any, cast
 import uvloop
 
 from bench.answer import first_answer
-from bench.expanse import operations
-from bench.stock import OPERATIONS, Operation
+from bench.stock import ENTITIES, Operation, Stock
 from tests.mongod import die_with_parent
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Ask for one operation, from number `first` on, for so many `seconds`; with `entities`, for one of `bench.expanse`."""
+    """Ask for one operation on so many `entities`, from number `first` on, for so many `seconds`."""
 
     port: int
     operation: str
     first: int
     seconds: float
     clients: int
-    entities: int = 0
+    entities: int = ENTITIES
 
 
 def send(errand: Errand) -> dict[str, Any]:
-    """What a crowd found: `answers`, how many of them were `right`, `next` number, and `walls`, milliseconds each."""
+    """What a crowd found: `answers`, how many of them were `right`, `next` number, `seconds`, and `walls`, milliseconds each.
+
+    A connection that ends in the middle counts as an answer that is wrong.
+    """
     ended = subprocess.run(
         [sys.executable, "-m", "bench.crowd"],
         input=json.dumps(asdict(errand)).encode(),
@@ -42,8 +44,7 @@ def send(errand: Errand) -> dict[str, Any]:
 
 class _Crowd:
     def __init__(self, errand: Errand) -> None:
-        known = operations(errand.entities) if errand.entities else OPERATIONS
-        self.operation: Operation = known[errand.operation]
+        self.operation: Operation = Stock(errand.entities).operations[errand.operation]
         self.number = errand.first
         self.deadline = time.monotonic() + errand.seconds
         self.walls: list[float] = []
@@ -54,6 +55,7 @@ class _Client(asyncio.Protocol):
     def __init__(self, crowd: _Crowd) -> None:
         self._crowd = crowd
         self._buffer = b""
+        self._waits = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,6 +70,7 @@ class _Client(asyncio.Protocol):
         number, crowd.number = crowd.number, crowd.number + 1
         request = crowd.operation.request(number)
         self._asked = time.perf_counter()
+        self._waits = True
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -78,23 +81,27 @@ class _Client(asyncio.Protocol):
         crowd = self._crowd
         crowd.walls.append(1000 * (time.perf_counter() - self._asked))
         self._buffer = answer.rest
+        self._waits = False
         right = answer.status == crowd.operation.status
         crowd.right += right and (not crowd.operation.found or answer.body.count(b'"id":') == crowd.operation.found)
         self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._waits:
+            self._crowd.walls.append(1000 * (time.perf_counter() - self._asked))
         self.done.set_result(None)
 
 
 async def _go(errand: Errand) -> None:
     crowd = _Crowd(errand)
-    loop = asyncio.get_running_loop()
+    loop, start = asyncio.get_running_loop(), time.monotonic()
     clients = [
         (await loop.create_connection(lambda: _Client(crowd), "127.0.0.1", errand.port))[1]
         for _ in range(errand.clients)
     ]
     await asyncio.gather(*(client.done for client in clients))
-    print(json.dumps({"answers": len(crowd.walls), "right": crowd.right, "next": crowd.number, "walls": crowd.walls}))
+    found = {"answers": len(crowd.walls), "right": crowd.right, "next": crowd.number, "walls": crowd.walls}
+    print(json.dumps(found | {"seconds": time.monotonic() - start}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import uvloop
 from aiohttp import web
 from pymongo import AsyncMongoClient, ReplaceOne
 
-from bench.stock import ENTITIES, PAGE, ROOT, entity
+from bench.stock import PAGE, ROOT, Stock
 
 _JSON: Final = "application/json"
 
@@ -35,7 +35,7 @@ class SqliteFloor:
         self._connection.execute("CREATE INDEX by_type ON entities (type, level, id)")
 
     async def fill(self) -> None:
-        await self.upsert([entity(number) for number in range(ENTITIES)])
+        await self.upsert([Stock().entity(number) for number in range(Stock().entities)])
 
     async def get(self, entity_id: str) -> bytes:
         (body,) = self._connection.execute("SELECT body FROM entities WHERE id = ?", (entity_id,)).fetchone()
@@ -73,7 +73,7 @@ class MongoFloor:
 
     async def fill(self) -> None:
         await self._rows.create_index([("type", 1), ("level", 1)])
-        await self._rows.insert_many([self._row(entity(number)) for number in range(ENTITIES)])
+        await self._rows.insert_many([self._row(Stock().entity(number)) for number in range(Stock().entities)])
 
     async def get(self, entity_id: str) -> bytes:
         row = await self._rows.find_one({"_id": entity_id}, {"body": 1})

@@ -18,10 +18,9 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from bench.asking import Asker
-from bench.audit import quantile
 from bench.city import City
-from bench.load import Load, loaded, write_json
-from bench.report import machine
+from bench.load import Load, loaded
+from bench.report import machine, quantile, write_json
 
 ILL: Final = 7
 """The host that falls ill."""

@@ -1,7 +1,5 @@
 """A broker with a city in it, its receivers, and writes offered to it: what the benchmarks of delivery have in common."""
 
-import http.client
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,11 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.asking import Asker
-from bench.audit import Books, is_acknowledged, quantile
+from bench.audit import Books, is_acknowledged
 from bench.city import City
+from bench.loading import load
 from bench.offering import Offer, Offering, Plan
 from bench.processes import Broker, Place, running_broker, store_place
 from bench.receiver import Receiver, running_receiver
+from bench.report import quantile
 
 BORNE_SECONDS: Final = 1.0
 """A rate is borne where 99 of 100 notifications arrive so soon after their write was due, and no write is refused."""
@@ -27,7 +27,6 @@ BISECTIONS: Final = 3
 ATTEMPTS: Final = 2
 MOST_SECONDS: Final = 900.0
 """How long the deliveries of a step may take before the benchmark gives up."""
-LOADED_AT_ONCE: Final = 500
 CLIENTS: Final = 8
 
 
@@ -137,11 +136,7 @@ def loaded(kind: str, folder: Path, city: City, cache_gb: float, *options: str) 
         running_receiver(folder) as receiver,
         running_broker(place.store, "--egress", "any", *options) as broker,
     ):
-        asker = Asker(broker, place.server)
-        for first in range(0, city.stations, LOADED_AT_ONCE):
-            numbers = range(first, min(first + LOADED_AT_ONCE, city.stations))
-            asker.expect(201, "POST", "/entityOperations/create", [city.entity(number) for number in numbers])
-        asker.close()
+        load(broker, city.entity, city.stations)
         _subscribe(city, broker, receiver.port)
         yield Load(city, place, broker, receiver, Books(city.audience()), folder)
 
@@ -159,17 +154,3 @@ def _subscribe(city: City, broker: Broker, port: int) -> None:
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(client, range(CLIENTS)))
     print(f"{city.subscriptions:,} subscriptions made in {time.monotonic() - start:.0f} s", file=sys.stderr)
-
-
-def counted(broker: Broker, name: str) -> float:
-    """A figure of the broker's `/metrics`, summed over its labels."""
-    connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=30)
-    connection.request("GET", "/metrics")
-    lines = connection.getresponse().read().decode().splitlines()
-    connection.close()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
-
-
-def write_json(path: Path, content: object) -> None:
-    """The figures, for programs."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from bench.audit import quantile
+from bench.asking import counted
 from bench.city import City
-from bench.load import Load, counted, loaded, write_json
-from bench.report import machine
+from bench.load import Load, loaded
+from bench.report import machine, quantile, write_json
 
 SAMPLE_SECONDS: Final = 0.25
 MEMORY_LIMIT: Final = 512

@@ -1,38 +1,26 @@
 """Queries of a hundred thousand or a million entities: whether they cost what they cost in a few, and how fast these come in."""
 
-import http.client
-import json
-import shutil
 import sys
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal
 
 import typer
 
-from bench.audit import quantile
-from bench.crowd import Errand, send
-from bench.expanse import entity, operations
-from bench.load import counted, write_json
-from bench.processes import Broker, Meter, running_broker, store_place
-from bench.report import machine
-from bench.stock import ROOT
+from bench.asking import Asker, counted
+from bench.cost import Cost, settle, take
+from bench.crowd import Errand
+from bench.processes import Broker
+from bench.report import STORES, Report, Row, Section
+from bench.stage import Stage, scratch, stage
 
-LOADED_AT_ONCE: Final = 500
-LOADING: Final = 4
+ASKED: Final = (
+    "type", "second", "last", "q", "range", "both", "town", "count", "count equal", "order", "get", "patch",
+)  # fmt: skip
 LEARN_SECONDS: Final = 600.0
-MOST_MILLISECONDS: Final = {"equal": 50.0, "town": 80.0}
-"""The p95 that a million entities may take, with 16 clients on two cores that have nothing else to do."""
-MOST_LAST: Final = 1.2
-"""How many times the CPU time of an early page the last one may take."""
 PAGES: Final = ("second", "last")
 TURNS: Final = 3
 """They take turns, and the best of each counts: one turn alone tells more of what else the machine does."""
-LAST_RATIO: Final = "CPU time of the last page, in that of an early one"
 
 
 def main(
@@ -47,142 +35,54 @@ def main(
     output: Annotated[Path | None, typer.Option("--json", help="Where to write the figures as JSON.")] = None,
 ) -> None:
     """Load entities through the API, let the store learn its indexes, then ask: milliseconds, CPU time, memory."""
-    files = Path(tempfile.mkdtemp(prefix="tsunagu-bench-", dir=folder))
-    try:
-        facts, found = _measure(store, files, entities, clients, seconds, cache_gb)
-    finally:
-        shutil.rmtree(files, ignore_errors=True)
-    print(_table(facts, found, entities))
-    wrong = [
-        f"{name}: {each.answers - each.right:,} answers were wrong" for name, each in found.items() if not each.good
-    ]
-    if facts[LAST_RATIO] > MOST_LAST:
-        wrong.append(f"the last page costs {facts[LAST_RATIO]} times an early one, {MOST_LAST} is allowed")
-    if entities >= 1_000_000:
-        wrong += [
-            f"{name}: p95 {quantile(found[name].walls, 0.95):.0f} ms, {most:.0f} are allowed"
-            for name, most in MOST_MILLISECONDS.items()
-            if quantile(found[name].walls, 0.95) > most
-        ]
-    if output is not None:
-        write_json(
-            output,
-            {"facts": facts, "queries": {k: asdict(v) | {"walls": []} for k, v in found.items()}, "wrong": wrong},
-        )
-    for each in wrong:
-        print(f"\nWRONG: {each}")
-    raise typer.Exit(1 if wrong else 0)
+    with scratch(folder) as files, stage(store, files, entities, cache_gb) as where:
+        section = measure(where, clients, seconds)
+    Report("Many entities", [section]).tell(output)
 
 
-@dataclass(slots=True)
-class Asked:
-    """What one query took: CPU seconds of broker and of the store's server over all answers, milliseconds of each."""
-
-    answers: int
-    right: int
-    cpu: float
-    server_cpu: float
-    seconds: float
-    walls: tuple[float, ...]
-
-    @property
-    def good(self) -> bool:
-        """Whether there were answers, and all were right."""
-        return self.answers == self.right > 0
-
-    @property
-    def cpu_us(self) -> float:
-        """Microseconds an answer, of broker and server together."""
-        return 1e6 * (self.cpu + self.server_cpu) / max(self.answers, 1)
-
-
-def _measure(
-    kind: str, files: Path, entities: int, clients: int, seconds: float, cache_gb: float
-) -> tuple[dict[str, Any], dict[str, Asked]]:
-    facts: dict[str, Any] = dict(machine())
-    found: dict[str, Asked] = {}
-    with store_place(kind, files / "store", cache_gb) as place, running_broker(place.store) as broker:
-        start = time.monotonic()
-        _load(broker, entities)
-        elapsed = time.monotonic() - start
-        facts["loaded by POST /entityOperations/create"] = f"{entities / elapsed:,.0f} entities/s"
-        print(f"{entities:,} entities loaded in {elapsed:.0f} s", file=sys.stderr)
-        facts["index of values in use after"] = f"{_learn(broker, entities):.0f} s"
-        port = urlsplit(broker.url).port
-        assert port is not None
-        for name in operations(entities):
-            found[name] = _ask(Errand(port, name, 0, seconds, clients, entities), broker.meter, place.server)
-            print(f"{name}: {len(found[name].walls):,} answers", file=sys.stderr)
-        turns = [
-            {
-                name: _ask(Errand(port, name, 0, seconds, clients, entities), broker.meter, place.server)
-                for name in PAGES
-            }
-            for _ in range(TURNS)
-        ]
-        early, last = (min(turn[name].cpu_us for turn in turns) for name in PAGES)
-        facts[LAST_RATIO] = round(last / early, 2)
-        facts["memory of the broker now / at most"] = f"{broker.meter.resident()} / {broker.meter.peak()} MiB"
-        if place.server is not None:
-            facts["memory of mongod now"] = f"{place.server.resident()} MiB"
-        facts["on disk"] = f"{place.size():,} MiB"
-    return facts, found
-
-
-def _ask(errand: Errand, meter: Meter, server: Meter | None) -> Asked:
-    cpu, server_cpu = meter.cpu(), server.cpu() if server else 0.0
-    result = send(errand)
-    return Asked(
-        result["answers"],
-        result["right"],
-        meter.cpu() - cpu,
-        (server.cpu() - server_cpu) if server else 0.0,
-        errand.seconds,
-        tuple(result["walls"]),
+def measure(where: Stage, clients: int, seconds: float) -> Section:
+    """Each query for so many seconds, once the store has learned what leads to it."""
+    stock, kind = where.stock, where.kind
+    section = Section(f"{stock.entities:,} entities of one type, {STORES[kind]}")
+    section.facts["clients"] = f"{clients}, closed"
+    section.rows.append(
+        Row("load", "POST /entityOperations/create", kind, stock.entities, stock.entities, {"rate": where.rate})
     )
+    section.facts["index of values in use after"] = f"{_learn(where.broker):.0f} s"
+
+    def ask(key: str, cost: Cost) -> Cost:
+        errand = Errand(where.server.port, key, cost.next, seconds, clients, stock.entities)
+        take(where.server, errand, cost, where.place if stock.operations[key].changes else None)
+        return cost
+
+    found = {key: Cost() for key in ASKED}
+    for key in ASKED:
+        ask(key, found[key])
+        print(f"{kind}, {stock.entities:,} entities, {key}: {found[key].cpu_us:,.0f} us", file=sys.stderr)
+    turns = [{key: ask(key, Cost()) for key in PAGES} for _ in range(TURNS)]
+    early, last = (min(turn[key].cpu_us for turn in turns) for key in PAGES)
+    for key, cost in found.items():
+        values = {"times": last / max(early, 1e-9)} if key == "last" else {}
+        if any(turn[key].faults() for turn in turns if key in turn):
+            cost.right -= 1
+        section.rows.append(cost.row(f"large {key}", stock.operations[key].name, kind, stock.entities, **values))
+    section.facts["memory of the broker at most"] = f"{where.broker.meter.peak()} MiB"
+    if where.place.server is not None:
+        section.facts["memory of mongod now"] = f"{where.place.server.resident():,} MiB"
+    section.facts["on disk"] = f"{where.place.size():,} MiB"
+    return section
 
 
-def _load(broker: Broker, entities: int) -> None:
-    def client(first: int) -> None:
-        connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=120)
-        for start in range(first * LOADED_AT_ONCE, entities, LOADING * LOADED_AT_ONCE):
-            batch = [entity(number, entities) for number in range(start, min(start + LOADED_AT_ONCE, entities))]
-            body = json.dumps(batch, separators=(",", ":"))
-            connection.request("POST", f"{ROOT}/entityOperations/create", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            content = answer.read()
-            if answer.status != 201:
-                raise RuntimeError(f"{answer.status} instead of 201: {content[:300]!r}")
-        connection.close()
-
-    with ThreadPoolExecutor(LOADING) as pool:
-        list(pool.map(client, range(LOADING)))
-
-
-def _learn(broker: Broker, entities: int) -> float:
+def _learn(broker: Broker) -> float:
     """Ask until the store has learned to answer by an index; how many seconds that took."""
     start = time.monotonic()
-    connection = http.client.HTTPConnection(urlsplit(broker.url).netloc, timeout=120)
+    asker = Asker(broker, None)
     while time.monotonic() < start + LEARN_SECONDS:
         if counted(broker, 'tsunagu_value_indexes{state="ready"}') >= 1:
+            settle(broker)
+            asker.close()
             return time.monotonic() - start
-        building = counted(broker, 'tsunagu_value_indexes{state="building"}') >= 1
-        if not building:
-            connection.request("GET", f"{ROOT}/entities?type=Station&limit=100&q=level==1")
-            connection.getresponse().read()
+        if not counted(broker, 'tsunagu_value_indexes{state="building"}'):
+            asker.request("GET", "/entities?type=Station&limit=100&q=level==1")
         time.sleep(0.2)
     raise RuntimeError(f"no index of values in {LEARN_SECONDS:.0f} s")
-
-
-def _table(facts: dict[str, Any], found: dict[str, Asked], entities: int) -> str:
-    lines = [f"### {entities:,} entities of one type", ""]
-    lines += [f"* {name}: {value}" for name, value in facts.items()]
-    lines += ["", "| query | answers/s | p50 / p95 ms | CPU us: broker + store |", "|---|--:|--:|--:|"]
-    for key, operation in operations(entities).items():
-        each = found[key]
-        walls = f"{quantile(each.walls, 0.5):.1f} / {quantile(each.walls, 0.95):.1f}"
-        cpu = [1e6 * seconds / max(each.answers, 1) for seconds in (each.cpu, each.server_cpu)]
-        lines.append(
-            f"| {operation.name} | {each.answers / each.seconds:,.0f} | {walls} | {cpu[0]:,.0f} + {cpu[1]:,.0f} |"
-        )
-    return "\n".join(lines)

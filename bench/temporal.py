@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from math import isclose
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from bench.asking import Answer, Asker, Question, WrongAnswer
+from bench.asking import Answer, Asker, Measurement, Question, WrongAnswer
 from bench.history import EACH, LEVEL, LONG_TYPE, TYPES, Gauge, Loaded, Town, load
 from bench.processes import Place, running_broker, store_place
-from bench.report import Measurement, Report
+from bench.report import STORES, Report, Section
+from bench.stage import scratch
 from broker.app import make_store
 from broker.settings import parse_store
 
@@ -45,52 +45,62 @@ def main(
     """The temporal API's speed and scale."""
     if 0 < large < LEAST:
         raise typer.BadParameter(f"0, or at least {LEAST:,}", param_hint="--large")
-    report = Report(f"Temporal API on {'SQLite' if store == 'sqlite' else 'MongoDB'}")
-    wrong: list[str] = []
-    files = Path(tempfile.mkdtemp(prefix="tsunagu-bench-", dir=folder))
-    try:
-        with store_place(store, files, cache_gb) as place:
-            loaded = None
-            if large:
-                loaded = asyncio.run(_load(place, large, load_seconds))
-                report.facts["loaded"] = _loading(loaded, place)
-                print(f"loaded: {report.facts['loaded']}", file=sys.stderr)
-            gauge = Gauge("one", "SnowGauge", instances, 60, 7)
-            with running_broker(place.store, "--temporal-page-size", str(instances)) as broker:
-                asker = Asker(broker, place.server)
-                _write(asker, gauge, report)
-                _record(asker, report)
-                questions = [*about_one(gauge), *(about_many(loaded.town) if loaded else ())]
-                for question in questions:
-                    _take(report, wrong, partial(asker.ask, question))
-                if loaded:
-                    _take(report, wrong, partial(_modify, asker, loaded.town.long))
-                    _take(report, wrong, partial(_delete, asker, loaded.town.long))
-                asker.close()
-            with running_broker(place.store) as broker:
-                asker = Asker(broker, place.server)
-                _take(report, wrong, lambda: _walk(asker, gauge))
-                asker.close()
-            report.facts["most memory of the broker"] = f"{max(each.peak for each in report.measurements)} MiB"
-            report.facts["on disk"] = f"{place.size():,} MiB"
-    finally:
-        shutil.rmtree(files, ignore_errors=True)
-    print(report.table())
-    if output is not None:
-        report.write(output)
-    for each in wrong:
-        print(f"\nWRONG: {each}")
-    raise typer.Exit(1 if wrong else 0)
+    with scratch(folder) as files:
+        sections = measure(store, files, instances=instances, large=large, load_seconds=load_seconds, cache_gb=cache_gb)
+    Report("Temporal API", sections).tell(output)
 
 
-def _take(report: Report, wrong: list[str], measure: Callable[[], Measurement]) -> None:
-    try:
-        report.measurements.append(measure())
-    except WrongAnswer as error:
-        wrong.append(str(error))
-        print(f"WRONG: {error}", file=sys.stderr)
-    else:
-        print(report.table().splitlines()[-1], file=sys.stderr)
+def measure(
+    kind: str,
+    files: Path,
+    *,
+    instances: int = 10_000,
+    large: int = 0,
+    load_seconds: float = 900.0,
+    cache_gb: float = 1.0,
+    repeats: int = 20,
+) -> list[Section]:
+    """Everything about one evolution, and about many where `large` are loaded."""
+    report = Section(f"Temporal API, {STORES[kind]}")
+    taken: list[Measurement] = []
+    with store_place(kind, files, cache_gb) as place:
+        loaded = None
+        if large:
+            loaded = asyncio.run(_load(place, large, load_seconds))
+            report.facts["loaded"] = _loading(loaded, place)
+            print(f"loaded: {report.facts['loaded']}", file=sys.stderr)
+        gauge = Gauge("one", "SnowGauge", instances, 60, 7)
+
+        def take(measure_: Callable[[], Measurement]) -> None:
+            try:
+                measured = measure_()
+            except WrongAnswer as error:
+                report.wrong.append(str(error))
+                print(f"WRONG: {error}", file=sys.stderr)
+            else:
+                taken.append(measured)
+                report.rows.append(measured.row("temporal", kind, loaded.entries if loaded else instances))
+                print(f"{kind}, {measured.operation}: {len(measured.walls)} answers", file=sys.stderr)
+
+        with running_broker(place.store, "--temporal-page-size", str(instances)) as broker:
+            asker = Asker(broker, place.server)
+            _write(asker, gauge, report)
+            _record(asker, report)
+            for question in (*about_one(gauge), *(about_many(loaded.town) if loaded else ())):
+                take(partial(asker.ask, replace(question, repeats=min(question.repeats, repeats))))
+            if loaded:
+                take(partial(_modify, asker, loaded.town.long))
+            asker.close()
+        with running_broker(place.store) as broker:
+            asker = Asker(broker, place.server)
+            take(lambda: _walk(asker, gauge))
+            if loaded:
+                take(lambda: _walk(asker, loaded.town.long))
+                take(partial(_delete, asker, loaded.town.long))
+            asker.close()
+        report.facts["most memory of the broker"] = f"{max((each.peak for each in taken), default=0)} MiB"
+        report.facts["on disk"] = f"{place.size():,} MiB"
+    return [report]
 
 
 async def _load(place: Place, total: int, seconds: float) -> Loaded:
@@ -111,7 +121,7 @@ def _loading(loaded: Loaded, place: Place) -> str:
     )
 
 
-def _write(asker: Asker, gauge: Gauge, report: Report) -> None:
+def _write(asker: Asker, gauge: Gauge, report: Section) -> None:
     """The one evolution, through the API (5.6.11, 5.6.12)."""
     start, cpu = time.perf_counter(), asker.broker.meter.cpu()
     for first in range(0, gauge.count, SENT_AT_ONCE):
@@ -127,7 +137,7 @@ def _write(asker: Asker, gauge: Gauge, report: Report) -> None:
     )
 
 
-def _record(asker: Asker, report: Report) -> None:
+def _record(asker: Asker, report: Section) -> None:
     """Entities that change, until all of it is in the history."""
     total = UPDATED * ROUNDS
     meter = asker.broker.meter
@@ -363,8 +373,18 @@ def _delete(asker: Asker, long: Gauge) -> Measurement:
 
 
 def _walk(asker: Asker, gauge: Gauge) -> Measurement:
-    """All pages of one evolution with the default size (6.3.10): each goes on from the last instant of the one before."""
-    seen: set[str] = set()
+    """All pages of one evolution with the default size (6.3.10): each goes on from the last instant of the one before.
+
+    However many they are, the broker's memory has to stay what it is.
+    """
+    seen = 0
+    last = ""
+
+    def look(answer: Answer) -> None:
+        nonlocal seen, last
+        moments = [each["observedAt"] for each in answer.json()[LEVEL]]
+        seen += len([moment for moment in moments if moment > last])
+        last = max(last, *moments)
 
     def pages() -> Iterator[Answer]:
         path = start = f"/temporal/entities/{gauge.id}"
@@ -372,7 +392,8 @@ def _walk(asker: Asker, gauge: Gauge) -> Measurement:
             answer = asker.request("GET", path)
             if answer.status not in (200, 206):
                 raise WrongAnswer(f"GET {path}: {answer.status} {answer.body[:200]!r}")
-            yield answer
+            look(answer)
+            yield replace(answer, body=b"")
             if answer.status == 200:
                 return
             match = re.fullmatch(r"DateTime .*-(\d{4}-\d\d-\d\dT[^-]*Z)/\*", answer.headers["content-range"])
@@ -380,10 +401,7 @@ def _walk(asker: Asker, gauge: Gauge) -> Measurement:
                 raise WrongAnswer(f"Content-Range: {answer.headers['content-range']}")
             path = f"{start}?timerel=after&timeAt={match[1]}"
 
-    measured = asker.measure(
-        f"one: all pages of {DEFAULT_PAGE:,}, each",
-        pages(),
-        lambda answer: seen.update(each["observedAt"] for each in answer.json()[LEVEL]),
-    )
-    _same(len(seen), gauge.count)
+    name = f"{gauge.name}: all {gauge.count:,} instances in pages of {DEFAULT_PAGE:,}, each"
+    measured = asker.measure(name, pages(), lambda _: None)
+    _same(seen, gauge.count)
     return measured

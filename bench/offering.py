@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
@@ -21,12 +22,15 @@ import uvloop
 
 from bench.answer import first_answer
 from bench.city import City, patch
+from bench.stock import Stock
 from tests.mongod import die_with_parent
 
 UNKNOWN: Final = 0
 """The status of a write that was never answered."""
 UNSENT: Final = -1
 """The status of a write for which there was no connection."""
+WRONG: Final = -2
+"""The status of an answer by success whose content is wrong."""
 
 _RECORD: Final = struct.Struct("<iiiddd")
 _ANSWER_SECONDS: Final = 60.0
@@ -46,17 +50,38 @@ class Offer(NamedTuple):
     answered: float
 
 
+class Source(NamedTuple):
+    """How many may be under way, the request of a place among them and a serial number, and the entities in its answer."""
+
+    places: int
+    request: Callable[[int, int], bytes]
+    found: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rate` writes a second for so many `seconds`, the first with this serial number, on at most so many connections."""
+    """`rate` writes a second for so many `seconds`, the first with this serial number, on at most so many connections.
 
-    city: City
+    What is offered are writes of a city's stations, or else an operation of `bench.stock` on so many entities.
+    """
+
+    city: City | None
     port: int
     rate: float
     seconds: float
     first: int
     file: str
     connections: int = 2_000
+    operation: str = ""
+    entities: int = 0
+
+    def source(self) -> Source:
+        """Makes the requests."""
+        city, host = self.city, f"127.0.0.1:{self.port}"
+        if city is not None:
+            return Source(city.stations, lambda station, serial: patch(city.station(station), serial, host), None)
+        operation = Stock(self.entities).operations[self.operation]
+        return Source(self.connections, lambda _, serial: operation.request(serial), operation.found)
 
 
 class Offering:
@@ -92,8 +117,8 @@ class _Generator:
     def __init__(self, plan: Plan, file: BinaryIO) -> None:
         self._plan = plan
         self._file = file
-        self._host = f"127.0.0.1:{plan.port}"
-        self._stations = deque(range(plan.city.stations))
+        self.source = plan.source()
+        self._stations = deque(range(self.source.places))
         self._free: list[_Connection] = []
         self._opened = 0
         self._due: deque[tuple[int, float]] = deque()
@@ -132,7 +157,7 @@ class _Generator:
             self._due.popleft()
             station = self._stations.popleft()
             self._under_way += 1
-            self._free.pop().send(patch(self._plan.city.station(station), serial, self._host), (station, serial, due))
+            self._free.pop().send(self.source.request(station, serial), (station, serial, due))
 
     async def _open(self) -> None:
         try:
@@ -191,7 +216,9 @@ class _Connection(asyncio.Protocol):
         if b"connection: close" in answer.head:
             self.is_open = False
             self._transport.close()
-        self._settle(answer.status)
+        found = self._generator.source.found
+        wrong = found and answer.body.count(b'"id":') != found
+        self._settle(WRONG if wrong and answer.status == 200 else answer.status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
@@ -206,7 +233,8 @@ class _Connection(asyncio.Protocol):
 
 def _offer() -> None:
     given = json.load(sys.stdin)
-    plan = Plan(City(**given.pop("city")), **given)
+    city = given.pop("city")
+    plan = Plan(City(**city) if city else None, **given)
     with Path(plan.file).open("wb") as file:
         uvloop.run(_Generator(plan, file).run())
 

@@ -24,23 +24,28 @@ MIB: Final = 1024 * 1024
 
 
 class Meter:
-    """CPU time and resident memory of one process. The peak is that of samples, 50 a second."""
+    """CPU time and resident memory of a process and of its workers. The peak is that of samples, 50 a second."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._workers: list[psutil.Process] = []
         self._peak = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
     def cpu(self) -> float:
-        """Seconds of CPU time, of all its threads, since it started."""
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        """Seconds of CPU time, of all threads, since the processes started."""
+        times = [each.cpu_times() for each in (self._process, *self._workers)]
+        return float(sum(each.user + each.system for each in times))
 
     def resident(self) -> int:
         """MiB in memory now."""
-        return int(self._process.memory_info().rss // MIB)
+        return int(sum(each.memory_info().rss for each in (self._process, *self._workers)) // MIB)
+
+    def include_workers(self) -> None:
+        """From now on count the processes that it has started as well."""
+        self._workers = self._process.children(recursive=True)
 
     def peak(self) -> int:
         """The most MiB in memory since the last time this was asked."""
@@ -88,6 +93,8 @@ def running_broker(store: str, *options: str) -> Iterator[Broker]:
                 output.seek(0)
                 raise RuntimeError(f"the broker does not start: {output.read()[-2000:].decode(errors='replace')}")
             meter = Meter(process.pid)
+            if "--workers" in options:
+                meter.include_workers()
             try:
                 yield Broker(url, meter)
             finally:

@@ -63,6 +63,14 @@ one-city: install ## a whole city in one broker, from files and gauges to alerts
 conformance: install-test ## the conformance suite against a broker of its own (URL=http://host:port: against that one)
 	$(BIN)/tsunagu conformance run $(if $(URL),--url $(URL)) --report html:conformance.html
 
+.PHONY: bench
+bench: $(VENV)/.installed-bench ## what each operation costs, held against its limits, on both stores: five minutes, into bench/results/
+	$(BIN)/python -m bench short --json bench/results/short.json --markdown bench/results/short.md --plot bench/results/short.svg
+
+.PHONY: bench-full
+bench-full: $(VENV)/.installed-bench ## the same with a million entities and 10,000 subscriptions: two hours, 10 GB
+	$(BIN)/python -m bench full --json bench/results/full.json --markdown bench/results/full.md --plot bench/results/full.svg
+
 .PHONY: bench-temporal
 bench-temporal: install-test ## the temporal API's speed with ten million instances (ON=sqlite or mongo): half an hour, 10 GB
 	$(BIN)/python -m bench temporal --store $(ON)

@@ -2,16 +2,18 @@
 
 import typer
 
-from bench import adapters, commits, latency, operations, overload, scale, sockets, temporal, validation
+from bench import adapters, commits, hot, latency, operations, overload, scale, sockets, suite, temporal, validation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
 @app.callback()
 def _bench() -> None:
-    """Measure a broker on this machine. Each benchmark is a command."""
+    """Measure a broker on this machine. `short` and `full` are the whole, every other command is a part of it."""
 
 
+app.command("short")(suite.short)
+app.command("full")(suite.full)
 app.command("sockets")(sockets.main)
 app.command("temporal")(temporal.main)
 app.command("overload")(overload.main)
@@ -19,6 +21,7 @@ app.command("latency")(latency.main)
 app.command("validation")(validation.main)
 app.command("adapters")(adapters.main)
 app.command("operations")(operations.main)
+app.command("hot")(hot.main)
 app.command("scale")(scale.main)
 app.command("commits")(commits.main)
 

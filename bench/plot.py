@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import pyplot
 
 from bench.overload import MEMORY_LIMIT, Course
+from bench.report import STORES, Report, Row
 
 
 def draw_overload(course: Course, file: Path) -> None:
@@ -41,6 +42,44 @@ def draw_overload(course: Course, file: Path) -> None:
     for axes in (rates, lag, memory):
         axes.axvline(course.end, color="black", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, length)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def draw_costs(report: Report, file: Path) -> None:
+    """A bar of CPU time for each operation that has a limit of it, with the limit and the raw floor, one panel a store."""
+    mpl.use("Agg")
+    mpl.rcParams.update({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "svg.hashsalt": "tsunagu"})
+    mpl.rcParams["svg.fonttype"] = "none"
+    costs: dict[str, list[tuple[Row, float]]] = {}
+    for row in report.rows():
+        for limit, found, _ in row.verdicts():
+            if limit.quantity == "cpu" and found is not None:
+                costs.setdefault(row.store, []).append((row, limit.of(row.store) or 0.0))
+    figure, panels = pyplot.subplots(
+        max(len(costs), 1), 1, figsize=(9, 3.2 * max(len(costs), 1)), layout="constrained", squeeze=False
+    )
+    for panel, (store, rows) in zip(panels[:, 0], costs.items(), strict=False):
+        places = np.arange(len(rows))
+        panel.barh(places + 0.2, [row.figures["broker"] for row, _ in rows], 0.4, color="tab:blue", label="broker")
+        left = [row.figures["broker"] for row, _ in rows]
+        panel.barh(
+            places + 0.2,
+            [row.figures.get("store", 0.0) for row, _ in rows],
+            0.4,
+            left=left,
+            color="tab:green",
+            label="store",
+        )
+        floors = [row.figures.get("floor", 0.0) for row, _ in rows]
+        panel.barh(places - 0.2, floors, 0.4, color="tab:gray", label="raw floor")
+        panel.plot([limit for _, limit in rows], places + 0.2, "|", color="tab:red", markersize=18, label="limit")
+        panel.set_yticks(places, [row.name for row, _ in rows])
+        panel.set_xscale("log")
+        panel.set_xlabel("CPU microseconds an operation")
+        panel.set_title(STORES[store])
+        panel.legend(loc="lower right")
+        panel.invert_yaxis()
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     pyplot.close(figure)
 

@@ -1,7 +1,8 @@
 """Resource entities/ as a collection (6.4.3.2, 6.4.3.3) and entityOperations/query (6.23): query and purge."""
 
 import re
-from dataclasses import replace
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from broker.errors import BadRequestData
 from broker.http.entities import REPRESENTATIONS, projection_members
 from broker.http.exchange import ENTITY_TYPES, Exchange, json_answer, local_scope, no_content
+from broker.http.joint import JointReads
 from broker.http.map_use import map_members, named_map, requested_map, splits_entities, with_map, with_map_header
 from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON, JSON
@@ -57,7 +59,7 @@ async def query(exchange: Exchange) -> Response:
 
     key = context.names, media_type, preferred, exchange.parameters.besides(PAGE_PARAMETERS)
     query, compiled, view = preparations.get(key, prepare)
-    return await _answer(exchange, query, replace(compiled, now=exchange.broker.now()), view, context, media_type)
+    return await _answer(exchange, query, compiled, view, context, media_type, key)
 
 
 async def query_by_post(exchange: Exchange) -> Response:
@@ -152,8 +154,11 @@ async def _answer(
     view: View,
     context: "ResolvedContext",
     media_type: str,
+    key: Hashable = None,
 ) -> Response:
+    """`key` says what is asked for but for the page, where others may ask for the same."""
     broker, tenant, parameters = exchange.broker, exchange.tenant, exchange.parameters
+    compiled = replace(compiled, now=broker.now())  # it may have been compiled for an earlier request
     sizes = exchange.page_sizes
     paging = requested_page(parameters, default=sizes.default, maximum=sizes.maximum)
     use = requested_map(exchange, query)
@@ -167,7 +172,7 @@ async def _answer(
         response = await exchange.answer_entities(shown, context, media_type)
         return with_map(exchange, response, mapped, paging, media_type)
     if media_type == JSON and compiled.ordering is None and view.join is None and view.version is None:
-        return await _from_bodies(exchange, compiled, view, context, paging)
+        return await _from_bodies(exchange, compiled, view, context, paging, key)
     result = await run_query(
         broker, tenant, compiled, limit=paging.limit, offset=paging.offset, after=paging.after, count=paging.count
     )
@@ -182,28 +187,53 @@ async def _answer(
     return _paged(exchange, response, result, paging, media_type, len(entities), last)
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A page as JSON text: the entities in it, and what there is to say about it."""
+
+    body: bytes
+    shown: int
+    last_id: str | None
+    result: QueryResult[Sheet]
+
+
+_joint: Final[JointReads[_Leaf]] = JointReads()
+"""Pages that this process reads now."""
+
+
 async def _from_bodies(
-    exchange: Exchange, compiled: EntityQuery, view: View, context: "ResolvedContext", paging: Paging
+    exchange: Exchange,
+    compiled: EntityQuery,
+    view: View,
+    context: "ResolvedContext",
+    paging: Paging,
+    key: Hashable,
 ) -> Response:
-    """The same where each entity is shown by itself, as plain JSON: what was shown before is not read again."""
-    result = await run_query_for_bodies(
-        exchange.broker,
-        exchange.tenant,
-        compiled,
-        limit=paging.limit,
-        offset=paging.offset,
-        after=paging.after,
-        count=paging.count,
-    )
-    sheet = result.found
-    while True:
-        body = renderings.array(sheet, context.names, view)
-        if (fitting := fewer(len(sheet), len(body))) == len(sheet):
-            break
-        sheet = replace(sheet, ids=sheet.ids[:fitting], bodies=sheet.bodies[:fitting])
-    response = await exchange.answer_array(body, context)
-    last = sheet.ids[-1] if sheet.ids else None
-    return _paged(exchange, response, result, paging, JSON, len(sheet), last)
+    """The same where each entity is shown by itself, as plain JSON: what was shown before is not read again, and what several
+    ask for at once is read once for all of them."""
+    broker, tenant = exchange.broker, exchange.tenant
+
+    async def read() -> _Leaf:
+        result = await run_query_for_bodies(
+            broker,
+            tenant,
+            replace(compiled, now=broker.now()),
+            limit=paging.limit,
+            offset=paging.offset,
+            after=paging.after,
+            count=paging.count,
+        )
+        sheet = result.found
+        while True:
+            body = renderings.array(sheet, context.names, view)
+            if (fitting := fewer(len(sheet), len(body))) == len(sheet):
+                break
+            sheet = replace(sheet, ids=sheet.ids[:fitting], bodies=sheet.bodies[:fitting])
+        return _Leaf(body, len(sheet), sheet.ids[-1] if sheet.ids else None, result)
+
+    leaf = await read() if key is None else await _joint.get((broker.store, tenant, key, paging), read)
+    response = await exchange.answer_array(leaf.body, context)
+    return _paged(exchange, response, leaf.result, paging, JSON, leaf.shown, leaf.last_id)
 
 
 def _paged(

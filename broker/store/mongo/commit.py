@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from bson.binary import Binary
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
@@ -16,7 +15,7 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
-from broker.store.mongo.encoding import binary, check_size, encode_sized, key_string
+from broker.store.mongo.encoding import check_size, encode_sized, key_string
 from broker.store.mongo.remembered import Mark, Remembered
 from broker.store.mongo.search import OPTIONAL, search_changes, search_fields
 from broker.store.mongo.turn import HEAD, Turn
@@ -93,8 +92,8 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
             "kind": change.kind,
             "at": change.at,
             "touched": [list(touch) for touch in change.touched],
-            "before": binary(before),
-            "after": binary(entry.body),
+            "before": before,
+            "after": entry.body,
         }
         check_size(change.entity_id, record)
         records.append(record)
@@ -117,7 +116,7 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
         if entry.found:
             made.deletes.append({"_id": where, "version": entry.found})
         return
-    own = {"version": entry.version, "body": Binary(entry.body)}
+    own = {"version": entry.version, "body": entry.body}
     if made.ground is not None and key in made.ground.recalled and entry.before is not None:
         # This process has written all the document's fields itself, by the same rules, so only what differs is written.
         fields, absent = search_changes(key[0], entry.before, entry.state)

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import bson
 import orjson
-from bson.binary import Binary
 
 from broker.errors import BadRequestData
 from broker.store.protocol import EntityKey
@@ -72,11 +71,6 @@ def decode_body(body: bytes) -> Any:
     if body.startswith(_COMPRESSED):
         body = zlib.decompress(body)
     return json.loads(body) if body.startswith(_EXACT) else orjson.loads(body)
-
-
-def binary(body: bytes | None) -> Binary | None:
-    """A body as a BSON value."""
-    return None if body is None else Binary(body)
 
 
 def check_size(subject: str, document: dict[str, Any]) -> None:

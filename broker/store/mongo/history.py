@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
-from bson.binary import Binary
 from pymongo import ASCENDING, DeleteMany, ReplaceOne
 from pymongo.errors import BulkWriteError
 
@@ -48,7 +47,7 @@ def _document(entry: HistoryEntry) -> Document:
         "observed": times.observed,
         "created": times.created_at,
         "modified": times.modified_at,
-        "body": Binary(encode_body(entry.instance)),
+        "body": encode_body(entry.instance),
     }
     if times.deleted_at is not None:
         document["gone"] = times.deleted_at

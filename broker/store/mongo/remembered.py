@@ -13,11 +13,11 @@ from broker.model.entity import Entity
 from broker.store.mongo.encoding import decode_body
 from broker.store.protocol import EntityKey, Ground
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_BYTES: Final = 24 * 1024 * 1024
 """Of all that is kept, as it is in memory."""
 LARGEST: Final = 256 * 1024
 """Bytes of a state that is kept."""
-OVERHEAD: Final = 400
+OVERHEAD: Final = 300
 """Bytes that an entry takes beside its body."""
 
 

@@ -13,6 +13,7 @@ A condition compiled to these fields never misses an entity that matches, except
 `broker.query.evaluate` has the last word.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -33,9 +34,9 @@ INT64: Final = range(-(2**63), 2**63)
 OPTIONAL: Final = ("scopes", "cells", "expires", "lapses", "doubtful", "elements")
 
 _BY_FIELD: Final = frozenset({"values", "instants", "elements"})
-_OF_ALL_ATTRIBUTES: Final = ("names", "kinds", "cells", "lapses", "doubtful")
-"""Fields to which every attribute may add something."""
+_OF_THE_ENTITY: Final = ("type", "scope", "expiresAt")
 
+_CANONICAL: Final = len("2026-01-01T00:00:00.000000Z")
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -49,9 +50,18 @@ def _microseconds(moment: datetime) -> int:
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
 
 
-@lru_cache(maxsize=8192)
 def instant_of(text: str) -> int | str | None:
     """A DateTime as microseconds since 1970; a Date or Time as text that orders within its kind; None for other strings."""
+    if len(text) == _CANONICAL and text[10] == "T" and text[19] == "." and text[26] == "Z":
+        # As the broker itself writes it: many moments have their second in common.
+        second, fraction = _instant_of(text[:19] + "Z"), text[20:26]
+        if isinstance(second, int) and fraction.isascii() and fraction.isdigit():
+            return second + int(fraction)
+    return _instant_of(text)
+
+
+@lru_cache(maxsize=8192)
+def _instant_of(text: str) -> int | str | None:
     found = temporal(text)
     if found is None:
         return None
@@ -94,32 +104,42 @@ def search_changes(tenant: str, before: Entity, after: Entity) -> tuple[dict[str
     Attributes that both states have as the same object are not looked at.
     """
     former, attrs = before["attrs"], after["attrs"]
-    names = [name for name in former.keys() | attrs.keys() if former.get(name) is not attrs.get(name)]
-    old = search_fields(tenant, _with_only(before, names))
-    new = search_fields(tenant, _with_only(after, names))
-    if ("elements" in old) != ("elements" in new) or any(
-        not _same(old.get(name), new.get(name)) for name in _OF_ALL_ATTRIBUTES
-    ):
-        old, new = search_fields(tenant, before), search_fields(tenant, after)
+    changed = [name for name, instances in attrs.items() if former.get(name) is not instances]
+    if former.keys() != attrs.keys() or any(before.get(member) != after.get(member) for member in _OF_THE_ENTITY):
+        return _differences(search_fields(tenant, before), search_fields(tenant, after))
+    old, new = _Search(tenant, before), _Search(tenant, after)
+    old.gather(changed)
+    new.gather(changed)
+    if not (
+        _kinds(former, changed) == _kinds(attrs, changed)
+        and (old.cells, old.doubtful, old.lapses) == (new.cells, new.doubtful, new.lapses)
+        and bool(old.elements) == bool(new.elements)
+    ):  # every attribute may add to these
+        return _differences(search_fields(tenant, before), search_fields(tenant, after))
+    for member in ("createdAt", "modifiedAt"):
+        if before[member] != after[member]:
+            new.instant(member, after[member])
+    return _differences(
+        {"values": old.values, "instants": old.instants, "elements": old.elements},
+        {"values": new.values, "instants": new.instants, "elements": new.elements},
+    )
+
+
+def _kinds(attrs: dict[str, list[Instance]], names: list[str]) -> list[set[str]]:
+    return [{instance["type"] for instance in attrs[name]} for name in names]
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     changed: dict[str, Any] = {}
-    gone: list[str] = []
-    for name in old.keys() | new.keys():
-        if name in _BY_FIELD and name in old and name in new:
-            held, holds = old[name], new[name]
+    gone = [name for name in old if name not in new]
+    for name, holds in new.items():
+        held = old.get(name)
+        if name in _BY_FIELD and held is not None:
             changed |= {f"{name}.{field}": holds[field] for field in holds if not _same(held.get(field), holds[field])}
             gone += [f"{name}.{field}" for field in held if field not in holds]
-        elif name not in new:
-            gone.append(name)
-        elif not _same(old.get(name), new[name]):
-            changed[name] = new[name]
+        elif not _same(held, holds):
+            changed[name] = holds
     return changed, gone
-
-
-def _with_only(entity: Entity, names: list[str]) -> Entity:
-    attrs = entity["attrs"]
-    part = entity.copy()
-    part["attrs"] = {name: attrs[name] for name in names if name in attrs}
-    return part
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -142,14 +162,18 @@ class _Search:
         self.doubtful: set[str] = set()
         self.lapses: int | None = None
 
+    def gather(self, attributes: Iterable[str]) -> None:
+        attrs = self.entity["attrs"]
+        for attribute in attributes:
+            field = escape_name(attribute)
+            for instance in attrs[attribute]:
+                self._instance(attribute, field, instance)
+
     def fields(self) -> dict[str, Any]:
         entity = self.entity
-        for attribute, instances in entity["attrs"].items():
-            field = escape_name(attribute)
-            for instance in instances:
-                self._instance(attribute, field, instance)
-        self._instant("createdAt", entity["createdAt"])
-        self._instant("modifiedAt", entity["modifiedAt"])
+        self.gather(entity["attrs"])
+        self.instant("createdAt", entity["createdAt"])
+        self.instant("modifiedAt", entity["modifiedAt"])
         fields: dict[str, Any] = attribute_kinds(entity) | {"values": self.values, "instants": self.instants}
         if scopes := entity.get("scope"):
             fields["scopes"] = [scope_string(scope) for scope in scopes]
@@ -170,7 +194,7 @@ class _Search:
             moment = microseconds(expires)
             self.lapses = moment if self.lapses is None else min(self.lapses, moment)
         if (observed := instance.get("observedAt")) is not None:
-            self._instant(observed_field(field), observed)
+            self.instant(observed_field(field), observed)
         kind = KINDS[instance["type"]]
         if kind.value not in instance:
             self.doubtful.add(field)  # an attribute without a value exists for `attrs`, but not for `q`
@@ -200,7 +224,7 @@ class _Search:
             if len(value) > LONGEST_STRING:
                 self.doubtful.add(field)
                 return
-            self._instant(field, value, of_array=among is self.elements)
+            self.instant(field, value, of_array=among is self.elements)
         elif isinstance(value, int):
             if value not in INT64:
                 self.doubtful.add(field)
@@ -209,7 +233,7 @@ class _Search:
             return
         self._hold(field, value, among)
 
-    def _instant(self, field: str, text: str, *, of_array: bool = False) -> None:
+    def instant(self, field: str, text: str, *, of_array: bool = False) -> None:
         instant = instant_of(text)
         if instant is None:
             return

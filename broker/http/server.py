@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -14,10 +14,12 @@ from aiohttp import WSMsgType, web
 from broker.errors import InvalidRequest, NgsiLdError
 from broker.http.admission import Admission, Overloaded, Place
 from broker.http.binding import Binding, echo_space
-from broker.http.connection import SERVER, Connection, ConnectionServer
+from broker.http.connection import Connection
+from broker.http.express import ConnectionServer
 from broker.http.listening import Listener, bound_sockets
 from broker.http.message import Flow, FlowEnded, Request, Response
 from broker.http.problem import BareStatus, PayloadTooLarge, problem_response
+from broker.http.wire import SERVER
 
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted."""
@@ -78,7 +80,7 @@ class HttpServer:
         self._observe = observe
         self._max_body_bytes = max_body_bytes
         self._admission = Admission() if admission is None else admission
-        self._connections = ConnectionServer(self._handle)
+        self._connections = ConnectionServer(self._handle, self._answer_plain, max_body_bytes)
         self._runner: web.ServerRunner | None = None
         self._listeners: list[Listener] = []
         self._flowing: set[asyncio.Task[None]] = set()
@@ -101,7 +103,7 @@ class HttpServer:
         A client that keeps its connection learns from `Connection: close` in its next answer that it needs another, if it asks
         within `farewell_seconds`. To close under a request that is on its way would cost the client a retry.
         """
-        self._stopping = True
+        self._stopping = self._connections.stopping = True
         for flowing in list(self._flowing):
             flowing.cancel()
         for listener in self._listeners:
@@ -113,6 +115,28 @@ class HttpServer:
                 await self._connections.gone()
         await self._runner.cleanup()
         self._runner = None
+
+    async def _answer_plain(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """The answer to a request to the API that lies there whole."""
+        started = perf_counter()
+        path, _, query = target.partition("?")
+        try:
+            with self._admission.request(method, path) as place:
+                if body:
+                    place.take(len(body))
+                place.work()
+                try:
+                    request = Request(method, path, _query_fields(query), headers, body)
+                except InvalidRequest as error:
+                    response, operation = problem_response(error), UNREAD
+                else:
+                    response, operation = await self._binding.answer(request)
+        except Overloaded as error:
+            response, operation = problem_response(error), SHED
+        self._observe(operation, method, target, response.status, perf_counter() - started)
+        if operation in (UNREAD, SHED):
+            echo_space(response, headers)
+        return response
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         started = perf_counter()

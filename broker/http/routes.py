@@ -319,8 +319,19 @@ SNAPSHOT_OPERATIONS: Final = frozenset(
 those on the EntityMaps that its queries make (5.7.2.4), which are nowhere but in it. With subscriptions come the ledgers of
 their deliveries."""
 
-_GROUPS: Final = frozenset({"entityOperations", "info", "temporal"})
-"""First segments of which the second one is fixed, too."""
+_API: Final = API_ROOT + "/"
+_OWN: Final = OWN_ROOT + "/"
+_BEGIN: Final = 3
+"""Where the table's own segments begin in a path that is cut at its slashes: an empty one and the two of the root come before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """One row of the table: where its path has which fixed segments, and where which variables."""
+
+    fixed: tuple[tuple[int, str], ...]
+    variables: tuple[tuple[int, str], ...]
+    verbs: Mapping[str, Endpoint]
 
 
 class Routes:
@@ -330,50 +341,54 @@ class Routes:
     """
 
     def __init__(self) -> None:
-        self._table: dict[tuple[str, str, int], list[tuple[tuple[str, ...], Mapping[str, Endpoint]]]] = {}
+        self._table: dict[tuple[int, str, str], list[_Resource]] = {}
         for root, endpoints in ((API_ROOT, ENDPOINTS), (OWN_ROOT, OWN_ENDPOINTS)):
             for template, verbs in endpoints.items():
-                segments = tuple(template.split("/"))
-                self._table.setdefault((root, _key(segments), len(segments)), []).append((segments, verbs))
+                segments = f"{root}/{template}".split("/")
+                places = range(_BEGIN, len(segments))
+                resource = _Resource(
+                    tuple((place, segments[place]) for place in places if segments[place][0] != "{"),
+                    tuple((place, segments[place][1:-1]) for place in places if segments[place][0] == "{"),
+                    verbs,
+                )
+                self._table.setdefault((len(segments), root, segments[_BEGIN]), []).append(resource)
 
     def find(self, method: str, raw_path: str) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint and the path's variables, percent-decoded. Raises ResourceNotFound, MethodNotAllowed."""
-        root = next((root for root in (API_ROOT, OWN_ROOT) if raw_path.startswith(root + "/")), None)
+        root = API_ROOT if raw_path.startswith(_API) else OWN_ROOT if raw_path.startswith(_OWN) else None
         if root is None:
             raise ResourceNotFound(f"there is no resource {raw_path}; the API starts at {API_ROOT}/")
-        segments = raw_path[len(root) + 1 :].rstrip("/").split("/")
-        key = _key(segments)
-        candidates = self._table.get((root, key, len(segments)), ())
-        entry = next((entry for entry in candidates if _fits(entry[0], segments)), None)
-        if entry is None:
+        segments = raw_path.rstrip("/").split("/")
+        for resource in self._resources(root, segments):
+            for place, name in resource.fixed:
+                if segments[place] != name:
+                    break
+            else:
+                break
+        else:
             raise ResourceNotFound(f"there is no resource {raw_path}")
-        template, verbs = entry
-        endpoint = verbs.get(method)
+        endpoint = resource.verbs.get(method)
         if endpoint is None:
-            self._check_id(method, root, key, len(segments), raw_path)
-            raise MethodNotAllowed(method, raw_path, sorted(verbs))
-        return endpoint, {
-            name[1:-1]: _decoded(value) for name, value in zip(template, segments, strict=True) if name[0] == "{"
-        }
+            self._check_id(method, root, segments, raw_path)
+            raise MethodNotAllowed(method, raw_path, sorted(resource.verbs))
+        return endpoint, {name: _decoded(segments[place]) for place, name in resource.variables}
 
-    def _check_id(self, method: str, root: str, key: str, length: int, raw_path: str) -> None:
+    def _resources(self, root: str, segments: Sequence[str], more: int = 0) -> Sequence[_Resource]:
+        length = len(segments)
+        return () if length <= _BEGIN else self._table.get((length + more, root, segments[_BEGIN]), ())
+
+    def _check_id(self, method: str, root: str, segments: Sequence[str], raw_path: str) -> None:
         """`PATCH /entities/` means an entity whose id is missing, not the collection (5.6.17.4, 5.6.18.4)."""
-        if not raw_path.endswith("/") or key != "entities" or length != 1:
+        if not raw_path.endswith("/") or segments[_BEGIN:] != ["entities"]:
             return
-        for template, verbs in self._table.get((root, key, length + 1), ()):
-            if method in verbs:
-                raise BadRequestData(f"{template[-1][1:-1]}: is missing in {raw_path}")
-
-
-def _key(segments: Sequence[str]) -> str:
-    return "/".join(segments[:2]) if segments[0] in _GROUPS else segments[0]
-
-
-def _fits(template: Sequence[str], segments: Sequence[str]) -> bool:
-    return all(name[0] == "{" or name == segment for name, segment in zip(template, segments, strict=True))
+        for resource in self._resources(root, segments, more=1):
+            if method in resource.verbs:
+                raise BadRequestData(f"{resource.variables[-1][1]}: is missing in {raw_path}")
 
 
 def _decoded(segment: str) -> str:
+    if "%" not in segment:
+        return segment
     try:
         return unquote(segment, errors="strict")
     except UnicodeDecodeError:

@@ -21,11 +21,12 @@ from broker.http.message import Response
 from broker.http.negotiation import GEO_JSON
 from broker.http.rendering import render_entities, render_entity
 from broker.model.attributes import is_language_tag
-from broker.model.entity import Entity
+from broker.model.entity import Entity, JsonObject, Names
 from broker.model.members import RESERVED
 from broker.model.naming import check_instant, check_name, check_uri
 from broker.model.patches import Patched
 from broker.model.preconditions import Precondition
+from broker.model.representation import View
 from broker.operations import entities
 from broker.operations.queries import compile_view
 
@@ -33,6 +34,9 @@ AttributeOperation: TypeAlias = Callable[..., Awaitable[Patched]]
 """An operation on one attribute with a document: see `broker.operations.entities`."""
 
 SIMPLIFIED: Final = frozenset({"keyValues", "simplified"})
+NO_WISHES: Final[JsonObject] = {}
+NORMALIZED: Final = View()
+"""How an entity is shown to a client that asks for nothing."""
 REPRESENTATIONS: Final = frozenset({"normalized", "concise", "keyValues", "simplified", "sysAttrs"})
 
 
@@ -51,19 +55,11 @@ async def retrieve(exchange: Exchange) -> Response:
     media_type = exchange.accepted(ENTITY_TYPES)
     context = await exchange.context()
     entity_id = check_uri(exchange.variable("entityId"), "entityId")
-    local_scope(parameters)
-    if "geometryProperty" in parameters and media_type != GEO_JSON:
-        raise BadRequestData("geometryProperty needs Accept: application/geo+json")
-    query = projection_members(exchange)
+    if parameters or "prefer" in exchange.request.headers:
+        query, view = _wishes(exchange, media_type, context.names)
+    else:
+        query, view = NO_WISHES, NORMALIZED
     use = requested_map(exchange, map_members(parameters))
-    options = parameters.options(REPRESENTATIONS)
-    view = compile_view(
-        query,
-        context.names,
-        representation=parameters.representation(options),
-        sys_attrs="sysAttrs" in options,
-        version=exchange.version(),
-    )
     condition = exchange.precondition()
     types = type_parameter(exchange, context.names)
     entity, settled = await entities.retrieve(exchange.broker, exchange.tenant, entity_id, types)
@@ -80,11 +76,30 @@ async def retrieve(exchange: Exchange) -> Response:
         raise ResourceNotFound(f"{entity_id} has nothing of what pick and omit leave (5.7.1)", instance=entity_id)
     response = await exchange.answer_entities(shown, context, media_type)
     if settled:
-        Precondition(condition.if_match).check(entity_id, entity)
+        if condition.if_match is not None:
+            Precondition(condition.if_match).check(entity_id, entity)
         response.headers["ETag"] = tag = tag_shown(entity, response)
         if condition.if_none_match is not None and not_modified(condition.if_none_match, tag):
             response = Response(304, {"ETag": tag})
     return await with_map_of(exchange, response, use, entity_id)
+
+
+def _wishes(exchange: Exchange, media_type: str, names: Names) -> tuple[JsonObject, View]:
+    """What a retrieval says of the form of its answer, as members of a Query (5.2.23), and the view that they make."""
+    parameters = exchange.parameters
+    local_scope(parameters)
+    if "geometryProperty" in parameters and media_type != GEO_JSON:
+        raise BadRequestData("geometryProperty needs Accept: application/geo+json")
+    query = projection_members(exchange)
+    options = parameters.options(REPRESENTATIONS)
+    view = compile_view(
+        query,
+        names,
+        representation=parameters.representation(options),
+        sys_attrs="sysAttrs" in options,
+        version=exchange.version(),
+    )
+    return query, view
 
 
 async def delete(exchange: Exchange) -> Response:

@@ -39,6 +39,10 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._values)
+
     def besides(self, left_out: frozenset[str]) -> tuple[tuple[str, str], ...]:
         """All but these, as they came: what they make of a request is the same for equal ones."""
         return tuple([each for each in self._values.items() if each[0] not in left_out])

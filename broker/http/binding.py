@@ -25,6 +25,8 @@ from broker.operations.validation import noted
 
 logger: Final = logging.getLogger(__name__)
 
+_SPACE: Final = tuple((name, name.lower()) for name in (TENANT_HEADER, SNAPSHOT_HEADER))
+
 
 class Binding:
     """Answers requests for a broker."""
@@ -38,10 +40,9 @@ class Binding:
 
     async def answer(self, request: Request) -> tuple[Response, str]:
         """The response, and the name of the operation for metrics ("unknown" where there is none)."""
-        operation, headers = "unknown", {}
+        operation, headers = "unknown", None
         try:
-            tenant = request.headers.get("ngsild-tenant")
-            check_tenant_name(tenant)
+            check_tenant_name(request.headers.get("ngsild-tenant"))
             endpoint, request.variables = self._routes.find(request.method, request.path)
             operation = endpoint.name
             if endpoint.cross_origin:
@@ -59,7 +60,8 @@ class Binding:
             logger.exception("%s %s failed", request.method, request.path)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))
         echo_space(response, request.headers)
-        response.headers.update(headers)
+        if headers is not None:
+            response.headers.update(headers)
         return response, operation
 
     async def _run(self, endpoint: Endpoint, request: Request) -> Response:
@@ -72,8 +74,8 @@ class Binding:
             await self._broker.tenants.require(exchange.tenant)
         if snapshot_id is not None:
             await self._enter_snapshot(endpoint, exchange, snapshot_id)
-        validation = self._broker.validation
-        if validation is None or request.method == "GET":
+        validation = None if request.method == "GET" else self._broker.validation
+        if validation is None:
             return await self._handled(endpoint, exchange)
         with noted() as notes:
             response = await self._handled(endpoint, exchange)
@@ -109,7 +111,7 @@ def _refused_for(error: NgsiLdError) -> str:
 
 def echo_space(response: Response, headers: Mapping[str, str]) -> None:
     """Name the tenant and the snapshot of a request in its answer, whatever that is (6.3.14, 6.3.22). `headers`: lower-case."""
-    for name in (TENANT_HEADER, SNAPSHOT_HEADER):
-        given = headers.get(name.lower())
+    for name, lower in _SPACE:
+        given = headers.get(lower)
         if given is not None:
             response.headers.setdefault(name, given)

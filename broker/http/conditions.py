@@ -5,8 +5,8 @@ that each representation, @context, projection and join has a tag of its own, an
 too. That of an answer without a body stands for the state alone. A write takes either (`broker.model.preconditions`).
 """
 
-import base64
 import re
+from binascii import b2a_base64
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
@@ -30,6 +30,7 @@ _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"')
 _BETWEEN: Final = re.compile(r"[ \t]*(?:,[ \t]*)+")
 _EDGE: Final = " \t,"
 _DIGEST_BYTES: Final = 9
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def precondition(headers: Mapping[str, str]) -> Precondition:
@@ -79,10 +80,11 @@ def with_tag(response: Response, entity: Entity | None) -> Response:
 
 def tag_shown(entity: Entity, response: Response) -> str:
     """The tag of an answer that shows this state of an entity."""
+    headers = response.headers
+    read = f"\n{headers.get('Content-Type')}\n{headers.get('Link')}\n{headers.get('Preference-Applied')}"
     shown = blake2b(response.body, digest_size=_DIGEST_BYTES)
-    for name in ("Content-Type", "Link", "Preference-Applied"):
-        shown.update(f"\n{response.headers.get(name)}".encode())
-    form = base64.urlsafe_b64encode(shown.digest()).decode()
+    shown.update(read.encode())
+    form = b2a_base64(shown.digest(), newline=False).translate(_URL_SAFE).decode()
     return f'"{state_tag(entity)}{SEPARATOR}{form}"'
 
 

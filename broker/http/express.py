@@ -99,6 +99,7 @@ class Express(asyncio.BufferedProtocol):
         "_reading_paused",
         "_server",
         "_since",
+        "_task",
         "_transport",
         "_unsent",
         "_view",
@@ -106,6 +107,7 @@ class Express(asyncio.BufferedProtocol):
     )
 
     _transport: asyncio.Transport
+    _task: asyncio.Task[None]
 
     def __init__(self, server: ConnectionServer, connection: Connection) -> None:
         self._server = server
@@ -195,8 +197,8 @@ class Express(asyncio.BufferedProtocol):
                 self._connection.keep_alive(True)  # its timer ends: it does not hear of what is answered here
                 self._idle = self._loop.call_later(KEEP_ALIVE_SECONDS, self._look)
             self._answering = True
-            task = self._loop.create_task(self._answer(found))
-            self._server.answering.add(task)
+            self._task = self._loop.create_task(self._answer(found))
+            self._server.answering.add(self._task)
         else:
             self._hand_over(data)
 
@@ -213,7 +215,7 @@ class Express(asyncio.BufferedProtocol):
             answer = answer_bytes(response, closing=closing)
         finally:
             self._answering = False
-            server.answering.discard(asyncio.current_task())
+            server.answering.discard(self._task)
         transport = self._transport
         if transport.is_closing():
             return

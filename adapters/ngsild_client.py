@@ -186,18 +186,21 @@ class NgsiLdClient:
         path = f"/entities/{quote(entity_id, safe='')}/attrs/{quote(name, safe='')}"
         await self._request("DELETE", path, allowed=(204, 404))
 
-    async def satisfies(self, entity_id: str, q: str, *, context: str = "") -> bool:
-        """Whether the broker itself has an entity of that id for which a query holds (5.7.2). `context`: URL of the names'."""
+    async def satisfying(self, entity_id: str, q: str, *, context: str = "") -> Mapping[str, Any] | None:
+        """The entity of that id, with its sysAttrs, if the broker itself has it and a query holds for it (5.7.2); else None.
+
+        `context`: URL of the @context of the names, in the query and in the answer.
+        """
         link = f'<{context}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
         status, body = await self._request(
             "GET",
             "/entities",
-            params={"id": entity_id, "q": q, "local": "true", "limit": "1"},
+            params={"id": entity_id, "q": q, "local": "true", "limit": "1", "options": "sysAttrs"},
             headers={"Link": link} if context else {},
             allowed=(200, 404),
         )
         found = body if status == 200 and isinstance(body, list) else []
-        return any(isinstance(each, dict) and each.get("id") == entity_id for each in found)
+        return next((each for each in found if isinstance(each, dict) and each.get("id") == entity_id), None)
 
     async def alias(self) -> str:
         """The broker's pseudonym in Via headers (5.2.40); empty where it does not say."""

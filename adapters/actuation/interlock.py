@@ -1,6 +1,7 @@
 """Interlocks: whether the city is in a state in which a command may be given, asked of the broker at that moment.
 
-What cannot be read does not hold: a broker that is away, an entity that is not there, a query that it does not understand.
+What cannot be read does not hold: a broker that is away, an entity that is not there, a query that it does not understand. Nor
+does what is older than it may be (`freshness.py`).
 """
 
 import asyncio
@@ -8,7 +9,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from adapters.actuation.contract import CommandTarget
+from adapters.actuation.freshness import too_old
 from adapters.actuation.policy import Interlock
+from adapters.door import now
 from adapters.errors import BrokerRefused, BrokerUnreachable
 from adapters.ngsild_client import NgsiLdClient
 
@@ -51,11 +54,13 @@ class Interlocks:
             entity_id = target.entity_id if interlock.entity == SELF else interlock.entity
             try:
                 client = await self._client(target.tenant)
-                holds = await client.satisfies(entity_id, interlock.q, context=self._context)
+                found = await client.satisfying(entity_id, interlock.q, context=self._context)
             except (BrokerUnreachable, BrokerRefused) as error:
                 return Trouble(f"the interlock {interlock.q!r} of {entity_id} cannot be read: {error}", certain=False)
-            if not holds:
+            if found is None:
                 return Trouble(f"the interlock {interlock.q!r} of {entity_id} does not hold", certain=True)
+            if (age := too_old(found, interlock.q, interlock.max_age, now())) is not None:
+                return Trouble(f"the interlock {interlock.q!r} of {entity_id} {age}", certain=False)
         return None
 
     async def _client(self, tenant: str) -> NgsiLdClient:

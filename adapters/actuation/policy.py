@@ -48,6 +48,9 @@ class CommandSettings(Options):
     longest: float = option("seconds that a client may ask for at most", 3600.0)
     answer_within: float = option("seconds that a device may take to answer once it has the command", 60.0)
     approval_within: float = option("seconds that a critical command waits for its approval", 600.0)
+    interlock_max_age: float = option(
+        "seconds that the state which an interlock is read from may be old; inf: any age", 900.0
+    )
     own_hops: tuple[str, ...] = option("pseudonyms in Via that are not other brokers, such as a reverse proxy's", ())
     context: str = option("URL of the @context of the names in interlocks; else the core @context", "")
 
@@ -78,10 +81,12 @@ class Permission(Options):
 
 @dataclass(frozen=True, slots=True)
 class Interlock:
-    """What must hold of an entity when a command is decided about, and when it is carried: a query in NGSI-LD's `q`."""
+    """What must hold of an entity when a command is decided about, and when it is carried: a query in NGSI-LD's `q`, of a state
+    that is not older than `max_age` seconds."""
 
     entity: str
     q: str
+    max_age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class _Rule(Options):
     approval_within: float | None = option("as in [commands]", None)
     critical: bool = option("whether another principal must approve", False)
     approvers: tuple[str, ...] = option("who may approve", ())
-    interlock: Mapping[str, str] | None = option('{entity = "self" or an id, q = "…"}', None)
+    interlock: Mapping[str, Any] | None = option('{entity = "self" or an id, q = "…", max_age = seconds}', None)
     supersedes: bool = option("whether a later command takes the place of one that waits", False)
     repeatable: bool = option("whether it does no harm twice, so that it may be carried again when in doubt", False)
     shared: bool = option("whether it may come from other brokers", False)
@@ -161,7 +166,13 @@ class Policy:
             approvers=tuple(sorted(frozenset.intersection(*approvers))) if approvers else (),
             critical=bool(approvers),
             interlocks=tuple(
-                Interlock(rule.interlock["entity"], rule.interlock["q"]) for rule in rules if rule.interlock is not None
+                Interlock(
+                    rule.interlock["entity"],
+                    rule.interlock["q"],
+                    float(rule.interlock.get("max_age", settings.interlock_max_age)),
+                )
+                for rule in rules
+                if rule.interlock is not None
             ),
             supersedes=bool(rules) and all(rule.supersedes for rule in rules),
             repeatable=bool(rules) and all(rule.repeatable for rule in rules),
@@ -178,6 +189,7 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
         raise InvalidFeeds(f"{where}: {error}.") from None
     for name in ("expires", "longest", "answer_within", "approval_within"):
         _check_positive(getattr(settings, name), name, where)
+    _check_age(settings.interlock_max_age, "interlock_max_age", where)
     tokens = _tokens(document.get("principals", {}), where)
     known = {name for _, name in tokens}
     permissions = tuple(
@@ -221,11 +233,25 @@ def _check_rule(rule: _Rule, known: set[str], where: str) -> None:
         raise InvalidFeeds(f"{where}.rules: a critical command needs approvers.")
     if rule.approvers and not rule.critical:
         raise InvalidFeeds(f"{where}.rules: there are approvers, but the command is not critical.")
-    if rule.interlock is not None and (set(rule.interlock) != {"entity", "q"} or not all(rule.interlock.values())):
-        raise InvalidFeeds(f'{where}.rules: an interlock has entity (an id, or "self") and q, and nothing else.')
+    if rule.interlock is not None:
+        _check_interlock(rule.interlock, where)
     for name in ("expires", "longest", "answer_within", "approval_within"):
         if (value := getattr(rule, name)) is not None:
             _check_positive(value, name, where)
+
+
+def _check_interlock(interlock: Mapping[str, Any], where: str) -> None:
+    texts = [interlock.get(name) for name in ("entity", "q")]
+    if not interlock.keys() <= {"entity", "q", "max_age"} or not all(isinstance(each, str) and each for each in texts):
+        raise InvalidFeeds(
+            f'{where}.rules: an interlock has entity (an id, or "self"), q, perhaps max_age, and nothing else.'
+        )
+    _check_age(interlock.get("max_age", 1), "interlock.max_age", f"{where}.rules")
+
+
+def _check_age(value: Any, name: str, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InvalidFeeds(f"{where}: {name} must be more than 0 seconds, or inf for a state of any age.")
 
 
 def _check_known(names: tuple[str, ...], known: set[str], where: str) -> None:

@@ -15,6 +15,7 @@ from adapters.actuation import deciding
 from adapters.actuation.contract import Outcome, TryLater, Undeliverable
 from adapters.actuation.origin import Origin
 from adapters.actuation.record import State
+from adapters.door import now
 from adapters.feeds import Feeds, RunnerSettings
 from adapters.ngsild_client import NgsiLdClient
 from adapters.runner import running
@@ -132,6 +133,37 @@ async def test_rule_5_an_interlock_that_cannot_be_read_refuses(tmp_path):
     async with a_city(tmp_path / "2", nonsense) as city:
         answer = await city.command(1)
         assert (answer.status, "cannot be read" in answer.json["detail"]) == (409, True)
+
+
+async def test_rule_5_a_state_that_is_too_old_refuses_and_says_how_old_it_is(tmp_path):
+    seen = {"type": "Property", "value": 1.2, "observedAt": "2026-01-01T00:00:00Z"}
+    level = {"entity": "self", "q": "waterLevel<3"}
+    async with a_city(tmp_path, {"interlock": level}, gate={"waterLevel": seen}) as city:
+        answer = await city.command(40)
+        assert answer.status == 409
+        assert "waterLevel is " in answer.json["detail"]
+        assert "may be 900 s (max_age)" in answer.json["detail"]
+        assert [each.state for each in await city.trail()] == [State.REFUSED]
+        fresh = {"type": "Property", "value": 1.2, "observedAt": now()}
+        await city.api.patch(f"entities/{GATE}/attrs/waterLevel", fresh)
+        assert (await city.command(40)).status == 204
+    async with a_city(
+        tmp_path / "2", {"interlock": level | {"max_age": float("inf")}}, gate={"waterLevel": seen}
+    ) as city:
+        assert (await city.command(40)).status == 204
+
+
+async def test_rule_5_a_state_that_has_become_too_old_meanwhile_keeps_the_command_until_it_is_fresh(tmp_path):
+    interlock = {"interlock": {"entity": "self", "q": "manualMode==false", "max_age": 1.5}}
+    automatic = {"type": "Property", "value": False}
+    async with a_city(tmp_path, interlock, gate={"manualMode": automatic}, device=Device(Outcome.WAITING)) as city:
+        await city.api.patch(f"entities/{GATE}/attrs/manualMode", {**automatic, "observedAt": now()})
+        assert (await city.command(40)).status == 204
+        await until(lambda: _is(city.device.told))
+        await asyncio.sleep(1.6)
+        assert await city.desk.waiting("", DEVICE) == ()
+        await city.api.patch(f"entities/{GATE}/attrs/manualMode", {**automatic, "observedAt": now()})
+        assert [each.value for each in await city.desk.waiting("", DEVICE)] == [40]
 
 
 async def test_rule_5_an_interlock_is_looked_at_again_before_a_command_leaves(tmp_path):
@@ -476,7 +508,7 @@ async def test_rule_5_a_broker_that_answers_nonsense_holds_no_interlock():
     await web.TCPSite(server, "127.0.0.1", 0).start()
     try:
         async with NgsiLdClient(f"http://127.0.0.1:{server.addresses[0][1]}", attempts=1) as client:
-            assert not await client.satisfies(GATE, "manualMode==false")
+            assert await client.satisfying(GATE, "manualMode==false") is None
     finally:
         await server.cleanup()
 

@@ -66,7 +66,7 @@ def test_of_several_rules_the_strictest_holds():
     assert (terms.expires, terms.critical, terms.approvers, terms.repeatable, terms.shared) == (
         5.0, True, ("section",), False, False,
     )  # fmt: skip
-    assert len(terms.interlocks) == 1
+    assert [each.max_age for each in terms.interlocks] == [900]
     other = policy.terms("g", "close")
     assert (other.expires, other.critical, other.repeatable, other.shared) == (60.0, False, True, True)
     unruled = policy.terms("h", "open")
@@ -83,6 +83,15 @@ def test_of_several_rules_the_strictest_holds():
         ({"rules": [{"groups": ["g"], "commands": ["x"], "approvers": ["office"]}]}, "not critical"),
         ({"rules": [{"groups": ["g"], "commands": ["x"], "interlock": {"q": "a==1"}}]}, "interlock"),
         ({"rules": [{"groups": ["g"], "commands": ["x"], "expires": 0.0}]}, "more than 0"),
+        (
+            {"rules": [{"groups": ["g"], "commands": ["x"], "interlock": {"entity": "self", "q": "a", "max_age": 0}}]},
+            "max_age",
+        ),
+        (
+            {"rules": [{"groups": ["g"], "commands": ["x"], "interlock": {"entity": "self", "q": "a", "maxAge": 9}}]},
+            "max_age",
+        ),
+        ({"interlock_max_age": float("nan")}, "inf for a state of any age"),
         ({"expires": -1.0}, "more than 0"),
         ({"principals": {"office": {"tokens": ["short"]}}}, "16 characters"),
         ({"principals": {"a": {"tokens": [TOKEN]}, "b": {"tokens": [TOKEN]}}}, "same token"),

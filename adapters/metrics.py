@@ -43,6 +43,15 @@ commands_open: Final = Gauge("tsunagu_commands_open", "Commands that have no end
 commands_untold: Final = Gauge(
     "tsunagu_commands_untold", "Events of commands that the broker has not been told of.", registry=REGISTRY
 )
+commands_dropped: Final = Counter(
+    "tsunagu_commands_dropped",
+    "Commands that went from the record, being too old (age) or too much (size).",
+    ["reason"],
+    registry=REGISTRY,
+)
+commands_record_bytes: Final = Gauge(
+    "tsunagu_commands_record_bytes", "About how many bytes the record of commands has.", registry=REGISTRY
+)
 commands_unauthorized: Final = Counter(
     "tsunagu_commands_unauthorized", "Requests for commands without a token that anybody has.", registry=REGISTRY
 )

@@ -15,6 +15,7 @@ from adapters.actuation.deciding import Deciding
 from adapters.actuation.interlock import Interlocks
 from adapters.actuation.policy import Policy
 from adapters.actuation.record import ANSWERABLE, UNSENT, Entry, State
+from adapters.actuation.schema import SCHEMA
 from adapters.actuation.targets import Place, place_of
 from adapters.door import now
 from adapters.journal import Journal
@@ -56,7 +57,7 @@ class Desk:
                 self.carrying.settle_doubt(connection, entry, "the process ended while it was carried")
             return record.all_targets(connection)
 
-        await self.book.journal.perform(lambda connection: connection.executescript(record.SCHEMA))
+        await self.book.journal.perform(lambda connection: connection.executescript(SCHEMA))
         for target, wanted in await self.book.journal.transact(work, durable=True):
             if wanted:
                 self.book.targets.put(target)

@@ -12,6 +12,7 @@ from adapters.actuation import record
 from adapters.actuation.contract import InvalidTarget
 from adapters.actuation.desk import Desk
 from adapters.actuation.interlock import Interlocks
+from adapters.actuation.keeping import keep
 from adapters.actuation.origin import Origin
 from adapters.actuation.policy import Policy
 from adapters.actuation.reception import reception
@@ -63,6 +64,7 @@ async def commands_at_work(
             endless("clock of commands", desk.watch_the_clock),
             endless("telling of commands", lambda: tell(desk.book, clients)),
             endless("registrations of commands", registering.follow),
+            endless("record of commands", lambda: keep(desk.book)),
         ]
         sent = await journal.perform(_may_be_queued)
         for fleet in fleets:

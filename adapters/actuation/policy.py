@@ -48,6 +48,8 @@ class CommandSettings(Options):
     longest: float = option("seconds that a client may ask for at most", 3600.0)
     answer_within: float = option("seconds that a device may take to answer once it has the command", 60.0)
     approval_within: float = option("seconds that a critical command waits for its approval", 600.0)
+    keep_days: float = option("days that a command is on record after its end", 400.0)
+    keep_megabytes: int = option("what the record of commands may have at most, but for what has no end yet", 256)
     interlock_max_age: float = option(
         "seconds that the state which an interlock is read from may be old; inf: any age", 900.0
     )
@@ -190,6 +192,7 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
     for name in ("expires", "longest", "answer_within", "approval_within"):
         _check_positive(getattr(settings, name), name, where)
     _check_age(settings.interlock_max_age, "interlock_max_age", where)
+    _check_keeping(settings, where)
     tokens = _tokens(document.get("principals", {}), where)
     known = {name for _, name in tokens}
     permissions = tuple(
@@ -252,6 +255,13 @@ def _check_interlock(interlock: Mapping[str, Any], where: str) -> None:
 def _check_age(value: Any, name: str, where: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise InvalidFeeds(f"{where}: {name} must be more than 0 seconds, or inf for a state of any age.")
+
+
+def _check_keeping(settings: CommandSettings, where: str) -> None:
+    if not 1 <= settings.keep_days <= 36_600:
+        raise InvalidFeeds(f"{where}: keep_days must be at least 1 and at most a hundred years.")
+    if not 1 <= settings.keep_megabytes <= 1024 * 1024:
+        raise InvalidFeeds(f"{where}: keep_megabytes must be at least 1 and at most 1,048,576.")
 
 
 def _check_known(names: tuple[str, ...], known: set[str], where: str) -> None:

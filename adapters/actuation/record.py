@@ -15,33 +15,6 @@ from typing import Any, Final
 from adapters import metrics
 from adapters.actuation.contract import Command, CommandTarget
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS command_target (
-  tenant TEXT NOT NULL, device_id TEXT NOT NULL, entity_id TEXT NOT NULL, entity_type TEXT NOT NULL, groups TEXT NOT NULL,
-  commands TEXT NOT NULL, carrier TEXT NOT NULL, address TEXT NOT NULL, wanted INTEGER NOT NULL DEFAULT 1,
-  PRIMARY KEY (tenant, device_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS command (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL, tenant TEXT NOT NULL,
-  device_id TEXT NOT NULL, target TEXT NOT NULL, entity_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-  previous TEXT, principal TEXT NOT NULL, issued_at TEXT NOT NULL, expires_at TEXT NOT NULL, good_for REAL,
-  decided_at TEXT NOT NULL, state TEXT NOT NULL, state_at TEXT NOT NULL, deadline TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS command_key ON command (tenant, entity_id, name, key) WHERE state <> 'refused';
-CREATE INDEX IF NOT EXISTS command_deadline ON command (deadline) WHERE deadline IS NOT NULL;
-CREATE INDEX IF NOT EXISTS command_open ON command (tenant, device_id, number) WHERE deadline IS NOT NULL;
-CREATE TABLE IF NOT EXISTS command_event (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, command TEXT NOT NULL, at TEXT NOT NULL, state TEXT NOT NULL, who TEXT NOT NULL,
-  info TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS command_event_of ON command_event (command, number);
-CREATE TRIGGER IF NOT EXISTS command_event_stays BEFORE UPDATE ON command_event
-  BEGIN SELECT RAISE(ABORT, 'the audit trail is not changed'); END;
-CREATE TRIGGER IF NOT EXISTS command_event_is_kept BEFORE DELETE ON command_event
-  BEGIN SELECT RAISE(ABORT, 'the audit trail is not shortened'); END;
-CREATE TABLE IF NOT EXISTS command_untold (event INTEGER PRIMARY KEY);
-"""
-
 
 class State(StrEnum):
     """Where a command is. What the broker is shown of it is `status_of`."""

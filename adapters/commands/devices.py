@@ -81,7 +81,7 @@ def reject(command: _Command, token: _Token, file: FileOption = DEFAULT) -> None
 
 def _with_commands(connection: "Connection") -> "Connection":
     """A journal that may be older than the table [commands]."""
-    from adapters.actuation.record import SCHEMA
+    from adapters.actuation.schema import SCHEMA
 
     connection.executescript(SCHEMA)
     return connection

@@ -91,6 +91,8 @@ def test_of_several_rules_the_strictest_holds():
             {"rules": [{"groups": ["g"], "commands": ["x"], "interlock": {"entity": "self", "q": "a", "maxAge": 9}}]},
             "max_age",
         ),
+        ({"keep_days": 0.1}, "keep_days"),
+        ({"keep_megabytes": 0}, "keep_megabytes"),
         ({"interlock_max_age": float("nan")}, "inf for a state of any age"),
         ({"expires": -1.0}, "more than 0"),
         ({"principals": {"office": {"tokens": ["short"]}}}, "16 characters"),

@@ -43,6 +43,11 @@ commands_open: Final = Gauge("tsunagu_commands_open", "Commands that have no end
 commands_untold: Final = Gauge(
     "tsunagu_commands_untold", "Events of commands that the broker has not been told of.", registry=REGISTRY
 )
+commands_refused_by_broker: Final = Gauge(
+    "tsunagu_commands_refused_by_broker",
+    "Entities of which the broker refuses to be told what became of their commands.",
+    registry=REGISTRY,
+)
 commands_dropped: Final = Counter(
     "tsunagu_commands_dropped",
     "Commands that went from the record, being too old (age) or too much (size).",

@@ -4,14 +4,19 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
+from adapters.actuation import outbox, record
+from adapters.actuation.schema import SCHEMA
 from adapters.feeds import Feeds
 from adapters.groups import last_run
 from adapters.inputs import DONE
 from adapters.journal import Journal
 from adapters.quarantine import OPEN
 from adapters.runs import status_of
+
+MOST_REFUSALS: Final = 10
+"""Of so many entities it is shown why the broker would not be told of their commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,33 @@ class FeedStatus:
     def as_json(self) -> dict[str, Any]:
         """The status as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStatus:
+    """Commands to devices: how many have no end yet, how many events the broker is still to be told of, and what it refuses.
+
+    `refused` is how many entities it would not be told of, and `refusals` are those that have waited longest.
+    """
+
+    open: int
+    untold: int
+    refused: int
+    refusals: tuple[outbox.Refusal, ...]
+
+
+async def command_status(feeds: Feeds, journal: Journal) -> CommandStatus | None:
+    """The status of the commands; None where there are none."""
+    if feeds.commands is None:
+        return None
+
+    def work(connection: sqlite3.Connection) -> CommandStatus:
+        connection.executescript(SCHEMA)  # the journal may be older than the table [commands]
+        open_ones, untold_ones = record.counts(connection)
+        refused = outbox.count_refusals(connection)
+        return CommandStatus(open_ones, untold_ones, refused, tuple(outbox.refusals(connection, MOST_REFUSALS)))
+
+    return await journal.perform(work)
 
 
 async def status(feeds: Feeds, journal: Journal) -> list[FeedStatus]:
@@ -65,6 +97,10 @@ async def status(feeds: Feeds, journal: Journal) -> list[FeedStatus]:
     return await journal.perform(work)
 
 
-def as_text(found: Sequence[FeedStatus]) -> str:
-    """The status as JSON text."""
-    return json.dumps([each.as_json() for each in found], ensure_ascii=False, indent=2)
+def as_text(found: Sequence[FeedStatus], commands: CommandStatus | None) -> str:
+    """The status as JSON text: {"feeds": [...], "commands": {...} or null}."""
+    document = {
+        "feeds": [each.as_json() for each in found],
+        "commands": None if commands is None else asdict(commands),
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2)

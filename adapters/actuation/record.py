@@ -305,26 +305,12 @@ def _note(
         connection.execute("INSERT INTO command_untold VALUES (?)", (made.lastrowid,))
 
 
-# --- what the broker is to be told, and what people ask
-
-
-def untold(connection: sqlite3.Connection, most: int) -> list[Event]:
-    """Events that the broker has not been told of, oldest first."""
-    return _events(
-        connection,
-        "JOIN command_untold u ON u.event = e.number ORDER BY e.number LIMIT ?",
-        (most,),
-    )
-
-
-def told(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """The broker knows of these events."""
-    connection.executemany("DELETE FROM command_untold WHERE event = ?", [(number,) for number in numbers])
+# --- what people ask
 
 
 def trail(connection: sqlite3.Connection, command_id: str) -> list[Event]:
     """All that is on record of a command."""
-    return _events(connection, "WHERE e.command = ? ORDER BY e.number", (command_id,))
+    return events_where(connection, "WHERE e.command = ? ORDER BY e.number", (command_id,))
 
 
 def last(connection: sqlite3.Connection, most: int, *, only_open: bool = False) -> list[Entry]:
@@ -333,7 +319,8 @@ def last(connection: sqlite3.Connection, most: int, *, only_open: bool = False) 
     return _select(connection, f"{condition} ORDER BY number DESC LIMIT ?", (most,))
 
 
-def _events(connection: sqlite3.Connection, rest: str, values: Sequence[object]) -> list[Event]:
+def events_where(connection: sqlite3.Connection, rest: str, values: Sequence[object]) -> list[Event]:
+    """The events `e` with their commands `c`, as the rest of a statement chooses them."""
     columns = ", ".join(f"c.{name}" for name in _COLUMNS)
     rows = connection.execute(
         f"SELECT e.number, e.at, e.state, e.who, e.info, {columns} FROM command_event e"

@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS command_event (
 );
 CREATE INDEX IF NOT EXISTS command_event_of ON command_event (command, number);
 CREATE TABLE IF NOT EXISTS command_untold (event INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS command_refusal (
+  tenant TEXT NOT NULL, entity_id TEXT NOT NULL, attempts INTEGER NOT NULL, since TEXT NOT NULL, again_at TEXT NOT NULL,
+  reason TEXT NOT NULL, PRIMARY KEY (tenant, entity_id)
+) WITHOUT ROWID;
 
 CREATE TRIGGER IF NOT EXISTS command_event_stays BEFORE UPDATE ON command_event
   BEGIN SELECT RAISE(ABORT, 'the audit trail is not changed'); END;

@@ -1,19 +1,23 @@
 """Telling the broker what becomes of commands: `{command}_status` and `{command}_info`, each event once, in order, for certain.
 
-What is to be told is on disk with the event itself, and goes from there when the broker has it. The attributes of the state of
-things, and the command's own, are never written here.
+What is to be told is on disk with the event itself, and goes from there when the broker has it. What the broker refuses, because
+a token has run out or a model has no such attribute, is told again in growing pauses until it takes it: the outcome of a
+command is never lost. The attributes of the state of things, and the command's own, are never written here.
 """
 
 import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from adapters.actuation import record
-from adapters.actuation.book import Book
+from adapters import metrics
+from adapters.actuation import outbox
+from adapters.actuation.book import Book, seconds_between
 from adapters.actuation.record import Event, State, status_of
+from adapters.actuation.targets import Place
 from adapters.contract import Entity
 from adapters.errors import AdapterError, BrokerRefused
 from adapters.ngsild_client import NgsiLdClient
@@ -23,6 +27,7 @@ from datamodels import models
 
 MOST: Final = 100
 AGAIN_SECONDS: Final = 2.0
+SHORTEST: Final = 0.05
 LONGEST_INFO: Final = 16 * 1024
 """Characters of a result that the broker is told."""
 
@@ -37,25 +42,57 @@ async def tell(book: Book, clients: Clients) -> None:
         try:
             while await tell_some(book, clients):
                 pass
+            again_at = await book.journal.perform(outbox.next_attempt)
         except AdapterError as error:
             _LOG.warning("the broker cannot be told of commands: %s", error)
             await asyncio.sleep(AGAIN_SECONDS)
             continue
-        await book.news.wait()
+        try:
+            async with asyncio.timeout(
+                None if again_at is None else max(seconds_between(book.now(), again_at), SHORTEST)
+            ):
+                await book.news.wait()
+        except TimeoutError:
+            continue
 
 
 async def tell_some(book: Book, clients: Clients) -> int:
-    """Tell the broker of the oldest events it does not know; how many. Raises BrokerUnreachable, JournalFailed."""
-    events = await book.journal.perform(lambda connection: record.untold(connection, MOST))
+    """Tell the broker of the oldest events it does not know; how many, those that it refused among them.
+
+    Raises BrokerUnreachable, JournalFailed.
+    """
+    at = book.now()
+    events = await book.journal.perform(lambda connection: outbox.untold(connection, MOST, at))
+    held: set[tuple[str, str]] = set()
     for group in rounds(events):
-        client = await clients.of(group[0].entry.command.target.tenant or None)
-        await _told(client, book.journal.identity, group)
-
-        def done(connection: sqlite3.Connection, numbers: Sequence[int] = tuple(each.number for each in group)) -> None:
-            record.told(connection, numbers)
-
-        await book.journal.transact(done)
+        group = [each for each in group if _place(each) not in held]  # what comes after what was refused waits, too
+        if not group:
+            continue
+        tenant, ids = group[0].entry.command.target.tenant, [_place(each)[1] for each in group]
+        client = await clients.of(tenant or None)
+        attempts = await book.journal.perform(partial(outbox.attempts, tenant=tenant, entity_ids=ids))
+        # The same again after a crash, and another request after a refusal: a broker may have kept that under its key.
+        key = f"{book.journal.identity}/commands/{group[0].number}-{group[-1].number}/{attempts}"
+        reasons = await _told(client, key, group)
+        held |= reasons.keys()
+        await book.journal.transact(partial(_note, group=group, reasons=reasons, at=book.now()))
+    metrics.commands_refused_by_broker.set(await book.journal.perform(outbox.count_refusals))
     return len(events)
+
+
+def _note(connection: sqlite3.Connection, *, group: Sequence[Event], reasons: Mapping[Place, str], at: str) -> None:
+    outbox.told(connection, [each for each in group if _place(each) not in reasons])
+    for (tenant, entity_id), reason in reasons.items():
+        made = outbox.refused(connection, tenant, entity_id, reason, at)
+        _LOG.log(
+            logging.ERROR if made.attempts == 1 else logging.INFO,
+            "the broker would not be told what became of a command of %s (attempt %d, again at %s): %s",
+            *(entity_id, made.attempts, made.again_at, reason),
+        )
+
+
+def _place(event: Event) -> Place:
+    return event.entry.command.target.tenant, event.entry.command.target.entity_id
 
 
 def rounds(events: Sequence[Event]) -> list[list[Event]]:
@@ -76,23 +113,34 @@ def rounds(events: Sequence[Event]) -> list[list[Event]]:
     return groups
 
 
-async def _told(client: NgsiLdClient, identity: str, group: Sequence[Event]) -> None:
-    key = f"{identity}/commands/{group[0].number}-{group[-1].number}"
-    refused = await _upserted(client, [status_entity(each) for each in group], key)
+async def _told(client: NgsiLdClient, key: str, group: Sequence[Event]) -> dict[Place, str]:
+    """Why the broker would not be told, by the entities of which it would not."""
+    try:
+        refused = await _upserted(client, [status_entity(each) for each in group], key)
+    except BrokerRefused as refusal:  # whoever asks: the same for all, and for a plainer form of it
+        return {_place(event): str(refusal) for event in group}
+    reasons: dict[Place, str] = {}
     for event in group:
         if (reason := refused.get(event.entry.command.target.entity_id)) is None:
             continue
-        plain = status_entity(event, plain=True)
-        again = await _upserted(client, [plain], f"{key}/{event.number}/plain")
-        _LOG.error("the broker would not have what became of command %s: %s", event.entry.command.id, reason)
+        try:
+            again = await _upserted(client, [status_entity(event, plain=True)], f"{key}/{event.number}/plain")
+        except BrokerRefused as refusal:
+            again = {event.entry.command.target.entity_id: str(refusal)}
         if again:
-            _LOG.error("the broker does not know the status of command %s: %s", event.entry.command.id, again)
+            reasons[_place(event)] = next(iter(again.values()))
+        else:
+            _LOG.error("the broker would not have what a device said of command %s: %s", event.entry.command.id, reason)
+    return reasons
 
 
 async def _upserted(client: NgsiLdClient, entities: Sequence[Entity], key: str) -> dict[str, str]:
+    """Why the broker would not have some of them, by id. Raises BrokerRefused where it is not for what they say."""
     try:
         return await client.upsert(entities, key=key)
     except BrokerRefused as refusal:
+        if not refusal.of_body:
+            raise
         if len(entities) == 1:
             return {entities[0]["id"]: str(refusal)}
     refused: dict[str, str] = {}

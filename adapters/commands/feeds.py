@@ -11,7 +11,10 @@ import typer
 from adapters.commands.running import DEFAULT, FileArgument, FileOption, Json, failed, feeds_of, with_journal
 
 if TYPE_CHECKING:
+    from adapters.feeds import Feeds
+    from adapters.journal import Journal
     from adapters.runner import Runner
+    from adapters.status import CommandStatus, FeedStatus
 
 app = typer.Typer(
     no_args_is_help=True, help="Run adapters, and see how they do: files, polls, pushes, MQTT -> entities."
@@ -183,12 +186,15 @@ def input_of(
 @app.command()
 def status(file: FileArgument = DEFAULT, as_json: Json = False) -> None:
     """Show how the feeds are doing: last look, last run, what waits, what is in the quarantine."""
-    from adapters.status import as_text
+    from adapters.status import as_text, command_status
     from adapters.status import status as status_of_feeds
 
-    found = with_journal(file, status_of_feeds)
+    async def work(feeds: "Feeds", journal: "Journal") -> "tuple[list[FeedStatus], CommandStatus | None]":
+        return await status_of_feeds(feeds, journal), await command_status(feeds, journal)
+
+    found, commands = with_journal(file, work)
     if as_json:
-        typer.echo(as_text(found))
+        typer.echo(as_text(found, commands))
         return
     for each in found:
         typer.echo(f"{each.feed} ({each.adapter} from {each.transport})")
@@ -199,6 +205,17 @@ def status(file: FileArgument = DEFAULT, as_json: Json = False) -> None:
             typer.echo(f"  run {each.run['id']} {each.run['status']} since {each.run['started_at']}: {counts}")
             if each.run["message"]:
                 typer.echo(f"    {each.run['message']}")
+    if commands is not None:
+        typer.echo(
+            f"commands: {commands.open} without an end yet, {commands.untold} steps that the broker is to be told"
+        )
+        if commands.refused:
+            typer.echo(f"  the broker refuses to be told of {commands.refused} entities:")
+        for refusal in commands.refusals:
+            typer.echo(
+                f"    {refusal.entity_id} since {refusal.since}, {refusal.attempts} attempts, again at {refusal.again_at}:"
+                f" {refusal.reason}"
+            )
 
 
 def _toml(given: str, texts: set[str]) -> str:

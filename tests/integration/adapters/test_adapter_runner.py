@@ -328,7 +328,8 @@ def test_the_command_line_shows_and_mends_what_a_runner_left(tmp_path, monkeypat
     asyncio.run(leave())
     assert tsunagu("check").output == "adapters.toml: 1 feeds: sites.\n"
     shown = json.loads(tsunagu("status", "--json").output)
-    assert (shown[0]["feed"], shown[0]["quarantined"]) == ("sites", 1)
+    assert [(each["feed"], each["quarantined"]) for each in shown["feeds"]] == [("sites", 1)]
+    assert shown["commands"] is None
     assert "1 records in the quarantine" in tsunagu("status").output
     listed = tsunagu("quarantine", "list").output
     assert "(no-reading): The line is no reading." in listed

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.actuation import record
+from adapters.actuation import outbox, record
 from adapters.actuation.contract import Command, CommandTarget
 from adapters.actuation.keeping import drop, size
 from adapters.actuation.record import Entry, State
@@ -35,7 +35,7 @@ def given(connection, number, at, state=State.OK, *, tell=False, value="x"):
     if state is not State.QUEUED:
         record.step(connection, command.id, {State.QUEUED}, state, at, deadline=command.expires_at, info="said")
     if not tell:
-        record.told(connection, [each.number for each in record.untold(connection, 1000)])
+        outbox.told(connection, outbox.untold(connection, 1000, at))
 
 
 def on_record(connection):

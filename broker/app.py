@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +46,7 @@ from broker.http.origins import Origins
 from broker.http.server import SHED, HttpServer
 from broker.logs import RequestLog, start_logging
 from broker.memory import Memory, container_limit
-from broker.model.instants import canonical
+from broker.model.instants import canonical_time
 from broker.operations.archive import FOLLOWED as SNAPSHOT_DOCUMENTS
 from broker.operations.archive import SnapshotArchive, SnapshotLimits
 from broker.operations.broker import Broker
@@ -81,7 +80,7 @@ logger: Final = logging.getLogger(__name__)
 
 def now() -> str:
     """The canonical instant of this moment."""
-    return canonical(datetime.now(UTC))
+    return canonical_time(time.time_ns())
 
 
 def make_store(address: StoreAddress, value_indexes: int = 256) -> Store:

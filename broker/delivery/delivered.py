@@ -20,7 +20,7 @@ MOST_ENTITIES: Final = 10
 """Ids of entities that are remembered of one notification."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivered:
     """A notification that arrived `at` an instant. `positions` are empty for a periodic one; `count` entities it told of."""
 

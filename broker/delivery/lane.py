@@ -100,7 +100,7 @@ class Lane:
 
     def offer(self, course: Course) -> None:
         """Something may go out for a course: give it its turn, or wait until it is time."""
-        if course not in self._queued:
+        if course not in self._queued and (course.pending or course.due):
             self._queued.add(course)
             (self._suspect if course.stop.failures else self._sound).append(course)
         self.fill()

@@ -54,7 +54,7 @@ class Fetched:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """An endpoint's answer to a post. `body` holds at most ANSWER_LIMIT bytes of it, none if it did not come in time."""
 

@@ -274,7 +274,8 @@ def _request(target: URL, body: bytes, headers: Mapping[str, str], user_agent: s
         lines.append("Content-Type: application/json")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines.append(f"Content-Length: {len(body)}")
-    for line in lines:
-        if "\r" in line or "\n" in line or "\0" in line:
-            raise ValueError(f"not a header: {line!r}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    head = "\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or "\r" in head or "\0" in head:
+        wrong = next(line for line in lines if "\r" in line or "\n" in line or "\0" in line)
+        raise ValueError(f"not a header: {wrong!r}")
+    return head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body

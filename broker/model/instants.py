@@ -5,6 +5,7 @@ Canonical: `2026-11-22T21:34:08.123456Z`, always six digits, so that canonical s
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 # Digits are those of ASCII, and no day has an hour 24, which some versions of Python read as the next day.
@@ -16,6 +17,17 @@ _DATE_TIME: Final = re.compile(
 def canonical(moment: datetime) -> str:
     """The canonical string of an aware datetime."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def canonical_time(nanoseconds: int) -> str:
+    """The canonical string of a moment that a clock gives, in nanoseconds since 1970: cheap for moments of one second."""
+    second, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_text_of(second)}.{rest // 1000:06}Z"
+
+
+@lru_cache(maxsize=8)
+def _text_of(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def canonical_text(text: str) -> str:

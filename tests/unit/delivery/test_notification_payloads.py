@@ -1,12 +1,13 @@
 """Notifications as they are sent (5.3.1, 5.8.6, 6.3.8, 7.2)."""
 
+import uuid
 from typing import Any
 
 import orjson
 import pytest
 from delivery_samples import NOW, entity, iri, subscription
 
-from broker.delivery.payload import Message, changed_entity, make_message
+from broker.delivery.payload import Message, changed_entity, make_message, notification_id
 from broker.jsonld.terms import CORE
 from broker.model.change import Change, Touch
 from broker.model.dataspace import snapshot_space
@@ -337,3 +338,11 @@ def test_4_3_6_8_an_attribute_that_is_gone_is_told_in_the_kind_of_the_version() 
 def test_4_3_6_8_the_language_and_the_dataset_are_chosen_before() -> None:
     assert shown(NEW_THINGS, ngsildConformance="1.3", lang="en")["word"] == {"type": "Property", "value": "t"}
     assert shown(NEW_THINGS, ngsildConformance="1.2", datasetId=["urn:d:1"])["one"] == {"type": "Property", "value": 1}
+
+
+@pytest.mark.parametrize("occasion", ["7", "7,8,9", "2026-02-02T00:00:00.000000Z urn:ngsi-ld:Device:é"])
+def test_the_id_of_a_notification_is_the_uuid_of_its_subscription_and_its_occasion(occasion: str) -> None:
+    one = subscription()
+    space = uuid.UUID("8f4f2f43-0f5b-5c0b-9a86-52a1c4d1b1a6")
+    named = uuid.uuid5(space, f"{one.tenant}\n{one.id}\n{occasion}")
+    assert notification_id(one, occasion) == f"urn:ngsi-ld:Notification:{named}"

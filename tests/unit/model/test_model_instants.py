@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.model.instants import canonical, canonical_text, is_instant, parse_instant
+from broker.model.instants import canonical, canonical_text, canonical_time, is_instant, parse_instant
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 
@@ -33,3 +33,9 @@ def test_4_6_3_text_becomes_canonical_without_being_read(moment: datetime, digit
 )
 def test_4_6_3_these_are_no_instants(text: str) -> None:
     assert not is_instant(text)
+
+
+@given(st.integers(0, 2**62))
+def test_what_a_clock_gives_becomes_canonical_as_an_instant_does(nanoseconds: int) -> None:
+    moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC).replace(microsecond=nanoseconds % 10**9 // 1000)
+    assert canonical_time(nanoseconds) == canonical(moment)

@@ -15,6 +15,7 @@ from pymongo.errors import AutoReconnect
 import broker
 from broker.errors import InternalError, StoreUnavailable
 from broker.sharing.leases import LEASE_SECONDS, Leases
+from broker.store.mongo import documents as documents_module
 from broker.store.mongo import following as following_module
 from broker.store.mongo import leases as lease_rows
 from broker.store.mongo.store import MongoStore
@@ -136,6 +137,16 @@ async def test_leases_are_renewed_however_long_a_write_under_them_takes(mongo_st
     assert (await taking)["work"].holder == "b"
     assert not await mongo_store.save_under(leases["work"], puts=[document(2)])
     assert await mongo_store.list_documents("state") == [("city", "x", {"n": 1})]
+
+
+async def test_documents_that_fit_into_no_message_together_are_saved_in_portions(mongo_store, monkeypatch):
+    monkeypatch.setattr(documents_module, "PORTION_BYTES", 30)
+    lease = (await mongo_store.take_leases(["share"], "me", 30.0))["share"]
+    for step in (2, 1):  # every second one is there when all are saved
+        puts = [Document("state", "city", f"{number}", {"n": step}) for number in range(0, 9, step)]
+        assert await mongo_store.save_under(lease, puts=puts)
+    found = await mongo_store.list_documents("state")
+    assert found == [("city", number, {"n": 1}) for number in "024681357"]
 
 
 async def test_fences_that_several_make_at_once_are_made_once(mongo_store, mongo_client):

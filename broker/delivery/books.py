@@ -21,12 +21,15 @@ from broker.delivery.subscription import SubscriptionKey
 from broker.errors import StoreUnavailable
 from broker.store.protocol import Document, DocumentKey, Lease, Store
 
-SAVE_SECONDS: Final = 0.05
-"""How soon what was delivered or failed is on record: a crash repeats no more than what was delivered in such a time."""
+FAILURE_SECONDS: Final = 0.1
+"""How soon what failed is on record."""
+PROGRESS_SECONDS: Final = 0.25
+"""How soon what was delivered is: a crash repeats no more than what was delivered in such a time. A save costs some milliseconds
+of two processes, and its commit meets those of clients at the disk, so that each one more makes notifications wait."""
 COUNTS_SECONDS: Final = 0.5
 """How often counts are saved, and the watermark where nothing is delivered."""
 IDLE_TURNS: Final = 4
-"""Where there are many shares, the watermark of one in which nothing happens is saved each time in so many only."""
+"""Where there are many shares, the watermarks of those in which nothing happens are saved each time in so many only, together."""
 FAILED_SECONDS: Final = 5.0
 """Seconds after which a store that failed is tried again."""
 REFUSED_SECONDS: Final = 30.0
@@ -54,6 +57,7 @@ class Books:
         self._lost = lost
         self._now = now
         self._moved = asyncio.Event()
+        self._failed = asyncio.Event()
         self.number = number
         self.shares: dict[int, Share] = {}
         self._refused: dict[SubscriptionKey, float] = {}
@@ -74,11 +78,13 @@ class Books:
             share.ledger.owed(course)
             self._moved.set()
 
-    def attempted(self, course: Course) -> None:
+    def attempted(self, course: Course, *, failed: bool = False) -> None:
         """A delivery succeeded or failed, or what else is counted has changed."""
         if (share := self._of(course)) is not None:
             share.ledger.attempted(course)
             self._moved.set()
+            if failed:
+                self._failed.set()
 
     def forget(self, course: Course) -> None:
         """The course is closed: nothing is owed any more."""
@@ -166,17 +172,14 @@ class Books:
         return saved
 
     async def run(self) -> None:
-        """Keep what is durable close behind what is true: soon while there are deliveries, else now and then."""
+        """Keep what is durable close behind what is true: at once where one fails, soon while they arrive, else now and then."""
         loop = asyncio.get_running_loop()
         counted, turn = loop.time(), 0
         while True:
-            try:
-                async with asyncio.timeout(COUNTS_SECONDS):
-                    await self._moved.wait()
-                await asyncio.sleep(SAVE_SECONDS)
-            except TimeoutError:
-                pass  # nothing moved
+            if await _within(COUNTS_SECONDS, self._moved) and await _within(PROGRESS_SECONDS, self._failed):
+                await asyncio.sleep(FAILURE_SECONDS)  # others that fail at the same time are saved together
             self._moved.clear()
+            self._failed.clear()
             counts = loop.time() >= counted + COUNTS_SECONDS
             turn += counts
             try:
@@ -191,11 +194,7 @@ class Books:
     def _due(self, counts: bool, turn: int) -> list[Share]:
         """The shares that are to be saved now."""
         turns = 1 if self.number == 1 else IDLE_TURNS
-        return [
-            share
-            for share in self.shares.values()
-            if share.ledger.is_busy or (counts and (turn + share.number) % turns == 0)
-        ]
+        return [share for share in self.shares.values() if share.ledger.is_busy or (counts and turn % turns == 0)]
 
     async def save_all(self, shares: Iterable[Share], *, counts: bool = True, final: bool = False) -> None:
         """Save several shares in one commit, which costs little more than that of one. Raises StoreUnavailable."""
@@ -312,3 +311,12 @@ class Books:
             metrics.delivery_lag_seconds.set(seconds)
         except Exception as error:  # noqa: BLE001 - as above
             report("the lag of deliveries is not known", error)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event, but no longer than so many seconds; whether it has come."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

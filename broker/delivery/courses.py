@@ -285,7 +285,7 @@ class Courses:
         """After each attempt: note it, let others try that had found nobody there, read on where there is room again."""
         if course.gone:
             return
-        self._books.attempted(course)
+        self._books.attempted(course, failed=not reached)
         lane = self._lane(course.subscription)
         if reached:
             lane.reached(asyncio.get_running_loop().time())

@@ -179,7 +179,7 @@ async def _serve_until(
             # Everything made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(20_000, 50, 100)  # a look at 100,000 new objects held everybody up for 110 ms
+            gc.set_threshold(5_000, 200, 100)  # a look at 20,000 new objects holds everybody up for 10 to 25 ms
             watching = watched(memory.run(), "watch over memory")
             async with _adapters_running(settings, port):
                 on_ready(replace(settings, port=port).base_url)

@@ -37,14 +37,14 @@ from broker.store.protocol import HistoryEntry, Mutation
 uri, database, seconds, what, where = sys.argv[1:]
 now = "2026-11-22T21:34:08.123456Z"
 state = {"id": "urn:x:child", "type": ["urn:t"], "attrs": {}, "version": 1, "createdAt": now, "modifiedAt": now}
-advance, transact = Connection.advance, Connection.transact
+move, transact = Connection.move, Connection.transact
 
 async def pause():
     print("inside", flush=True)
     await asyncio.sleep(float(seconds))
 
-async def advance_and_pause(self, *arguments):
-    moved = await advance(self, *arguments)
+async def move_and_pause(self, *arguments):
+    moved = await move(self, *arguments)
     await pause()
     return moved
 
@@ -59,7 +59,7 @@ async def main():
     store = MongoStore(uri, database)
     await store.open()
     if where == "first statement":
-        Connection.advance = advance_and_pause
+        Connection.move = move_and_pause
     else:
         Connection.transact = transact_and_pause
     if what == "commit":

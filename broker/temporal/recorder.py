@@ -20,7 +20,7 @@ CURSOR: Final = "temporal"
 """The recorder's cursor in the store."""
 BATCH: Final = 500
 """Changes recorded in one commit."""
-LINGER: Final = 0.05
+LINGER: Final = 0.1
 """Seconds that changes wait for others, so that one commit records many. Who reads the history does not wait for it."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes is looked at again."""

@@ -20,7 +20,7 @@ from broker.store.mongo.encoding import AFTER_SEPARATOR, SEPARATOR, check_size, 
 from broker.store.mongo.evolutions import Series
 from broker.store.mongo.instances import entry_of, prefix_of, series_range
 from broker.store.mongo.leases import hold
-from broker.store.mongo.log import cursor_update
+from broker.store.mongo.log import save_cursor
 from broker.store.protocol import Evolution, HistoryEntry, Lease
 
 Change: TypeAlias = Callable[[HistoryEntry], HistoryEntry | None]
@@ -70,7 +70,7 @@ async def append(
     async def finish(session: Session) -> None:
         await evolutions.record(connection, entries, news, session)
         if cursor is not None:
-            await connection.collection("cursors").bulk_write([cursor_update(*cursor)], session=session)
+            await save_cursor(connection, *cursor, session)
 
     async def add(session: Session) -> bool:
         if under is not None and not await hold(connection, under, session):

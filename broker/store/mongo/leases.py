@@ -115,16 +115,23 @@ async def hold(connection: Connection, lease: Lease, session: Session) -> bool:
 
 async def hold_all(connection: Connection, held: Sequence[Lease], session: Session) -> bool:
     """The same for several leases."""
-    await _move_fences(connection, [lease.name for lease in held], session)
-    which: Row = {"$or": [_held(lease) for lease in held]}
-    return await connection.collection("leases").count_documents(which, session=session) == len(held)
+    names = [lease.name for lease in held]
+    await _move_fences(connection, names, session)
+    found = await connection.collection("leases").find({"_id": _any_of(names)}, session=session).to_list()
+    holders = {each["_id"]: (each["holder"], each["epoch"]) for each in found}
+    return all(holders.get(lease.name) == (lease.holder, lease.epoch) for lease in held)
+
+
+def _any_of(names: Sequence[str]) -> str | Row:
+    """The condition on `_id`: with one name it costs the server half."""
+    return names[0] if len(names) == 1 else {"$in": list(names)}
 
 
 async def _move_fences(connection: Connection, names: Sequence[str], session: Session) -> None:
     """Collide with every other transaction that does the same for one of these leases."""
     fences = connection.collection("fences")
     move: Row = {"$inc": {"moves": 1}}
-    moved = await fences.update_many({"_id": {"$in": list(names)}}, move, session=session)
+    moved = await fences.update_many({"_id": _any_of(names)}, move, session=session)
     if moved.matched_count < len(names):
         await fences.bulk_write([UpdateOne({"_id": name}, move, upsert=True) for name in names], session=session)
 

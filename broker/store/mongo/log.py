@@ -9,7 +9,7 @@ from pymongo import ASCENDING, UpdateOne
 
 from broker.model.change import Change, Touch
 from broker.store.latest import LatestChanges
-from broker.store.mongo.connection import Connection, Document
+from broker.store.mongo.connection import Connection, Document, Session
 from broker.store.mongo.encoding import decode_body
 from broker.store.mongo.turn import HEAD
 
@@ -157,5 +157,13 @@ class Log:
 
 def cursor_update(name: str, sequence: int) -> UpdateOne:
     """The write that sets a cursor."""
-    change: dict[str, Any] = {"$set": {"sequence": sequence}}
-    return UpdateOne({"_id": name}, change, upsert=True)
+    return UpdateOne({"_id": name}, _at(sequence), upsert=True)
+
+
+async def save_cursor(connection: Connection, name: str, sequence: int, session: Session) -> None:
+    """Set one cursor in the transaction of a session."""
+    await connection.collection("cursors").update_one({"_id": name}, _at(sequence), upsert=True, session=session)
+
+
+def _at(sequence: int) -> dict[str, Any]:
+    return {"$set": {"sequence": sequence}}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 
 from broker.query.ast import EntityQuery, EntitySelector
 from broker.query.evaluate import compile_query
@@ -71,16 +71,32 @@ async def record(
     session: Session,
     *,
     by_client: bool = False,
+    insert: bool = False,
 ) -> None:
     """Create or bring up to date the evolutions that are mentioned.
 
-    `by_client`: data added to the evolution of an entity that was deleted do not bring it back.
+    `by_client`: data added to the evolution of an entity that was deleted do not bring it back. `insert`: those of entities that
+    have just been created are taken for new, which costs a quarter; BulkWriteError (a duplicate) where one is not.
     """
     series: dict[tuple[str, str], dict[Series, None]] = {}
     for entry in entries:
         series.setdefault((entry.tenant, entry.entity_id), {})[entry.attribute, entry.dataset_id or ""] = None
-    writes = []
+    writes: list[InsertOne[Document] | UpdateOne] = []
     for key, evolution in gather(entries, news).items():
+        if insert and evolution.created_at == evolution.modified_at and evolution.deleted_at is None:
+            writes.append(
+                InsertOne(
+                    {
+                        "_id": key_string(key),
+                        "types": list(dict.fromkeys(evolution.types)),
+                        "series": [list(each) for each in series.get(key, ())],
+                        "created": evolution.created_at,
+                        "modified": evolution.modified_at,
+                        "gone": None,
+                    }
+                )
+            )
+            continue
         update: dict[str, Any] = {
             "$min": {"created": evolution.created_at},
             "$max": {"modified": evolution.modified_at},

@@ -67,41 +67,45 @@ async def append(
     documents = list({document["_id"]: document for document in map(_document, entries)}.values())
     history = connection.collection("history")
 
-    async def finish(session: Session) -> None:
-        await evolutions.record(connection, entries, news, session)
+    async def finish(session: Session, *, insert: bool) -> None:
+        await evolutions.record(connection, entries, news, session, insert=insert)
         if cursor is not None:
             await save_cursor(connection, *cursor, session)
 
-    async def add(session: Session) -> bool:
+    async def add(session: Session, *, insert: bool) -> bool:
         if under is not None and not await hold(connection, under, session):
             return False
-        if documents:
-            try:
+        try:
+            if documents:
                 await history.insert_many(documents, ordered=False, session=session)
-            except BulkWriteError as error:
-                if is_duplicate(error):
-                    raise _Recorded from error
-                raise
-        await finish(session)
+            await finish(session, insert=insert)
+        except BulkWriteError as error:
+            if is_duplicate(error):
+                raise _Recorded from error
+            raise
         return True
 
     async def replace(session: Session) -> bool:
         if under is not None and not await hold(connection, under, session):
             return False
         writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
-        await history.bulk_write(writes, ordered=False, session=session)
-        await finish(session)
+        if writes:
+            await history.bulk_write(writes, ordered=False, session=session)
+        await finish(session, insert=False)
         return True
 
-    try:
-        return await connection.transact(add, "writing history")
-    except _Recorded:
-        # A replay after a crash: rare, and upserts cost four times an insert, so they are not what is tried first.
-        return await connection.transact(replace, "writing history")
+    # What is hardly ever there already is tried as new first, because an upsert costs four times an insert: evolutions are there
+    # where an entity comes back, and entries after a crash.
+    for work in (partial(add, insert=True), partial(add, insert=False)):
+        try:
+            return await connection.transact(work, "writing history")
+        except _Recorded:
+            continue
+    return await connection.transact(replace, "writing history")
 
 
 class _Recorded(Exception):
-    """Some of the entries are there already."""
+    """Some of the entries, or of the evolutions that were taken for new, are there already."""
 
 
 async def add(connection: Connection, evolution: Evolution, entries: Sequence[HistoryEntry], *, create: bool) -> bool:

@@ -13,7 +13,7 @@ from broker.model.change import Change, Touch
 from broker.model.terms import KINDS
 from broker.query.ast import EntityQuery
 from broker.store.mongo.store import MongoStore
-from broker.store.protocol import HistoryEntry, Mutation, Page, VersionConflict
+from broker.store.protocol import Evolution, HistoryEntry, Mutation, Page, VersionConflict
 
 pytestmark = pytest.mark.mongo
 
@@ -366,3 +366,31 @@ async def test_history_recorded_again_meets_itself(mongo_store):
     await mongo_store.append_history(again, ("history", 12))
     assert await mongo_store.history("", "urn:x:1") == [entry(sequence, 1) for sequence in (9, 10, 11, 12)]
     assert await mongo_store.cursors() == {"history": 12}
+
+
+async def test_the_evolution_of_an_entity_that_comes_back_goes_on(mongo_store):
+    later = NOW.replace("2026", "2027")
+
+    def entry(number, at, attribute):
+        return HistoryEntry(
+            "",
+            "urn:x:1",
+            (DEVICE,),
+            attribute,
+            None,
+            f"urn:i:{number}",
+            number,
+            at,
+            False,
+            {"type": "Property", "value": 1},
+        )
+
+    def evolution(created, modified, deleted=None):
+        return Evolution("", "urn:x:1", (DEVICE,), created, modified, deleted)
+
+    await mongo_store.append_history([entry(1, NOW, LEVEL)], ("history", 1), [evolution(NOW, NOW)])
+    await mongo_store.append_history([], ("history", 2), [evolution(NOW, later, later)])
+    await mongo_store.append_history([entry(3, later, "urn:back")], ("history", 3), [evolution(later, later)])
+    assert await mongo_store.evolutions("", [], 10) == [evolution(NOW, later)]
+    assert {each.attribute for each in await mongo_store.history("", "urn:x:1")} == {LEVEL, "urn:back"}
+    assert await mongo_store.cursors() == {"history": 3}

@@ -32,6 +32,7 @@ _LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _PLAIN: Final = frozenset({"type", "value", "unitCode", "observedAt"})
 _DEFINED_KINDS: Final = GEO_PROPERTIES | {PROOF_IRI}
 _PRIMITIVES: Final = frozenset({int, float, bool})
+_PLAIN_VALUES: Final = _PRIMITIVES | {str, dict, list}
 
 
 def null_instance(dataset_id: str | None = None) -> Instance:
@@ -89,6 +90,9 @@ class AttributeReader:
         """One instance from a JSON object; a `fragment` of one is never taken for a bare value. Raises BadRequestData."""
         type_name = given.get("type")
         if type_name == "Property" and _PLAIN.issuperset(given) and iri not in _DEFINED_KINDS:
+            value = given.get("value")
+            if type(value) is dict or type(value) is list:
+                self._check_json(f"{name}.value", value)
             plain = _plain_property(name, given)
             if plain is not None:
                 return plain
@@ -317,13 +321,15 @@ def is_language_tag(tag: str) -> bool:
 
 
 def _plain_property(name: str, given: JsonObject) -> Instance | None:
-    """A Property with a primitive value and nothing unusual, by far the most frequent input; None if a closer look is due."""
+    """A Property with nothing unusual, by far the most frequent input; None if a closer look is due. The value is checked already
+    where it is an object or array."""
     value = given.get("value")
-    if type(value) not in _PRIMITIVES and (type(value) is not str or value == NGSI_LD_NULL):
+    if value == NGSI_LD_NULL or type(value) not in _PLAIN_VALUES:
         return None
-    unit = given.get("unitCode", "1")
-    if type(unit) is not str or not unit or unit == NGSI_LD_NULL:
-        return None
+    if "unitCode" in given:
+        unit = given["unitCode"]
+        if type(unit) is not str or not unit or unit == NGSI_LD_NULL:
+            return None
     instance = given.copy()
     if "observedAt" in given:
         observed_at = given["observedAt"]

@@ -1,6 +1,6 @@
 """What happened to an entity: the record that the change log keeps and everything else is derived from (design §4)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from broker.model.entity import Entity
@@ -42,4 +42,4 @@ class Change:
 
     def committed(self, sequence: int) -> "Change":
         """The same change with its place in the log."""
-        return replace(self, sequence=sequence)
+        return Change(self.tenant, self.entity_id, self.kind, self.at, self.touched, self.before, self.after, sequence)

@@ -319,7 +319,9 @@ def _existing(entity: Entity, attribute: str, dataset: str | None) -> Instance:
 
 def _touches_of_all(entity: Entity, trigger: AttributeTrigger) -> tuple[Touch, ...]:
     return tuple(
-        Touch(iri, dataset_of(instance), trigger)
-        for iri, instances in entity["attrs"].items()
-        for instance in instances
+        [
+            Touch(iri, instance.get("datasetId"), trigger)
+            for iri, instances in entity["attrs"].items()
+            for instance in instances
+        ]
     )

@@ -148,11 +148,12 @@ def listing(
 
 
 def _values(evolution: Evolution) -> tuple[str, str, str, str | None]:
-    return _json(evolution.types), evolution.created_at, evolution.modified_at, evolution.deleted_at
+    return types_text(evolution.types), evolution.created_at, evolution.modified_at, evolution.deleted_at
 
 
 @lru_cache(maxsize=1024)
-def _json(types: tuple[str, ...]) -> str:
+def types_text(types: tuple[str, ...]) -> str:
+    """Entity types as a row has them."""
     return orjson.dumps(types).decode()
 
 

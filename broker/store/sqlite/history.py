@@ -12,7 +12,7 @@ from broker.store.chronicle import First, times_of, wanted
 from broker.store.protocol import Evolution, HistoryEntry, HistoryQuery, Span
 from broker.store.sqlite import evolutions
 from broker.store.sqlite.database import Deadline
-from broker.store.sqlite.evolutions import Numbers
+from broker.store.sqlite.evolutions import Numbers, types_text
 
 STRIDE: Final = 500
 """Entries that a scan shows at a time."""
@@ -283,11 +283,6 @@ def _types(text: str) -> tuple[str, ...]:
     return tuple(orjson.loads(text))
 
 
-@lru_cache(maxsize=1024)
-def _json_of(types: tuple[str, ...]) -> str:
-    return orjson.dumps(types).decode()
-
-
 _Key: TypeAlias = tuple[int, str, str]
 
 
@@ -339,7 +334,7 @@ def _insert(
                 deleted_at,
                 entry.deleted,
                 entry.recorded_at,
-                _json_of(entry.types),
+                types_text(entry.types),
                 orjson.dumps(entry.instance).decode(),
             )
         )

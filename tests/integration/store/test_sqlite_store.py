@@ -32,6 +32,7 @@ from broker.query.ast import (
 )
 from broker.store.protocol import Mutation, Page
 from broker.store.sqlite import store as store_module
+from broker.store.sqlite.database import PAGE_BYTES
 from broker.store.sqlite.narrowing import narrow
 from broker.store.sqlite.store import SqliteStore
 
@@ -145,6 +146,23 @@ async def test_the_database_is_durable_by_its_settings(directory_store: SqliteSt
     assert findings["durability"].ok
     assert findings["durability"].message == "journal_mode wal, synchronous 2"
     assert findings["disk space"].ok
+
+
+async def test_a_file_keeps_the_size_of_its_pages(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "tsunagu.db")) as old:
+        old.execute("PRAGMA page_size = 4096")
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("CREATE TABLE x (y)")
+        old.execute("DROP TABLE x")
+    for folder, size in ((tmp_path, 4096), (tmp_path / "new", PAGE_BYTES)):
+        for number in (1, 2):
+            store = SqliteStore(str(folder))
+            await store.open()
+            await put(store, [entity(number)])
+            assert await store.count("", EntityQuery()) == number
+            await store.close()
+        with contextlib.closing(sqlite3.connect(folder / "tsunagu.db")) as connection:
+            assert connection.execute("PRAGMA page_size").fetchone() == (size,)
 
 
 async def test_a_store_in_memory_says_that_it_is_not_durable() -> None:

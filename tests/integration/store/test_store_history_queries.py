@@ -310,3 +310,23 @@ async def test_an_evolution_remembers_types_and_its_end(store: Store) -> None:
     assert (found.modified_at, found.deleted_at) == (T2, T2)
     await store.append_history([], ("temporal", 2), [Evolution("", ID, (ROOM,), T2, T2)])
     assert (await store.evolutions("", [], 1))[0].deleted_at is None
+
+
+async def test_an_evolution_begun_anew_beside_others_has_only_what_came_since(store: Store) -> None:
+    ids = [f"urn:ngsi-ld:Vehicle:{number}" for number in range(4)]
+    await keep(store, [entry(0, entity_id=each) for each in ids[:2]])
+    assert await store.delete_history("", ids[1])
+    # One that is known gets a new attribute, one that was deleted begins again, and two never were: all in one commit.
+    await keep(
+        store,
+        [entry(1, entity_id=ids[0], attribute=SPEED)]
+        + [entry(minute, entity_id=each) for each in ids[1:] for minute in (1, 2)]
+        + [entry(1, entity_id=ids[3], dataset_id="urn:d:1")],
+    )
+    found = [await store.history("", each) for each in ids]
+    assert [sorted((each.attribute, each.dataset_id or "", each.instance["value"]) for each in of) for of in found] == [
+        [(LEVEL, "", 0), (SPEED, "", 1)],
+        [(LEVEL, "", 1), (LEVEL, "", 2)],
+        [(LEVEL, "", 1), (LEVEL, "", 2)],
+        [(LEVEL, "", 1), (LEVEL, "", 2), (LEVEL, "urn:d:1", 1)],
+    ]

@@ -19,6 +19,10 @@ OPENING_SECONDS: Final = 30.0
 MAX_LINE: Final = 65_536
 """Bytes of a request line or of one header: room for the longest `q`, and for the longest id percent-encoded."""
 
+READ_BYTES: Final = 16_384
+"""Bytes that are taken from a connection at a time. About three times as many may rest there until somebody reads them: the
+event loop's own 256 KiB, times thousands of connections that begin to send at the same moment, would be half a gigabyte."""
+
 
 class Connection(web.RequestHandler):
     """A connection that is given up if no request comes, and that answers what is no HTTP request like any other error."""
@@ -29,12 +33,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give a client that has come some time for its first request."""
         super().connection_made(transport)
-        self._opening = asyncio.get_running_loop().call_later(OPENING_SECONDS, self.force_close)
-
-    def expect(self) -> None:
-        """Give the client as much time once more: aiohttp has never heard of this connection, and would not watch it."""
-        self._opening.cancel()
-        self._opening = asyncio.get_running_loop().call_later(OPENING_SECONDS, self.force_close)
+        self._opening = asyncio.get_running_loop().call_later(OPENING_SECONDS, transport.close)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget a client that has gone."""

@@ -2,28 +2,31 @@
 
 aiohttp takes a request through two tasks, a dozen objects and three rounds of the event loop. Most requests need none of
 that: they lie there whole, and their answer is one piece of bytes (`broker.http.wire`). As long as a client sends only such
-requests, aiohttp does not hear of them. It gets the first bytes that mean anything else, and the connection from then on.
+requests, aiohttp does not hear of it. It gets the connection with the first bytes that mean anything else.
 """
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 from aiohttp import web
 
 from broker.errors import InternalError
-from broker.http.connection import KEEP_ALIVE_SECONDS, MAX_LINE, Connection
+from broker.http import connection
+from broker.http.connection import MAX_LINE, READ_BYTES, Connection
 from broker.http.message import Response
 from broker.http.problem import problem_response
 from broker.http.wire import PART, Heads, Plain, answer_bytes, read_plain
 
-READ_BYTES: Final = 16_384
-"""Bytes that are taken from a connection at a time. About three times as many may rest there until somebody reads them: the
-event loop's own 256 KiB, times thousands of connections that begin to send at the same moment, would be half a gigabyte."""
-
 PATIENCE_SECONDS: Final = 1.0
 """How long a request that has begun may take to be whole, before it is aiohttp's, which knows how to wait."""
+
+LINGER_SECONDS: Final = 1.0
+"""How long a client may take to close a connection of which it was told that it ends. What it still sends is read meanwhile:
+unread bytes would have the operating system tear the connection down, and the last answer with it (RFC 9112, 9.6)."""
 
 LOOK_SECONDS: Final = 0.02
 """How often a server that stops looks whether its clients have gone."""
@@ -45,7 +48,7 @@ class ConnectionServer(web.Server):
     ) -> None:
         self._options: dict[str, Any] = {
             "access_log": None,
-            "keepalive_timeout": KEEP_ALIVE_SECONDS,
+            "keepalive_timeout": connection.KEEP_ALIVE_SECONDS,
             "max_line_size": MAX_LINE,
             "max_field_size": MAX_LINE,
             "auto_decompress": False,
@@ -55,29 +58,44 @@ class ConnectionServer(web.Server):
         self.most: Final = min(READ_BYTES, max_body_bytes)
         """Bytes that the body of a plain request may have."""
         self.buffer: Final = bytearray(READ_BYTES)
+        self.view: Final = memoryview(self.buffer)
         self.heads: Final = Heads(MAX_LINE)
+        self.open: Final[set[Express]] = set()
+        """Connections of which aiohttp has not heard."""
         self.answering: Final[set[asyncio.Task[None]]] = set()
         self.stopping = False
         """Each answer is the last one on its connection."""
         super().__init__(handler, **self._options)
 
     def __call__(self) -> "Express":  # type: ignore[override] # the event loop takes both
-        """A connection for a client that has come."""
-        return Express(self, Connection(self, loop=asyncio.get_running_loop(), **self._options))
+        """The front of a connection for a client that has come."""
+        return Express(self)
+
+    def make_connection(self) -> Connection:
+        """aiohttp's part of a connection."""
+        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
 
     async def gone(self) -> None:
         """Wait until there is no connection."""
-        while self.connections:  # noqa: ASYNC110 - the parent class tells nobody when it forgets one
+        while self.open or self.connections:  # noqa: ASYNC110 - the parent class tells nobody when it forgets one
             await asyncio.sleep(LOOK_SECONDS)
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        """Let what is in flight finish, for a while, and close the connections."""
+        """Close the connections, those on which something is in flight when it is answered, or after a while."""
+        self.stopping = True
+        for express in list(self.open):
+            express.retire()
         if self.answering:
             _, late = await asyncio.wait(set(self.answering), timeout=timeout)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await super().shutdown(timeout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self.gone()
+        for express in list(self.open):
+            express.abort()
 
 
 class Express(asyncio.BufferedProtocol):
@@ -88,10 +106,11 @@ class Express(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_allowed",
         "_answering",
+        "_closing",
         "_connection",
         "_ended",
-        "_handed_over",
         "_held",
         "_idle",
         "_loop",
@@ -106,38 +125,44 @@ class Express(asyncio.BufferedProtocol):
         "_writing_paused",
     )
 
+    _idle: asyncio.TimerHandle
     _transport: asyncio.Transport
     _task: asyncio.Task[None]
 
-    def __init__(self, server: ConnectionServer, connection: Connection) -> None:
+    def __init__(self, server: ConnectionServer) -> None:
         self._server = server
-        self._connection = connection
-        self._view = memoryview(server.buffer)
+        self._view = server.view
         self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
         self._held = b""
         self._answering = False
-        self._handed_over = False
+        self._closing = False
         self._ended = False
         self._reading_paused = False
         self._writing_paused = False
-        self._since = 0.0
+        self._since = self._loop.time()
+        self._allowed = connection.OPENING_SECONDS
         self._unsent = 0
-        self._idle: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     # --- what the event loop says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
+        """A client has come. It has some time for its first request."""
         self._transport = cast(asyncio.Transport, transport)
-        self._connection.connection_made(transport)
+        self._server.open.add(self)
+        self._idle = self._loop.call_later(self._allowed, self._look)
+        with suppress(OSError):  # it has gone already
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It has gone. What is being done for it is done."""
-        self._forget_timers()
+        if self._connection is not None:
+            self._connection.connection_lost(exc)
+            return
+        self._forget()
         self._held = b""
         self._ended = True
-        self._connection.connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Where the next bytes go."""
@@ -146,8 +171,10 @@ class Express(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have come."""
         data = bytes(self._view[:nbytes])
-        if self._handed_over:
+        if self._connection is not None:
             self._connection.data_received(data)
+        elif self._closing:
+            return
         elif self._answering or self._writing_paused:
             self._held += data
             if len(self._held) >= READ_BYTES and not self._reading_paused:
@@ -161,22 +188,34 @@ class Express(asyncio.BufferedProtocol):
         if self._answering:
             self._ended = True
             return True
-        if self._held and not self._handed_over:
-            self._hand_over(self._held)
-        self._connection.eof_received()
+        if self._connection is not None:
+            self._connection.eof_received()
         return False
 
     def pause_writing(self) -> None:
         """Much is on its way to a client that does not take it."""
         self._writing_paused = True
-        self._connection.pause_writing()
+        if self._connection is not None:
+            self._connection.pause_writing()
 
     def resume_writing(self) -> None:
         """The client has taken it."""
         self._writing_paused = False
-        self._connection.resume_writing()
-        if not self._answering and not self._handed_over:
+        if self._connection is not None:
+            self._connection.resume_writing()
+        elif not (self._answering or self._closing):
             self._go_on()
+
+    # --- what the server says
+
+    def retire(self) -> None:
+        """Close the connection, unless a request is being answered: then its answer says so, as the server stops."""
+        if not (self._answering or self._closing):
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self._transport.abort()
 
     # --- what follows
 
@@ -192,10 +231,7 @@ class Express(asyncio.BufferedProtocol):
             if self._patience is not None:
                 self._patience.cancel()
                 self._patience = None
-            if self._idle is None:
-                self._connection.opened()
-                self._connection.keep_alive(True)  # its timer ends: it does not hear of what is answered here
-                self._idle = self._loop.call_later(KEEP_ALIVE_SECONDS, self._look)
+            self._allowed = connection.KEEP_ALIVE_SECONDS
             self._answering = True
             self._task = self._loop.create_task(self._answer(found))
             self._server.answering.add(self._task)
@@ -206,7 +242,7 @@ class Express(asyncio.BufferedProtocol):
         server = self._server
         try:
             response = await server.answer(request.method, request.target, request.headers, request.body)
-            closing = server.stopping or self._ended
+            closing = request.closing or server.stopping or self._ended
             answer = answer_bytes(response, closing=closing)
         except Exception:
             logger.exception("%s %s failed", request.method, request.target)
@@ -222,10 +258,23 @@ class Express(asyncio.BufferedProtocol):
         transport.write(answer)
         self._since = self._loop.time()
         if closing:
-            self._held = b""
-            transport.close()
+            self._close()
         elif self._held or self._reading_paused:
             self._go_on()
+
+    def _close(self) -> None:
+        """Say nothing more, and wait a little for the client to do the same."""
+        self._held = b""
+        if self._ended:
+            self._transport.close()
+            return
+        self._closing = True
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        self._transport.write_eof()
+        self._idle.cancel()
+        self._look()
 
     def _go_on(self) -> None:
         """Take what has come while a request was answered, or was not read."""
@@ -238,13 +287,15 @@ class Express(asyncio.BufferedProtocol):
             self._take(self._held)
 
     def _hand_over(self, data: bytes) -> None:
-        """From here on the connection is aiohttp's. It has as long as a new client for its next request."""
-        self._handed_over = True
-        self._forget_timers()
+        """From here on the connection is aiohttp's, to which its client is one that has come just now."""
+        self._forget()
         self._held = b""
+        self._connection = self._server.make_connection()
+        self._connection.connection_made(self._transport)
+        if self._writing_paused:
+            self._connection.pause_writing()
         if self._reading_paused:
             self._transport.resume_reading()
-        self._connection.expect()
         self._connection.data_received(data)
 
     def _lose_patience(self) -> None:
@@ -258,16 +309,18 @@ class Express(asyncio.BufferedProtocol):
         if self._answering or unsent < self._unsent:
             self._since = now
         self._unsent = unsent
-        left = self._since + KEEP_ALIVE_SECONDS - now
+        allowed = LINGER_SECONDS if self._closing and not unsent else self._allowed
+        left = self._since + allowed - now
         if left > 0:
-            self._idle = self._loop.call_later(left, self._look)
+            self._idle = self._loop.call_later(min(left, LINGER_SECONDS) if self._closing else left, self._look)
         elif unsent:
             self._transport.abort()
         else:
             self._transport.close()
 
-    def _forget_timers(self) -> None:
-        for timer in (self._idle, self._patience):
-            if timer is not None:
-                timer.cancel()
-        self._idle = self._patience = None
+    def _forget(self) -> None:
+        self._server.open.discard(self)
+        self._idle.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None

@@ -49,6 +49,8 @@ TRY_AGAIN_LATER: Final = 1013
 MAX_QUERY_FIELDS: Final = 200
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
 
+GONE: Final = "the client went away before its body had come"
+
 UNREAD: Final = "unread"
 """The operation, in metrics, of a request that could not be read."""
 SHED: Final = "shed"
@@ -242,6 +244,8 @@ class HttpServer:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while missing:
+                    if incoming.transport is None:
+                        raise InvalidRequest(GONE)
                     part = await incoming.content.read(missing)
                     if not part:
                         raise InvalidRequest(f"the body ended after {length - missing} of {length} bytes")
@@ -251,7 +255,7 @@ class HttpServer:
         except TimeoutError:
             raise InvalidRequest(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
         except ConnectionResetError:
-            raise InvalidRequest("the client went away before its body had come") from None
+            raise InvalidRequest(GONE) from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -48,6 +48,8 @@ _OF_THE_CONNECTION: Final = frozenset(
     }
 )
 """Headers with which a request is never plain."""
+_CONNECTION: Final = ("keep-alive", "close")
+"""What `Connection` may say, where the connection stays, and where it does not."""
 _ALONE: Final = frozenset({"host", "content-length", "connection"})
 """Those that may come once only."""
 
@@ -59,10 +61,12 @@ _BODYLESS: Final = frozenset({204, 304})
 
 
 class Head(NamedTuple):
-    """The headers of a plain request by lower-case name, and how many bytes of a body they announce."""
+    """The headers of a plain request by lower-case name, how many bytes of a body they announce, and whether the client
+    wants no more than this answer."""
 
     headers: Mapping[str, str]
     length: int | None
+    closing: bool
 
 
 class Plain(NamedTuple):
@@ -72,6 +76,7 @@ class Plain(NamedTuple):
     target: str
     headers: Mapping[str, str]
     body: bytes
+    closing: bool
     rest: bytes
 
 
@@ -119,7 +124,7 @@ class Heads:
         if len(messages) != 1 or upgraded or tail:
             return None
         message = messages[0][0]
-        if message.version != HttpVersion11 or message.should_close or message.upgrade or message.chunked:
+        if message.version != HttpVersion11 or message.upgrade or message.chunked:
             return None
         headers: dict[str, str] = {}
         for name, value in message.headers.items():
@@ -127,12 +132,13 @@ class Heads:
             if name in _OF_THE_CONNECTION or (name in _ALONE and name in headers) or not _is_unicode(value):
                 return None
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        if "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
+        closing = message.should_close
+        if "host" not in headers or headers.get("connection", "keep-alive").lower() != _CONNECTION[closing]:
             return None
         length = headers.get("content-length")
         if length is not None and _LENGTH.fullmatch(length) is None:
             return None
-        return Head(headers, None if length is None else int(length))
+        return Head(headers, None if length is None else int(length), closing)
 
 
 def _is_unicode(value: str) -> bool:
@@ -151,7 +157,7 @@ def read_plain(data: bytes, heads: Heads, most: int) -> Reading:
     if head is None:
         return STRANGE
     method, target = line.groups()
-    headers, length = head
+    headers, length, closing = head
     begin = end + 4
     if method in _WITH_BODY:
         if length is None or length > most:
@@ -159,10 +165,10 @@ def read_plain(data: bytes, heads: Heads, most: int) -> Reading:
         if len(data) < begin + length:
             return PART
         body = data[begin : begin + length]
-        return Plain(method.decode(), target.decode(), headers, body, data[begin + length :])
+        return Plain(method.decode(), target.decode(), headers, body, closing, data[begin + length :])
     if length:
         return STRANGE
-    return Plain(method.decode(), target.decode(), headers, b"", data[begin:])
+    return Plain(method.decode(), target.decode(), headers, b"", closing, data[begin:])
 
 
 def answer_bytes(response: Response, *, closing: bool) -> bytes:

@@ -136,7 +136,8 @@ async def test_who_does_not_end_a_later_request_is_given_up_too(monkeypatch: pyt
 async def test_who_asks_nothing_more_is_given_up_and_who_waits_for_an_answer_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(express, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.1)
     async with serving() as (_, port, binding):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(get(b"a"))
@@ -149,8 +150,37 @@ async def test_who_asks_nothing_more_is_given_up_and_who_waits_for_an_answer_is_
         writer.close()
 
 
+async def test_who_says_nothing_or_little_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.2)
+    monkeypatch.setattr(express, "PATIENCE_SECONDS", 0.1)
+    async with serving() as (server, port, _):
+        _, silent = await asyncio.open_connection("127.0.0.1", port)
+        dripping = (await asyncio.open_connection("127.0.0.1", port))[1]
+        await until(lambda: len(server._connections.open) == 2)
+        gone = asyncio.create_task(server._connections.gone())
+        for byte in get(b"a")[:-4]:
+            dripping.write(bytes([byte]))
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(gone, 10)
+        silent.close()
+        dripping.close()
+
+
+async def test_who_wants_one_answer_gets_it_and_the_connection_ends() -> None:
+    async with serving() as (server, port, binding):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(b"a", b"Connection: close") + get(b"b"))
+        status, head, _ = await answer(reader)
+        assert (status, b"Connection: close" in head) == (200, True)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert binding.done == ["a"]
+        assert not server._connections.connections, "aiohttp has not heard of it"
+        writer.close()
+
+
 async def test_who_takes_no_answer_is_asked_for_nothing_more_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(express, "KEEP_ALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.5)
     async with serving() as (server, port, binding):
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         requests = b"".join(get(b"large%d" % number) for number in range(300))
@@ -164,7 +194,8 @@ async def test_who_takes_no_answer_is_asked_for_nothing_more_and_given_up(monkey
 
 
 async def test_who_takes_answers_slowly_gets_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(express, "KEEP_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.3)
     async with serving() as (_, port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
         writer.write(b"".join(get(b"large%d" % number) for number in range(3)))
@@ -203,6 +234,7 @@ async def test_what_a_client_asked_for_before_it_went_is_done(caplog: pytest.Log
         writer.transport.abort()
         await asyncio.sleep(0.05)
         binding.go_on.set()
+        await until(lambda: bool(binding.done))
         await asyncio.wait_for(server._connections.gone(), 10)
         assert binding.done == ["slow"]
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -211,17 +243,21 @@ async def test_what_a_client_asked_for_before_it_went_is_done(caplog: pytest.Log
 async def test_a_server_that_stops_answers_what_is_in_flight_and_says_that_it_closes() -> None:
     async with serving() as (server, port, binding):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        idle, other = await asyncio.open_connection("127.0.0.1", port)
         writer.write(get(b"slow"))
         await until(lambda: binding.begun == 1)
         stopping = asyncio.create_task(server.stop())
         await asyncio.sleep(0.1)
         assert not stopping.done()
+        writer.write(get(b"never"))
         binding.go_on.set()
         status, head, _ = await answer(reader)
         assert (status, b"Connection: close" in head) == (200, True)
         assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert await asyncio.wait_for(idle.read(), 10) == b"", "who asks nothing is not waited for"
         await asyncio.wait_for(stopping, 10)
         writer.close()
+        other.close()
 
 
 async def test_a_server_that_stops_waits_for_what_a_client_that_has_gone_asked_for() -> None:
@@ -285,7 +321,7 @@ async def test_a_query_that_cannot_be_read_is_an_invalid_request_in_the_tenants_
     [
         (post(b"a", b"x" * 17_000), 200),
         (post(b"a", b"x" * 20_001), 413),
-        (post(b"a", b"{}", b"Connection: close"), 200),
+        (post(b"a", b"{}", b"Connection: close, x"), 200),
         (b"GET /health/live" + HEAD + b"\r\n", 200),
         (b"HEAD " + ROOT + b"a HTTP/1.0\r\nHost: a\r\n\r\n", 200),
         (get(b"a", b"Content-Length: 5", b"Transfer-Encoding: chunked"), 400),

@@ -30,8 +30,14 @@ def test_a_request_without_a_body_is_plain() -> None:
         "/ngsi-ld/v1/entities/urn:x:1?options=keyValues",
         {"host": "broker", "accept": "a/b, c/d", "x": "都"},
         b"",
+        False,
         b"GET",
     )
+
+
+@pytest.mark.parametrize(("said", "closing"), [(b"close", True), (b"Keep-Alive", False)])
+def test_a_plain_request_may_say_whether_its_connection_stays(said: bytes, closing: bool) -> None:
+    assert reading(GET + HOST + b"Connection: " + said + b"\r\n\r\n").closing is closing
 
 
 def test_a_request_with_a_body_is_plain_when_it_is_whole() -> None:
@@ -58,7 +64,7 @@ def test_a_request_with_a_body_is_plain_when_it_is_whole() -> None:
         GET.replace(b" /", b" http://broker/") + HOST + b"\r\n",
         GET.replace(b" HTTP", b"  HTTP") + HOST + b"\r\n",
         GET.replace(b"/ngsi-ld/v1/", b"/tsunagu/v1/stream/") + HOST + b"\r\n",
-        GET + HOST + b"Connection: close\r\n\r\n",
+        GET + HOST + b"Connection: close, x\r\n\r\n",
         GET + HOST + b"Connection: keep-alive\r\nConnection: close\r\n\r\n",
         GET + HOST + b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
         GET + HOST + b"Content-Length: 5\r\n\r\n",
@@ -101,6 +107,7 @@ _LINES = st.sampled_from(
         b"Transfer_Encoding: chunked\r\n",
         b"Accept: a/b\r\n",
         b"Connection: keep-alive\r\n",
+        b"Connection: close\r\n",
         b"Connection:\r\n",
         b"X:\r\n",
         b"X: a\r\n\tb\r\n",

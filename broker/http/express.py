@@ -19,7 +19,7 @@ from broker.http import connection
 from broker.http.connection import MAX_LINE, READ_BYTES, Connection
 from broker.http.message import Response
 from broker.http.problem import problem_response
-from broker.http.wire import PART, Heads, Plain, answer_bytes, read_plain
+from broker.http.wire import PART, Heads, Plain, answer_head, read_plain
 
 PATIENCE_SECONDS: Final = 1.0
 """How long a request that has begun may take to be whole, before it is aiohttp's, which knows how to wait."""
@@ -27,6 +27,9 @@ PATIENCE_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 1.0
 """How long a client may take to close a connection of which it was told that it ends. What it still sends is read meanwhile:
 unread bytes would have the operating system tear the connection down, and the last answer with it (RFC 9112, 9.6)."""
+
+COPIED_BYTES: Final = 65_536
+"""Up to how many bytes of a body it costs less to copy them behind the head than to send two pieces."""
 
 LOOK_SECONDS: Final = 0.02
 """How often a server that stops looks whether its clients have gone."""
@@ -243,19 +246,22 @@ class Express(asyncio.BufferedProtocol):
         try:
             response = await server.answer(request.method, request.target, request.headers, request.body)
             closing = request.closing or server.stopping or self._ended
-            answer = answer_bytes(response, closing=closing)
+            head = answer_head(response, closing=closing)
         except Exception:
             logger.exception("%s %s failed", request.method, request.target)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))
             closing = True
-            answer = answer_bytes(response, closing=closing)
+            head = answer_head(response, closing=closing)
         finally:
             self._answering = False
             server.answering.discard(self._task)
         transport = self._transport
         if transport.is_closing():
             return
-        transport.write(answer)
+        if len(response.body) <= COPIED_BYTES:
+            transport.write(head + response.body)
+        else:
+            transport.writelines((head, response.body))
         self._since = self._loop.time()
         if closing:
             self._close()
@@ -265,7 +271,9 @@ class Express(asyncio.BufferedProtocol):
     def _close(self) -> None:
         """Say nothing more, and wait a little for the client to do the same."""
         self._held = b""
-        if self._ended:
+        if self._transport.is_closing():  # it could not be written
+            return
+        if self._ended and not self._transport.get_write_buffer_size():
             self._transport.close()
             return
         self._closing = True
@@ -278,7 +286,7 @@ class Express(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         """Take what has come while a request was answered, or was not read."""
-        if self._writing_paused:
+        if self._writing_paused or self._transport.is_closing():
             return
         if self._reading_paused:
             self._reading_paused = False
@@ -300,13 +308,17 @@ class Express(asyncio.BufferedProtocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        self._hand_over(self._held)
+        if not self._transport.is_closing():
+            self._hand_over(self._held)
 
     def _look(self) -> None:
         """Close the connection of a client that has asked nothing for a while, or takes nothing of its answer."""
+        if self._transport.is_closing():  # what is left goes to nobody
+            self._transport.abort()
+            return
         now = self._loop.time()
         unsent = self._transport.get_write_buffer_size()
-        if self._answering or unsent < self._unsent:
+        if self._answering or (unsent and unsent != self._unsent):
             self._since = now
         self._unsent = unsent
         allowed = LINGER_SECONDS if self._closing and not unsent else self._allowed

@@ -171,8 +171,11 @@ def read_plain(data: bytes, heads: Heads, most: int) -> Reading:
     return Plain(method.decode(), target.decode(), headers, b"", closing, data[begin:])
 
 
-def answer_bytes(response: Response, *, closing: bool) -> bytes:
-    """An answer as it goes out; `closing`: the last one on its connection. Raises ValueError for what cannot be a header."""
+def answer_head(response: Response, *, closing: bool) -> bytes:
+    """What goes out before an answer's body; `closing`: it is the last one on its connection.
+
+    Raises ValueError for what cannot be a header.
+    """
     if response.flow is not None:
         raise ValueError("a flow is no plain answer")
     lines = _STATUS_LINES[response.status]
@@ -184,7 +187,7 @@ def answer_bytes(response: Response, *, closing: bool) -> bytes:
         lines += f"Content-Length: {len(response.body)}\r\n"
     if closing:
         lines += "Connection: close\r\n"
-    return f"{lines}Date: {_date()}\r\n\r\n".encode() + response.body
+    return f"{lines}Date: {_date()}\r\n\r\n".encode()
 
 
 _dated: tuple[int, str] = (0, "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,11 @@ from broker.http.server import HttpServer
 ROOT = b"/ngsi-ld/v1/"
 HEAD = b" HTTP/1.1\r\nHost: a\r\n"
 LARGE = 4_000_000
+
+
+@pytest.fixture(autouse=True)
+def _short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(express, "LINGER_SECONDS", 0.2)
 
 
 class Binding:
@@ -158,7 +164,9 @@ async def test_who_says_nothing_or_little_is_given_up(monkeypatch: pytest.Monkey
         dripping = (await asyncio.open_connection("127.0.0.1", port))[1]
         await until(lambda: len(server._connections.open) == 2)
         gone = asyncio.create_task(server._connections.gone())
-        for byte in get(b"a")[:-4]:
+        for byte in get(b"a" * 1_000)[:-4]:
+            if dripping.is_closing():
+                break
             dripping.write(bytes([byte]))
             await asyncio.sleep(0.01)
         await asyncio.wait_for(gone, 10)
@@ -178,6 +186,21 @@ async def test_who_wants_one_answer_gets_it_and_the_connection_ends() -> None:
         writer.close()
 
 
+async def test_the_last_answer_is_not_lost_by_what_comes_behind_it() -> None:
+    async with serving() as (server, port, binding):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(b"a", b"Connection: close"))
+        await until(lambda: bool(binding.done))
+        for _ in range(20):
+            writer.write(get(b"b") * 50)
+            await asyncio.sleep(0.005)
+        assert (await answer(reader))[0] == 200
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        await asyncio.wait_for(server._connections.gone(), 10)
+        assert binding.done == ["a"]
+        writer.close()
+
+
 async def test_who_takes_no_answer_is_asked_for_nothing_more_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "OPENING_SECONDS", 0.5)
     monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.5)
@@ -194,10 +217,13 @@ async def test_who_takes_no_answer_is_asked_for_nothing_more_and_given_up(monkey
 
 
 async def test_who_takes_answers_slowly_gets_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.3)
-    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "OPENING_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.5)
     async with serving() as (_, port, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.connect(("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=65_536)
         writer.write(b"".join(get(b"large%d" % number) for number in range(3)))
         for number in range(3):
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
@@ -205,10 +231,11 @@ async def test_who_takes_answers_slowly_gets_them_all(monkeypatch: pytest.Monkey
             begin = b""
             while missing:
                 part = await asyncio.wait_for(reader.read(min(missing, 400_000)), 10)
+                assert part, "it was cut off"
                 begin = begin or part
                 missing -= len(part)
                 if number == 0:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.02)
             assert b"/large%d" % number in begin
         writer.close()
 
@@ -223,6 +250,16 @@ async def test_who_has_said_all_is_answered_and_the_connection_ends() -> None:
         _, head, _ = await answer(reader)
         assert b"Connection: close" in head
         assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_who_has_said_all_gets_a_large_answer_whole() -> None:
+    async with serving() as (_, port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
+        writer.write(get(b"large"))
+        writer.write_eof()
+        await asyncio.sleep(0.1)
+        assert len(await asyncio.wait_for(reader.read(), 10)) > LARGE
         writer.close()
 
 

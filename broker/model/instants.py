@@ -16,7 +16,9 @@ _DATE_TIME: Final = re.compile(
 
 def canonical(moment: datetime) -> str:
     """The canonical string of an aware datetime."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def canonical_time(nanoseconds: int) -> str:

@@ -26,6 +26,7 @@ from adapters.table import UNREADABLE_BYTES, Row, Table, read_table
 from adapters.transforms.reading import Severity
 from adapters.transforms.text import trim
 from adapters.whereabouts import elsewhere, municipality_of, outliers
+from adapters.workbook import FORMULA
 from datamodels import datasets
 
 _KEY_IN_NAME: Final = re.compile(r"\d{6}_(?:\d{1,3}_)?([a-z][a-z_]*[a-z])(?:_?\d{4,8})?(?:\.[A-Za-z0-9]+)*")
@@ -33,7 +34,10 @@ _KEY_IN_NAME: Final = re.compile(r"\d{6}_(?:\d{1,3}_)?([a-z][a-z_]*[a-z])(?:_?\d
 
 @dataclass(frozen=True, slots=True)
 class DecodedTable:
-    """What a file holds: rows = accepted + repaired + quarantined; a row is an entity, with some profiles two."""
+    """What a file holds: rows = accepted + repaired + quarantined; a row is an entity, with some profiles two.
+
+    `notes` are sentences about what the file has beside its rows.
+    """
 
     profile: Profile
     encoding: str
@@ -44,6 +48,7 @@ class DecodedTable:
     unknown_columns: tuple[str, ...]
     missing_columns: tuple[str, ...]
     dataset_key: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def repaired(self) -> int:
@@ -112,6 +117,7 @@ class _Decoding:
             unknown_columns=self.reading.unknown_columns,
             missing_columns=self.reading.missing_columns,
             dataset_key=self.key,
+            notes=self.table.notes,
         )
 
     def _values(self, row: Row) -> dict[str, Any] | None:
@@ -212,7 +218,7 @@ class _Decoding:
 
     def _refuse(self, row: Row, refusal: RowRefused) -> None:
         record = {
-            header: UNREADABLE_BYTES.sub("\ufffd", cell)
+            header: UNREADABLE_BYTES.sub("\ufffd", cell.removeprefix(FORMULA))
             for header, cell in zip(self.table.headers, row.cells, strict=False)
             if trim(cell)
         }

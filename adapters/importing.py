@@ -24,7 +24,7 @@ from adapters.ngsild_client import NgsiLdClient
 from adapters.profile import Profile
 from adapters.report import FileReport, ImportReport
 from adapters.skeleton import skeleton
-from adapters.table import read_table
+from adapters.table import MOST_BYTES, read_table
 from adapters.transforms.codes import local_government_code
 from adapters.transforms.reading import Unreadable
 
@@ -131,6 +131,11 @@ async def _client(broker_url: str, tenant: str | None, dry_run: bool) -> AsyncIt
 
 def _bytes_of(path: Path) -> bytes:
     try:
+        if path.stat().st_size > MOST_BYTES:
+            size = path.stat().st_size
+            raise UnreadableFile(
+                f"The file has {size:,} bytes; more than {MOST_BYTES:,} are not read: give it in parts."
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise UnreadableFile("There is no such file.") from None

@@ -60,6 +60,7 @@ def decode_table(data: bytes, origin: Origin, options: TableOptions, state: Stat
                 "encoding": table.encoding,
                 "unknownColumns": list(table.unknown_columns),
                 "missingColumns": list(table.missing_columns),
+                **({"aboutFile": list(table.notes)} if table.notes else {}),
             }
         ),
     )

@@ -37,11 +37,13 @@ from adapters.columns import LOCATION_PARTS, OBSERVED_AT, Column, column_of
 from adapters.errors import InvalidProfile, UnknownLayout
 from adapters.headers import dated, normalise, normalised, similarity
 from adapters.transforms import DERIVATIONS, TRANSFORMS
+from adapters.transforms.text import INVISIBLE
 from datamodels import Model, Target, model_of, models
 
 __all__ = ["LOCATION_PARTS", "Column", "Part", "Profile", "choose", "parse_profile", "profile_of"]
 
 _NAMED_AT_MOST: Final = 8
+_LONGEST_NAME: Final = 60
 _UNDERSTOOD_AT_LEAST: Final = 0.5
 """How much of a file a fallback must understand."""
 _IDS: Final = ("identifier", "externalSiteId", "externalShelterId")
@@ -263,5 +265,6 @@ def checked_column(where: str, model: Model, header: str, target: Target, entry:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = "、".join(names[:_NAMED_AT_MOST])
+    plain = (INVISIBLE.sub("\ufffd", name) for name in names[:_NAMED_AT_MOST])
+    shown = "、".join(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in plain)
     return f"{shown} and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else shown

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from adapters.applying import Applied
 from adapters.contract import Entity, Quarantined, Repair
 from adapters.decoding import DecodedTable
+from adapters.transforms.text import INVISIBLE
 from datamodels import CONTEXT_URL
 
 _SHOWN_AT_MOST: Final = 20
@@ -87,6 +88,7 @@ class FileReport:
                 "encoding": self.decoded.encoding,
                 "unknownColumns": list(self.decoded.unknown_columns),
                 "missingColumns": list(self.decoded.missing_columns),
+                "notes": list(self.decoded.notes),
             }
         report["counts"] = self.counts
         report["repairs"] = [repair._asdict() for repair in self.repairs]
@@ -174,12 +176,14 @@ def _repairs_table(repairs: Iterable[Repair]) -> RichTable:
 
 def _render_file(console: Console, file: FileReport, dry_run: bool) -> None:
     def line(text: str, style: str = "") -> None:
-        console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+        console.print(escape(INVISIBLE.sub("\ufffd", text)), style=style, highlight=False, soft_wrap=True)
 
     if file.decoded is None:
         line(f"{file.path}: {file.error}", "red")
         return
     line(f"{file.path} ({file.decoded.profile.name}, {file.decoded.encoding}): {_sentence(file.counts, dry_run)}")
+    for note in file.decoded.notes:
+        line(f"  {note}", "yellow")
     if file.decoded.unknown_columns:
         line(f"  unknown columns, kept in sourceRecord: {'、'.join(file.decoded.unknown_columns)}", "yellow")
     for quarantined in file.quarantine[:_SHOWN_AT_MOST]:

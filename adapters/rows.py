@@ -15,8 +15,9 @@ from adapters.table import UNREADABLE_BYTES, Row, Table
 from adapters.transforms import TRANSFORMS
 from adapters.transforms.places import point
 from adapters.transforms.reading import Reading, Severity, Unreadable
-from adapters.transforms.text import MISSING_MARKS, trim
+from adapters.transforms.text import INVISIBLE, MISSING_MARKS, SPREADSHEET_ERRORS, trim
 from adapters.transforms.times import instant
+from adapters.workbook import FORMULA
 from datamodels import Model
 
 REMEMBERED: Final = 2000
@@ -93,7 +94,12 @@ class RowReading:
     def read(self, row: Row) -> dict[str, Any]:
         """The values of a row, those of its second entity under "". Raises RowRefused."""
         cells = row.cells
-        if UNREADABLE_BYTES.search("\n".join(cells)):
+        if row.fault:
+            raise RowRefused("", "unbalanced-quotes", f"The row cannot be told into cells: {row.fault}.")
+        if row.encoding:
+            self._report(row.number, "", self.table.encoding, row.encoding, "another-encoding", Severity.WARNING)
+        whole = "\n".join(cells)
+        if UNREADABLE_BYTES.search(whole):
             raise RowRefused("", "undecodable-bytes", f"The row has bytes that are not {self.table.encoding.upper()}.")
         if len(cells) > len(self.headers) and any(trim(cell) for cell in cells[len(self.headers) :]):
             raise RowRefused("", "too-many-cells", f"The row has {len(cells)} cells for {len(self.headers)} columns.")
@@ -101,16 +107,17 @@ class RowReading:
         values: dict[str, Any] = dict(self.profile.constants)
         if self.observed_at is not None:
             values[OBSERVED_AT] = self.observed_at
-        self._read_cells(row, self.readers, values, record)
+        odd = "#" in whole or INVISIBLE.search(whole) is not None
+        self._read_cells(row, self.readers, values, record, odd=odd)
         for header, _, place_ in self.others:
-            if text := trim(cells[place_] if place_ < len(cells) else ""):
-                record[header] = text
+            if text := trim(cells[place_].removeprefix(FORMULA) if place_ < len(cells) else ""):
+                record[header] = INVISIBLE.sub("", text)
         self._locate(row.number, values)
         self._shape(row.number, self.profile.model, values)
         if record and "sourceRecord" in self.profile.model.attributes:
             values["sourceRecord"] = record
         if self.profile.part is not None and self.second:
-            values[""] = self._read_second(row, self.profile.part.model, record)
+            values[""] = self._read_second(row, self.profile.part.model, record, odd=odd)
         return values
 
     def _dated(self, header: str, name: str) -> str:
@@ -138,21 +145,40 @@ class RowReading:
             found[name] = column
         return found
 
-    def _read_second(self, row: Row, model: Model, record: dict[str, str]) -> dict[str, Any]:
+    def _read_second(self, row: Row, model: Model, record: dict[str, str], *, odd: bool) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        self._read_cells(row, self.second_readers, values, record)
+        self._read_cells(row, self.second_readers, values, record, odd=odd)
         self._shape(row.number, model, values)
         return values
 
     def _read_cells(
-        self, row: Row, readers: list[ColumnReader], values: dict[str, Any], record: dict[str, str]
+        self, row: Row, readers: list[ColumnReader], values: dict[str, Any], record: dict[str, str], *, odd: bool
     ) -> None:
+        """`odd`: one of the cells may be none, or hold what is not to be seen."""
         cells, number = row.cells, row.number
         for reader in readers:
             if reader.place < len(cells) and (raw := cells[reader.place]):
-                self._read_cell(number, reader, raw, values, record)
+                mended = self._mended(number, reader.column, raw, record) if odd else raw
+                if mended is None:
+                    place(values, reader.column, reader.column.empty)
+                else:
+                    self._read_cell(number, reader, mended, values, record)
             elif reader.column.empty is not None:
                 place(values, reader.column, reader.column.empty)
+
+    def _mended(self, row: int, column: Column, raw: str, record: dict[str, str]) -> str | None:
+        """A cell without what is not to be seen; None where it is an error of a spreadsheet, which is kept as published."""
+        if (rule := cell_fault(raw)) is not None:
+            written = raw.removeprefix(FORMULA)
+            self._report(row, column.name, written, "", rule, Severity.WARNING)
+            record[column.name] = written
+            return None
+        visible = INVISIBLE.sub("", raw)
+        if visible != raw:
+            outer = trim(raw) == visible  # a mark of the byte order at an end is space
+            rule, severity = ("outer-space", Severity.INFO) if outer else ("invisible-characters", Severity.WARNING)
+            self._report(row, column.name, raw, visible, rule, severity)
+        return visible
 
     def _read_cell(
         self, row: int, reader: ColumnReader, raw: str, values: dict[str, Any], record: dict[str, str]
@@ -211,6 +237,13 @@ class RowReading:
 
     def _report(self, row: int, column: str, before: str, after: str, rule: str, severity: Severity) -> None:
         self.repairs.append(Repair(row, column, before, after, rule, severity))
+
+
+def cell_fault(text: str) -> str | None:
+    """The rule by which a cell of a spreadsheet says nothing: it is an error, or a formula without a value."""
+    if text.startswith(FORMULA):
+        return "formula-without-value"
+    return "spreadsheet-error" if text.startswith("#") and text.strip() in SPREADSHEET_ERRORS else None
 
 
 def _reader(place_: int, column: Column) -> ColumnReader:

@@ -1,177 +1,214 @@
-"""Bytes to a table of text: encodings, CSV and xlsx, the lines before the header.
-
-The order of decoding is: UTF-8 or UTF-16 by byte order mark, UTF-16 by its zero bytes, strict UTF-8, CP932 (never plain
-Shift_JIS, which lacks ①, № and 髙). Bytes that no encoding explains are kept as lone surrogates, so that the rows that
-hold them can be told apart and quarantined.
-"""
+"""Bytes to a table of text: CSV and xlsx, the header and what stands before it. Nothing is left out without being said."""
 
 import csv
 import io
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from typing import Final
+from typing import Final, NamedTuple
 
-import openpyxl
-
+from adapters.encodings import FOREIGN, OTHER, UNREADABLE_BYTES, decode_text
 from adapters.errors import UnreadableFile
 from adapters.headers import normalised
+from adapters.transforms.text import trim
+from adapters.workbook import xlsx_records
 
-UNREADABLE_BYTES: Final = re.compile("[\ud800-\udfff\x80\uf8f0-\uf8f3]")
-"""Bytes of no encoding: lone surrogates, and what Python's CP932 makes of 0x80, 0xA0 and 0xFD to 0xFF."""
-_MOST_BAD_BYTES: Final = 0.01
+__all__ = ["MOST_BYTES", "UNREADABLE_BYTES", "Row", "Table", "decode_text", "read_table"]
+
+MOST_BYTES: Final = 64 * 2**20
+"""Bytes of a file that are read: its entities take some thirty times as much memory."""
 _LARGEST_CELL: Final = 1 << 20
 _HEADER_WITHIN: Final = 50
-_NO_WORKBOOK: Final = (
-    *(
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-        SyntaxError,
-    ),  # encrypted: RuntimeError; bad XML: SyntaxError
-    *(KeyError, ValueError, OSError, IndexError, TypeError, AttributeError),
-)
-MOST_UNPACKED: Final = 256 * 2**20
-"""Bytes that the parts of an xlsx workbook may have together when unpacked."""
-MOST_CELLS: Final = 20_000_000
-"""Cells of a sheet, those that are left out of it but lie between others among them."""
+_MOST_LINES: Final = 1000
+"""Lines of one record. One with more has a quote that nobody closed."""
+_FEW, _MANY = 2, 4
+"""A line with few cells before lines with many is a title, and no header."""
+_SHOWN: Final = 60
+_DIGIT: Final = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record: its number as a spreadsheet shows it (the first line is 1), and its cells."""
+    """One record: its number as a spreadsheet shows it (the first line is 1), and its cells.
+
+    `fault` is why it is no record at all, its line being the only cell; `encoding` that of its line, where the file has another.
+    """
 
     number: int
     cells: tuple[str, ...]
+    fault: str = ""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file's table: header names as published, records that are not blank, and what stood before the header."""
+    """A file's table: header names as published, records that are not blank, and what stood before the header.
+
+    `notes` are sentences about what was left out, or put together, before there were rows.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[Row, ...]
     encoding: str
     prelude: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class _Record(NamedTuple):
+    cells: tuple[str, ...]
+    fault: str = ""
 
 
 def read_table(data: bytes) -> Table:
     """The table in a CSV or xlsx file. Raises UnreadableFile."""
+    if len(data) > MOST_BYTES:
+        raise UnreadableFile(
+            f"The file has {len(data):,} bytes; more than {MOST_BYTES:,} are not read: give it in parts."
+        )
     if data.startswith(b"PK\x03\x04"):
-        return _table(_xlsx_records(data), "xlsx")
+        records, notes = xlsx_records(data)
+        return _table(map(_Record, records), "xlsx", notes)
     text, encoding = decode_text(data)
-    return _table(_csv_records(text), encoding)
+    return _table(_csv_records(text.removeprefix("\ufeff")), encoding, ())
 
 
-def decode_text(data: bytes) -> tuple[str, str]:
-    """The text of a file and the name of its encoding. Raises UnreadableFile where no encoding fits nearly all bytes."""
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if data.startswith(mark):
-            return _decode(data, encoding)
-    if (unmarked := _unmarked_utf16(data)) is not None:
-        return unmarked
-    attempts = []
-    for encoding in ("utf-8", "cp932"):
-        try:
-            return data.decode(encoding), encoding
-        except UnicodeDecodeError:
-            text = data.decode(encoding, "surrogateescape")
-            attempts.append((len(UNREADABLE_BYTES.findall(text)), text, encoding))
-    bad, text, encoding = min(attempts)
-    if bad > _MOST_BAD_BYTES * len(data):
-        raise UnreadableFile("The file is neither UTF-8 nor UTF-16 nor CP932 (Shift_JIS) text, and no xlsx workbook.")
-    return text, encoding
+class _Lines:
+    """The lines of a text, from which a reader can be made to go on anywhere."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = list(io.StringIO(text, newline=""))
+        self.start = self.place = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        if self.place >= len(self.lines):
+            raise StopIteration
+        if self.place - self.start >= _MOST_LINES:
+            raise csv.Error("a quote is not closed")
+        self.place += 1
+        return self.lines[self.place - 1]
 
 
-def _unmarked_utf16(data: bytes) -> tuple[str, str] | None:
-    """UTF-16 without byte order mark: the zero bytes of its commas and line ends are all high, or all low, bytes."""
-    even, odd = data[0:4096:2].count(0), data[1:4096:2].count(0)
-    if max(even, odd) * 50 < min(len(data), 4096) or min(even, odd) * 10 > max(even, odd):
-        return None
-    encoding = "utf-16-le" if odd > even else "utf-16-be"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return (text, encoding) if "," in text and "\n" in text else None
+def _csv_records(text: str) -> Iterator[_Record]:
+    """The records of a CSV text. A line whose quotes are wrong is one by itself, and those behind it are read.
 
-
-def _decode(data: bytes, encoding: str) -> tuple[str, str]:
-    try:
-        text = data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "strict")
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"The file is cut or damaged: byte {error.start} is not {encoding.upper()}.") from error
-    if len(UNREADABLE_BYTES.findall(text)) > _MOST_BAD_BYTES * len(data):
-        raise UnreadableFile(f"The file says that it is {encoding.upper()}, and it is not.")
-    return text, encoding
-
-
-def _csv_records(text: str) -> Iterator[tuple[str, ...]]:
+    That costs each line twice at most, since a quote that stays open does so until the next line with an odd number of them.
+    """
     csv.field_size_limit(_LARGEST_CELL)
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    try:
-        for record in reader:
-            yield tuple(record)
-    except csv.Error as error:
-        raise UnreadableFile(f"The file is no CSV: {error} in line {reader.line_num}.") from error
-
-
-def _xlsx_records(data: bytes) -> Iterator[tuple[str, ...]]:
-    cells = 0
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:  # which reads no more of a part than its entry here says
-            if sum(part.file_size for part in parts.infolist()) > MOST_UNPACKED:
-                raise UnreadableFile(f"The workbook has more than {MOST_UNPACKED:,} bytes when unpacked.")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        for values in book.worksheets[0].iter_rows(values_only=True):
-            cells += len(values) + 1
-            if cells > MOST_CELLS:
-                raise UnreadableFile(f"The sheet has more than {MOST_CELLS:,} cells.")
-            yield tuple(_cell_text(value) for value in values)
-    except _NO_WORKBOOK as error:
-        raise UnreadableFile(f"The file is no xlsx workbook: {error}.") from error
-
-
-def _cell_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value)
-
-
-def _table(records: Iterable[tuple[str, ...]], encoding: str) -> Table:
-    headers: tuple[str, ...] | None = None
-    prelude: dict[str, str] = {}
-    rows = []
-    for number, cells in enumerate(records, start=1):
-        first = cells[0].strip() if cells else ""
-        if not any(cell.strip() for cell in cells):
-            continue
-        if headers is None:
-            if first.startswith("#") and not first.lower().startswith("#property"):
-                prelude[first.removeprefix("#")] = next((cell for cell in cells[1:] if cell.strip()), "")
-            else:
-                headers = _header_names(cells)
-            if number > _HEADER_WITHIN:
-                raise UnreadableFile(f"The file has no header row among its first {_HEADER_WITHIN} lines.")
-        elif first.startswith("#") and normalised(headers)[0] == "#property":
-            prelude[first.removeprefix("#")] = next((cell for cell in cells[1:] if cell.strip()), "")
+    lines = _Lines(text)
+    delimiter = _delimiter(lines.lines)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    while True:
+        lines.start = lines.place
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield _Record((lines.lines[lines.start].rstrip("\r\n"),), f"line {lines.start + 1} is no CSV: {error}")
+            lines.place = lines.start + 1
+            reader = csv.reader(lines, strict=True, delimiter=delimiter)
         else:
-            rows.append(Row(number, cells))
-    if headers is None:
-        raise UnreadableFile("The file is empty.")
-    return Table(headers, tuple(rows), encoding, prelude)
+            yield _Record(tuple(cells))
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What stands between the cells: a comma, unless the first line that has any of them has tabs or semicolons instead."""
+    for line in lines[:_HEADER_WITHIN]:
+        counts = {each: line.count(each) for each in ",\t;"}
+        if max(counts.values()) >= _FEW:
+            return max(counts, key=lambda each: counts[each])
+    return ","
+
+
+def _table(records: Iterable[_Record], encoding: str, notes: tuple[str, ...]) -> Table:
+    numbered = [
+        (number, record) for number, record in enumerate(records, start=1) if any(cell.strip() for cell in record.cells)
+    ]
+    place, prelude, titles = _header_place(numbered)
+    number, header = numbered[place]
+    if header.fault:
+        raise UnreadableFile(f"The file is no CSV, as its header shows: {header.fault}.")
+    headers = tuple(cell.replace(FOREIGN, "") for cell in header.cells)
+    if titles:
+        few = "; ".join(titles)
+        notes += (
+            f"{len(titles)} lines before the header are no rows: {few if len(few) <= _SHOWN else few[:_SHOWN] + '…'}",
+        )
+    following = numbered[place + 1 :]
+    if following and not following[0][1].fault and (both := _two_rows(headers, following[0][1].cells)) is not None:
+        headers, following = both, following[1:]
+        notes += ("the header has two rows",)
+    rows = []
+    commented = normalised(headers)[0] == "#property"
+    for number, record in following:
+        first = record.cells[0].strip()
+        if commented and first.startswith("#"):
+            prelude[first.removeprefix("#")] = _second(record.cells)
+        else:
+            rows.append(_row(number, record, encoding))
+    return Table(_header_names(headers), tuple(rows), encoding, prelude, notes)
+
+
+def _header_place(numbered: Sequence[tuple[int, _Record]]) -> tuple[int, dict[str, str], list[str]]:
+    """Where the header is, the comments before it, and the titles. Raises UnreadableFile."""
+    prelude: dict[str, str] = {}
+    titles: list[str] = []
+    for place, (number, record) in enumerate(numbered):
+        if number > _HEADER_WITHIN:
+            raise UnreadableFile(f"The file has no header row among its first {_HEADER_WITHIN} lines.")
+        first = record.cells[0].strip()
+        if first.startswith("#") and not first.lower().startswith("#property"):
+            prelude[first.removeprefix("#")] = _second(record.cells)
+        elif _is_title(record, [each for _, each in numbered[place + 1 : place + _HEADER_WITHIN]]):
+            titles.append(" ".join(cell.strip() for cell in record.cells if cell.strip()))
+        else:
+            return place, prelude, titles
+    raise UnreadableFile("The file is empty.")
+
+
+def _is_title(record: _Record, following: Sequence[_Record]) -> bool:
+    """Whether a line stands before the table: it has few cells, and most of those that follow have many."""
+    if record.fault or _filled(record.cells) > _FEW:
+        return False
+    full = sum(_filled(each.cells) >= _MANY for each in following)
+    return bool(following) and full * 2 >= len(following)
+
+
+def _two_rows(headers: tuple[str, ...], cells: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The names of a header whose second row tells the columns of a group apart; None where the row is none of a header.
+
+    It has no digit, nothing in the first column, and a name for each column without one; else only below the first of a group.
+    """
+    names = tuple(cell.strip() for cell in headers)
+    below = tuple(cell.strip() for cell in cells[: len(names)])
+    below += ("",) * (len(names) - len(below))
+    last = max((place for place, name in enumerate(names) if name), default=0)
+    blank = {place for place, name in enumerate(names) if not name and place <= last}
+    filled = {place for place, name in enumerate(below) if name}
+    groups = blank | {place - 1 for place in blank}
+    if not blank or 0 in filled or not blank <= filled <= groups | {place for place in filled if not names[place]}:
+        return None
+    if _filled(cells[len(names) :]) or any(_DIGIT.search(below[place]) for place in filled):
+        return None
+    return tuple(under or name for name, under in zip(names, below, strict=True))
+
+
+def _row(number: int, record: _Record, encoding: str) -> Row:
+    if not any(FOREIGN in cell for cell in record.cells):
+        return Row(number, record.cells, record.fault)
+    cells = tuple(cell.replace(FOREIGN, "") for cell in record.cells)
+    return Row(number, cells, record.fault, OTHER.get(encoding, ""))
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(trim(cell)) for cell in cells)
+
+
+def _second(cells: Sequence[str]) -> str:
+    return next((cell for cell in cells[1:] if cell.strip()), "")
 
 
 def _header_names(headers: tuple[str, ...]) -> tuple[str, ...]:

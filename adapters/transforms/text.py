@@ -13,6 +13,15 @@ MISSING_MARKS: Final = frozenset(
 )
 """Cells that say "no value" in words of their own."""
 
+SPREADSHEET_ERRORS: Final = frozenset(
+    ["#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#GETTING_DATA"]
+)
+"""What a spreadsheet shows in place of a value that it could not work out."""
+INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ufdd0-\ufddf\ufffe\uffff]"
+)
+"""Control characters, space without width, and what turns the direction of writing: no text of a city needs one."""
+
 _HALF_WIDTH_KANA: Final = re.compile("[\uff61-\uff9f]+")
 _HIRAGANA: Final = re.compile("[\u3041-\u3096\u309d\u309e]")
 _FULL_WIDTH_ASCII: Final = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")

@@ -77,8 +77,11 @@ class TestEncodings:
         assert decoded.missing_columns == ("画像",)
 
     def test_an_open_quote_is_told_with_its_line(self):
-        with pytest.raises(UnreadableFile, match=r"no CSV: .* in line \d+\.$"):
-            decode(STANDARD.replace("架空高校", '"架空高校').encode())
+        decoded = decode(STANDARD.replace("架空高校", '"架空高校').encode())
+        (held,) = [each for each in decoded.quarantine if each.rule == "unbalanced-quotes"]
+        assert (held.row, "line 2 is no CSV" in held.reason) == (2, True)
+        with pytest.raises(UnreadableFile, match=r"no CSV, as its header shows: line 1 .*\.$"):
+            decode(('"' + STANDARD).encode())
 
     @pytest.mark.parametrize("data", [b"\xff\xfe\x00", bytes(range(128, 256)) * 9, b"PK\x03\x04junk", b"", b"\n\n \n"])
     def test_a_file_that_is_no_table_is_refused_in_one_sentence(self, data):
@@ -368,14 +371,14 @@ class TestHostileWorkbooks:
         return whole.getvalue()
 
     def test_a_workbook_that_unpacks_to_too_much_is_not_unpacked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("adapters.table.MOST_UNPACKED", 2**20)
+        monkeypatch.setattr("adapters.workbook.MOST_UNPACKED", 2**20)
         bomb = self.packed(xl__more=bytes(2**21))
         assert len(bomb) < 100_000
         with pytest.raises(UnreadableFile, match="when unpacked"):
             read_table(bomb)
 
     def test_rows_that_are_left_out_count_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("adapters.table.MOST_CELLS", 10_000)
+        monkeypatch.setattr("adapters.workbook.MOST_CELLS", 10_000)
         sheet = (
             b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
             b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1000000"><c r="A1000000"><v>1</v></c></row>'

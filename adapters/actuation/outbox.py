@@ -31,13 +31,16 @@ class Refusal:
 
 
 def untold(connection: sqlite3.Connection, most: int, at: str) -> list[Event]:
-    """Events that the broker is to be told of at this instant, oldest first: not of entities that wait."""
+    """Events that the broker is to be told of at this instant, oldest first: not of entities that wait.
+
+    One that would wait for longer than any does is told: the clock has been set back.
+    """
     return events_where(
         connection,
         "JOIN command_untold u ON u.event = e.number LEFT JOIN command_refusal r"
-        " ON r.tenant = c.tenant AND r.entity_id = c.entity_id WHERE r.again_at IS NULL OR r.again_at <= ?"
+        " ON r.tenant = c.tenant AND r.entity_id = c.entity_id WHERE r.again_at IS NULL OR r.again_at <= ? OR r.again_at > ?"
         " ORDER BY e.number LIMIT ?",
-        (at, most),
+        (at, later(at, LONGEST_PAUSE), most),
     )
 
 

@@ -48,12 +48,15 @@ async def tell(book: Book, clients: Clients) -> None:
             await asyncio.sleep(AGAIN_SECONDS)
             continue
         try:
-            async with asyncio.timeout(
-                None if again_at is None else max(seconds_between(book.now(), again_at), SHORTEST)
-            ):
+            async with asyncio.timeout(None if again_at is None else pause_until(again_at, book.now())):
                 await book.news.wait()
         except TimeoutError:
             continue
+
+
+def pause_until(again_at: str, now: str) -> float:
+    """Seconds to an instant: some, and not for ever where a clock was set back."""
+    return min(max(seconds_between(now, again_at), SHORTEST), outbox.LONGEST_PAUSE)
 
 
 async def tell_some(book: Book, clients: Clients) -> int:

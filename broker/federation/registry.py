@@ -8,7 +8,7 @@ deleted within a moment (5.9.2.4) by the one process that has this duty.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
@@ -138,8 +138,7 @@ class ContextRegistry:
         async with self._turns.turn(f"registrations/{tenant}") as lease:
             last = self._complete.pop(tenant, None)
             if last is None or lease.epoch - last > 1:
-                found = await self._store.list_documents(KIND, tenant)
-                await self._look_at(tenant, {registration_id: document for _, registration_id, document in found})
+                await self._catch_up(tenant)
             try:
                 yield
             except StoreUnavailable:
@@ -225,15 +224,20 @@ class ContextRegistry:
         for tenant, registration_id, document in await self._store.list_documents(KIND):
             found.setdefault(tenant, {})[registration_id] = document
         for tenant in found.keys() | self._by_tenant.keys():
-            await self._look_at(tenant, found.get(tenant, {}))
+            known = self._by_tenant.get(tenant, {})
+            documents = found.get(tenant, {})
+            changed = [each for each in documents if each not in known or known[each].document != documents[each]]
+            for registration_id in (*changed, *(known.keys() - documents.keys())):
+                # Read once more: it may have changed since the list was made.
+                await self.heard(DocumentEvent(KIND, tenant, registration_id))
         await self.notifier.look()
 
-    async def _look_at(self, tenant: str, documents: Mapping[str, JsonObject]) -> None:
-        known = self._by_tenant.get(tenant, {})
-        changed = [each for each in documents if each not in known or known[each].document != documents[each]]
-        for registration_id in (*changed, *(known.keys() - documents.keys())):
-            # Read once more: it may have changed since the list was made.
-            await self.heard(DocumentEvent(KIND, tenant, registration_id))
+    async def _catch_up(self, tenant: str) -> None:
+        # Under the lock: what is deleted meanwhile is heard of behind it.
+        async with self._lock(tenant):
+            found = {each: document for _, each, document in await self._store.list_documents(KIND, tenant)}
+            for registration_id in {**found, **self._by_tenant.get(tenant, {})}:
+                await self._apply(tenant, registration_id, found.get(registration_id))
 
     async def _apply(self, tenant: str, registration_id: str, document: JsonObject | None) -> None:
         known = self._by_tenant.get(tenant, {}).get(registration_id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapters import metrics
-from adapters.actuation import record
+from adapters.actuation import outbox, record
 from adapters.actuation.book import Book, seconds_between
 from adapters.actuation.carrying import Carrying, Leave
 from adapters.actuation.contract import Carrier, Command, CommandTarget
@@ -28,6 +28,7 @@ _TAKEN_BACK: Final = "not delivered in time, and taken back from the network"
 _NOT_TAKEN_BACK: Final = "the network did not say in time that it was delivered, and may deliver it still"
 _WHAT_IS_LEFT: Final = "the network has been told to drop it"
 _WHAT_MAY_COME: Final = "the network may deliver it still"
+_GAUGES: Final = (metrics.commands_open, metrics.commands_untold, metrics.commands_refused_by_broker)
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -210,9 +211,9 @@ class Desk:
             # Together: what a network is to drop takes its time, and the others do not wait for it.
             await asyncio.gather(*(self._expire(entry) for entry in await self._overdue()))
             deadline = await book.journal.perform(record.next_deadline)
-            open_ones, untold_ones = await book.journal.perform(record.counts)
-            metrics.commands_open.set(open_ones)
-            metrics.commands_untold.set(untold_ones)
+            counted = await book.journal.perform(lambda c: (*record.counts(c), outbox.count_refusals(c)))
+            for gauge, count in zip(_GAUGES, counted, strict=True):
+                gauge.set(count)
             pause = (
                 LOOK_SECONDS if deadline is None else min(seconds_between(book.now(), deadline) + 0.002, LOOK_SECONDS)
             )

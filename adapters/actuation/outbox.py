@@ -11,6 +11,7 @@ from typing import Final
 
 from adapters.actuation.asking import later
 from adapters.actuation.record import Event, events_where
+from adapters.actuation.targets import Place
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
@@ -44,15 +45,18 @@ def untold(connection: sqlite3.Connection, most: int, at: str) -> list[Event]:
     )
 
 
-def attempts(connection: sqlite3.Connection, tenant: str, entity_ids: Sequence[str]) -> int:
-    """How often it was tried at most to tell of one of these entities what the broker refused."""
-    rows = (
-        connection.execute(
-            "SELECT attempts FROM command_refusal WHERE tenant = ? AND entity_id = ?", (tenant, entity_id)
+def attempts(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[Place, int]:
+    """How often it was tried to tell of those of their entities of which the broker refused."""
+    if not count_refusals(connection):
+        return {}
+    found: dict[Place, int] = {}
+    for place in {place_of_event(each) for each in events}:
+        row = connection.execute(
+            "SELECT attempts FROM command_refusal WHERE tenant = ? AND entity_id = ?", place
         ).fetchone()
-        for entity_id in entity_ids
-    )
-    return max((int(row[0]) for row in rows if row is not None), default=0)
+        if row is not None:
+            found[place] = row[0]
+    return found
 
 
 def told(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
@@ -60,7 +64,7 @@ def told(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
     connection.executemany("DELETE FROM command_untold WHERE event = ?", [(each.number,) for each in events])
     connection.executemany(
         "DELETE FROM command_refusal WHERE tenant = ? AND entity_id = ?",
-        [(each.entry.command.target.tenant, each.entry.command.target.entity_id) for each in events],
+        [place_of_event(each) for each in events],
     )
 
 
@@ -98,3 +102,8 @@ def refusals(connection: sqlite3.Connection, most: int) -> list[Refusal]:
         (most,),
     )
     return [Refusal(*row) for row in rows]
+
+
+def place_of_event(event: Event) -> Place:
+    """The tenant and the entity that an event is about."""
+    return event.entry.command.target.tenant, event.entry.command.target.entity_id

@@ -16,6 +16,7 @@ from typing import Any, Final
 from adapters import metrics
 from adapters.actuation import outbox
 from adapters.actuation.book import Book, seconds_between
+from adapters.actuation.outbox import place_of_event
 from adapters.actuation.record import Event, State, status_of
 from adapters.actuation.targets import Place
 from adapters.contract import Entity
@@ -65,26 +66,33 @@ async def tell_some(book: Book, clients: Clients) -> int:
     Raises BrokerUnreachable, JournalFailed.
     """
     at = book.now()
-    events = await book.journal.perform(lambda connection: outbox.untold(connection, MOST, at))
-    held: set[tuple[str, str]] = set()
+
+    def look(connection: sqlite3.Connection) -> tuple[list[Event], dict[Place, int]]:
+        found = outbox.untold(connection, MOST, at)
+        return found, outbox.attempts(connection, found)
+
+    events, attempts = await book.journal.perform(look)
+    held: set[Place] = set()
     for group in rounds(events):
-        group = [each for each in group if _place(each) not in held]  # what comes after what was refused waits, too
+        group = [
+            each for each in group if place_of_event(each) not in held
+        ]  # what comes after what was refused waits, too
         if not group:
             continue
-        tenant, ids = group[0].entry.command.target.tenant, [_place(each)[1] for each in group]
-        client = await clients.of(tenant or None)
-        attempts = await book.journal.perform(partial(outbox.attempts, tenant=tenant, entity_ids=ids))
+        client = await clients.of(group[0].entry.command.target.tenant or None)
         # The same again after a crash, and another request after a refusal: a broker may have kept that under its key.
-        key = f"{book.journal.identity}/commands/{group[0].number}-{group[-1].number}/{attempts}"
+        attempt = max(attempts.get(place_of_event(each), 0) for each in group)
+        key = f"{book.journal.identity}/commands/{group[0].number}-{group[-1].number}/{attempt}"
         reasons = await _told(client, key, group)
         held |= reasons.keys()
-        await book.journal.transact(partial(_note, group=group, reasons=reasons, at=book.now()))
-    metrics.commands_refused_by_broker.set(await book.journal.perform(outbox.count_refusals))
+        refused = await book.journal.transact(partial(_note, group=group, reasons=reasons, at=book.now()))
+        metrics.commands_refused_by_broker.set(refused)
     return len(events)
 
 
-def _note(connection: sqlite3.Connection, *, group: Sequence[Event], reasons: Mapping[Place, str], at: str) -> None:
-    outbox.told(connection, [each for each in group if _place(each) not in reasons])
+def _note(connection: sqlite3.Connection, *, group: Sequence[Event], reasons: Mapping[Place, str], at: str) -> int:
+    """Put on record what became of it; how many entities the broker refuses now."""
+    outbox.told(connection, [each for each in group if place_of_event(each) not in reasons])
     for (tenant, entity_id), reason in reasons.items():
         made = outbox.refused(connection, tenant, entity_id, reason, at)
         _LOG.log(
@@ -92,10 +100,7 @@ def _note(connection: sqlite3.Connection, *, group: Sequence[Event], reasons: Ma
             "the broker would not be told what became of a command of %s (attempt %d, again at %s): %s",
             *(entity_id, made.attempts, made.again_at, reason),
         )
-
-
-def _place(event: Event) -> Place:
-    return event.entry.command.target.tenant, event.entry.command.target.entity_id
+    return outbox.count_refusals(connection)
 
 
 def rounds(events: Sequence[Event]) -> list[list[Event]]:
@@ -121,7 +126,7 @@ async def _told(client: NgsiLdClient, key: str, group: Sequence[Event]) -> dict[
     try:
         refused = await _upserted(client, [status_entity(each) for each in group], key)
     except BrokerRefused as refusal:  # whoever asks: the same for all, and for a plainer form of it
-        return {_place(event): str(refusal) for event in group}
+        return {place_of_event(event): str(refusal) for event in group}
     reasons: dict[Place, str] = {}
     for event in group:
         if (reason := refused.get(event.entry.command.target.entity_id)) is None:
@@ -131,7 +136,7 @@ async def _told(client: NgsiLdClient, key: str, group: Sequence[Event]) -> dict[
         except BrokerRefused as refusal:
             again = {event.entry.command.target.entity_id: str(refusal)}
         if again:
-            reasons[_place(event)] = next(iter(again.values()))
+            reasons[place_of_event(event)] = next(iter(again.values()))
         else:
             _LOG.error("the broker would not have what a device said of command %s: %s", event.entry.command.id, reason)
     return reasons

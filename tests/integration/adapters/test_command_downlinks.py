@@ -110,7 +110,7 @@ async def test_chirpstack_a_downlink_is_delivered_when_transmitted_and_done_when
         assert topic == f"application/app1/device/{EUI}/command/down"
         assert (downlink["data"], downlink["fPort"], downlink["confirmed"], retained) == ("/wso", 10, True, False)
         assert downlink["expiresAt"]
-        assert await city.status() == "PENDING"
+        await city.reaches("PENDING")
         await network.says("txack", downlink["id"])
         await city.reaches("DELIVERED")
         await network.says("ack", downlink["id"], acknowledged=True)

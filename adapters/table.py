@@ -10,13 +10,15 @@ from typing import Final, NamedTuple
 from adapters.encodings import FOREIGN, OTHER, UNREADABLE_BYTES, decode_text
 from adapters.errors import UnreadableFile
 from adapters.headers import normalised
-from adapters.transforms.text import trim
+from adapters.transforms.text import INVISIBLE, trim
 from adapters.workbook import xlsx_records
 
 __all__ = ["MOST_BYTES", "UNREADABLE_BYTES", "Row", "Table", "decode_text", "read_table"]
 
 MOST_BYTES: Final = 64 * 2**20
 """Bytes of a file that are read: its entities take some thirty times as much memory."""
+MOST_COLUMNS: Final = 16_384
+"""As a spreadsheet has them."""
 _LARGEST_CELL: Final = 1 << 20
 _HEADER_WITHIN: Final = 50
 _MOST_LINES: Final = 1000
@@ -131,6 +133,8 @@ def _table(records: Iterable[_Record], encoding: str, notes: tuple[str, ...]) ->
     number, header = numbered[place]
     if header.fault:
         raise UnreadableFile(f"The file is no CSV, as its header shows: {header.fault}.")
+    if len(header.cells) > MOST_COLUMNS:
+        raise UnreadableFile(f"The file has {len(header.cells):,} columns; more than {MOST_COLUMNS:,} are not read.")
     headers = tuple(cell.replace(FOREIGN, "") for cell in header.cells)
     if titles:
         few = "; ".join(titles)
@@ -163,7 +167,8 @@ def _header_place(numbered: Sequence[tuple[int, _Record]]) -> tuple[int, dict[st
         if first.startswith("#") and not first.lower().startswith("#property"):
             prelude[first.removeprefix("#")] = _second(record.cells)
         elif _is_title(record, [each for _, each in numbered[place + 1 : place + _HEADER_WITHIN]]):
-            titles.append(" ".join(cell.strip() for cell in record.cells if cell.strip()))
+            title = " ".join(cell.strip() for cell in record.cells if cell.strip())
+            titles.append(UNREADABLE_BYTES.sub("\ufffd", INVISIBLE.sub("", title)))
         else:
             return place, prelude, titles
     raise UnreadableFile("The file is empty.")

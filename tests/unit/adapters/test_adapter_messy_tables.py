@@ -159,6 +159,11 @@ class TestHeaders:
         assert len(str(caught.value)) < 1000
         assert "\x1b" not in str(caught.value)
 
+    def test_a_title_with_broken_bytes_can_be_reported(self):
+        data = ("一覧\r\n" + table(*LINES)).encode().replace("一覧".encode(), b"\xe4\xb8\xff", 1)
+        (note,) = decode(data).notes
+        note.encode()
+
 
 class TestRows:
     def test_a_quote_that_is_not_closed_takes_its_own_row_only(self):
@@ -290,6 +295,7 @@ class TestWorkbooks:
         (b"%PDF-1.7\n", "PDF"),
         (b"\n <!DOCTYPE html><html><body>404</body></html>", "web page"),
         (b"\xef\xbb\xbf", "empty"),
+        (b"," * 20_000 + b"x\n", "20,001 columns"),
         (table(*LINES).encode("utf-16")[:-1], "cut or damaged"),
     ],
 )

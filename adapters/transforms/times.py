@@ -31,6 +31,7 @@ _ERA_NAMES: Final = "|".join(name for era in ERAS for name in era.names)
 _ERA_DATE: Final = re.compile(rf"({_ERA_NAMES})\.? *(元|\d{{1,2}}) *[年./-] *(\d{{1,2}}) *[月./-] *(\d{{1,2}})日?")
 _YEAR_FIRST: Final = re.compile(r"(\d{4}) *[-/.年] *(\d{1,2}) *[-/.月] *(\d{1,2})日?")
 _YEAR_LAST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+_WITH_WEEKDAY: Final = re.compile(r"([^()]*\S) *\(([月火水木金土日])(?:曜日?)?(?:[・,、 ]?祝日?)?\)")
 _INSTANT: Final = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ](\d{1,2}):(\d{2})(?::(\d{2}))?(Z|[+-]\d{2}:\d{2})?")
 
 _SPOKEN: Final = re.compile(r"(.*\d日)(午前|午後)?(\d{1,2})時(?:(\d{1,2})分|(半))?(?:現在|時点)?")
@@ -40,9 +41,15 @@ def day(text: str, *, month_first: bool = False, serial: bool = False) -> Readin
     """A date as YYYY-MM-DD, from 2023/4/1, 20150501, 令和5年4月1日, R5.4.1 or 昭32. 7. 1.
 
     8/1/2023 is read as a date only where the profile says that the month comes first, 45016 (a spreadsheet's serial number)
-    only where it says that serials occur. A date outside its era, or one that no calendar has, is unreadable.
+    only where it says that serials occur. The day of the week behind it, 2024/5/2(木),
+    must be that of the date. A date outside its era, or one that no calendar has, is unreadable.
     """
     narrow = unicodedata.normalize("NFKC", text).strip()
+    if match := _WITH_WEEKDAY.fullmatch(narrow):
+        reading = day(match[1], month_first=month_first, serial=serial)
+        if "月火水木金土日"[date.fromisoformat(reading.value).weekday()] != match[2]:
+            raise Unreadable("another-weekday", f"{text!r} is a day of the calendar, but another one of the week")
+        return Reading(reading.value, reading.fixes or (Fix("date-form"),))
     if match := _YEAR_FIRST.fullmatch(narrow):
         return _day(text, int(match[1]), int(match[2]), int(match[3]), "date-form")
     if match := re.fullmatch(r"(\d{4})(\d{2})(\d{2})", narrow):

@@ -319,6 +319,14 @@ class TestTimes:
         assert day(cell).value == value
         assert rules(day(cell)) == ["japanese-era"]
 
+    @pytest.mark.parametrize("cell", ["令和6年5月2日（木）", "2024/5/2(木)", "2024-05-02 (木曜日)", "R6.5.2(木・祝)"])
+    def test_a_day_of_the_week_behind_a_date_must_be_that_of_the_date(self, cell):
+        assert day(cell).value == "2024-05-02"
+        assert rules(day(cell)) in (["japanese-era"], ["date-form"])
+        with pytest.raises(Unreadable) as caught:
+            day(cell.replace("木", "金"))
+        assert caught.value.rule == "another-weekday"
+
     def test_dates_of_spreadsheets(self):
         assert day("45016", serial=True).value == "2023-03-31"
         assert day("22196", serial=True).value == "1960-10-07"

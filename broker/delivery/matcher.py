@@ -18,6 +18,8 @@ from broker.store.protocol import Store
 
 BATCH: Final = 256
 """Changes that are read from the log at a time."""
+PORTION: Final = 8
+"""How many of them are matched before what they are owed begins to go out, and others get their turn."""
 LONGEST_WAIT: Final = 5.0
 """Seconds after which a wait for changes or a failing store is looked at again."""
 
@@ -92,10 +94,12 @@ class Matcher:
             return True
         if changes[0].sequence > self.matched + 1 and (tail := await self._store.tail()) > self.matched:
             self._trimmed(self.matched, tail)
-        for change in changes:
+        for number, change in enumerate(changes, 1):
             self._begun = change.sequence
             await self._match(change)
             self.matched = change.sequence
+            if number % PORTION == 0:
+                await asyncio.sleep(0)
         await asyncio.sleep(0)
         return len(changes) < BATCH  # else there is nothing more, as far as this process knows
 

@@ -23,7 +23,7 @@ from broker.store.protocol import Document, DocumentKey, Lease, Store
 
 FAILURE_SECONDS: Final = 0.1
 """How soon what failed is on record."""
-PROGRESS_SECONDS: Final = 0.25
+PROGRESS_SECONDS: Final = 0.15
 """How soon what was delivered is: a crash repeats no more than what was delivered in such a time. A save costs some milliseconds
 of two processes, and its commit meets those of clients at the disk, so that each one more makes notifications wait."""
 COUNTS_SECONDS: Final = 0.5

@@ -100,7 +100,7 @@ class Lane:
 
     def offer(self, course: Course) -> None:
         """Something may go out for a course: give it its turn, or wait until it is time."""
-        if course not in self._queued and (course.pending or course.due):
+        if course not in self._queued and _has_more(course):
             self._queued.add(course)
             (self._suspect if course.stop.failures else self._sound).append(course)
         self.fill()
@@ -138,7 +138,7 @@ class Lane:
                 self._wait(course, now)
                 continue
             self._launch(course, positions)
-            if not course.stop.failures:
+            if not course.stop.failures and _has_more(course):
                 self._queued.add(course)
                 self._sound.append(course)
         if not slots and not self._under_way and (self._sound or self._suspect):  # else what lands here fills it again
@@ -188,6 +188,11 @@ class Lane:
                 self.offer(course)
 
         self._timers[course] = asyncio.get_running_loop().call_at(at, wake)
+
+
+def _has_more(course: Course) -> bool:
+    """Whether more is owed than what is on its way: when that lands, the course is offered again."""
+    return course.due or len(course.pending) > len(course.flying)
 
 
 def most_deliveries() -> int:

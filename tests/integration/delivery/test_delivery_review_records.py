@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from delivery_desk import Desk, OpenDesk, Receiver, eventually, opened_desk
 
-from broker.delivery import courses, handover, matcher
+from broker.delivery import books, courses, handover, matcher
 from broker.delivery.course import SIDE_BY_SIDE
 from broker.errors import InternalError, StoreUnavailable
 from broker.model.instants import canonical
@@ -205,3 +205,18 @@ async def test_5_8_1_a_subscription_expires_although_the_clock_was_set_forward(
     await desk.create("urn:ngsi-ld:Device:2", level=LEVEL)
     await receiver.silence(0.2)
     assert (await desk.look(subscription))["status"] == "expired"
+
+
+async def test_a_failure_goes_on_record_at_once_and_does_not_wait_for_the_turn_of_what_was_delivered(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "PROGRESS_SECONDS", 60.0)
+    receiver.status["/down"] = 500
+    subscription = await desk.subscribe(f"{receiver.url}/down")
+    await desk.create(HOT, level=LEVEL)
+    await receiver.wait(1)
+
+    async def is_on_record() -> bool:
+        return [entity for _, entity in (await lag_of(desk, subscription)).get("pending", [])] == [HOT]
+
+    await eventually(is_on_record)

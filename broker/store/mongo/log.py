@@ -53,9 +53,7 @@ class Log:
     def keep(self, changes: Sequence[Change], sizes: Sequence[int]) -> None:
         """Announce changes that this process has committed, and have them at hand for those who read on."""
         self._latest.add(changes, sizes)
-        self._looked = (
-            time.monotonic()
-        )  # at the log's head, where the commit was: what others did before it is below it
+        self._looked = time.monotonic()  # the commit was at the log's head: what others did before it is below it
         self.announce(changes[-1].sequence)
 
     @property

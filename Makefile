@@ -65,11 +65,11 @@ conformance: install-test ## the conformance suite against a broker of its own (
 
 .PHONY: bench
 bench: $(VENV)/.installed-bench ## what each operation costs, held against its limits, on both stores: five minutes, into bench/results/
-	$(BIN)/python -m bench short --json bench/results/short.json --markdown bench/results/short.md --plot bench/results/short.svg
+	$(BIN)/python -m bench short --json bench/results/short.json --markdown bench/results/short.md --plot bench/results/short.svg $(if $(DOCUMENT),--document $(DOCUMENT))
 
 .PHONY: bench-full
 bench-full: $(VENV)/.installed-bench ## the same with a million entities and 10,000 subscriptions: two hours, 10 GB
-	$(BIN)/python -m bench full --json bench/results/full.json --markdown bench/results/full.md --plot bench/results/full.svg
+	$(BIN)/python -m bench full --json bench/results/full.json --markdown bench/results/full.md --plot bench/results/full.svg $(if $(DOCUMENT),--document $(DOCUMENT))
 
 .PHONY: bench-temporal
 bench-temporal: install-test ## the temporal API's speed with ten million instances (ON=sqlite or mongo): half an hour, 10 GB

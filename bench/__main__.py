@@ -3,6 +3,7 @@
 import typer
 
 from bench import adapters, commits, hot, latency, operations, overload, scale, sockets, suite, temporal, validation
+from bench.limits import table
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -10,6 +11,12 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 @app.callback()
 def _bench() -> None:
     """Measure a broker on this machine. `short` and `full` are the whole, every other command is a part of it."""
+
+
+@app.command("limits")
+def _limits() -> None:
+    """The table of limits."""
+    print(table())
 
 
 app.command("short")(suite.short)

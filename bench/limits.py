@@ -30,6 +30,31 @@ class Verdict(NamedTuple):
 
 
 MANY: Final = 1_000_000
+NAMES: Final = {
+    "get": "GET entity by id",
+    "patch": "PATCH one attribute",
+    "post": "POST entity",
+    "type": "GET type, limit=20",
+    "q": "type and q equality, 83 of 10,000 match, limit=20",
+    "batch": "batch upsert of 100 existing",
+    "hot": "PATCH of one entity by 64 clients",
+    "idle": "a broker that has just started",
+    "large q": "type and q equality, 83 match",
+    "large town": "geo within a town, 100 match",
+    "large last": "the last page, by its link",
+    "load": "loading by POST /entityOperations/create",
+    "notified": "notifications of 10,000 subscriptions, at half of what is sustained",
+}
+WORDS: Final = {
+    "cpu": "CPU us, broker and store together",
+    "ratio": "times the raw floor's CPU",
+    "share": "of the rate at 10,000 entities",
+    "memory": "MiB resident",
+    "p95": "p95 ms, 16 clients",
+    "p99": "p99 ms",
+    "times": "times the CPU of an early page",
+    "rate": "entities a second",
+}
 
 LIMITS: Final = (
     # CPU microseconds of broker and store together, 32 clients, 10,000 entities
@@ -58,6 +83,17 @@ LIMITS: Final = (
     # notifications, 10,000 subscriptions, half of what is sustained
     Limit("notified", "p99", 100, 100),
 )
+
+
+def table() -> str:
+    """The limits as docs/performance.md has them."""
+    lines = ["| operation | what | MongoDB | SQLite | from entities |", "|---|---|--:|--:|--:|"]
+    for limit in LIMITS:
+        bounds = ["" if bound is None else f"{bound:,g}" for bound in (limit.mongo, limit.sqlite)]
+        at = f"{limit.entities:,}" if limit.entities else ""
+        least = ", at least" if limit.least else ""
+        lines.append(f"| {NAMES[limit.key]} | {WORDS[limit.quantity]}{least} | {bounds[0]} | {bounds[1]} | {at} |")
+    return "\n".join(lines)
 
 
 def judged(key: str, store: str, entities: int, figures: Mapping[str, float]) -> list[Verdict]:

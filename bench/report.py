@@ -183,6 +183,16 @@ class Report:
         }
 
 
+def put_into(document: Path, name: str, text: str) -> None:
+    """Replace what a document has between `<!-- bench NAME -->` and `<!-- end NAME -->`. Raises ValueError where it has not."""
+    content = document.read_text("utf-8")
+    begin, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
+    if content.count(begin) != 1 or content.count(end) != 1:
+        raise ValueError(f"{document} needs the lines {begin} and {end}")
+    before, _, rest = content.partition(begin)
+    document.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The value that this share of them does not exceed; 0 of none."""
     ordered = sorted(values)

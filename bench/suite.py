@@ -12,7 +12,7 @@ import typer
 
 from bench import hot, notified, offered, operations, pages, scale, startup, table, temporal, workers
 from bench.city import City
-from bench.report import STORES, Report, Section
+from bench.report import STORES, Report, Section, put_into
 from bench.stage import scratch, stage
 from bench.stock import ENTITIES
 
@@ -27,7 +27,8 @@ LARGE_CACHE_GB: Final = 2.0
 class Run:
     """A report that grows part by part. A part that fails is told, and the others go on."""
 
-    def __init__(self, title: str, folder: Path | None) -> None:
+    def __init__(self, name: str, title: str, folder: Path | None) -> None:
+        self.name = name
         self.report = Report(title)
         self.folder = folder
         self._start = time.monotonic()
@@ -44,12 +45,14 @@ class Run:
             self.report.sections.append(Section(name, wrong=[f"not measured: {type(error).__name__}: {error}"]))
         print(f"--- {name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
 
-    def tell(self, output: Path | None, markdown: Path | None, plot: Path | None) -> None:
+    def tell(self, output: Path | None, markdown: Path | None, document: Path | None, plot: Path | None) -> None:
         """Print what was found, and write it."""
         self.report.facts["took"] = f"{(time.monotonic() - self._start) / 60:.1f} minutes"
         if markdown is not None:
             markdown.parent.mkdir(parents=True, exist_ok=True)
             markdown.write_text(self.report.markdown(), "utf-8")
+        if document is not None:
+            put_into(document, self.name, self.report.markdown())
         if plot is not None:
             from bench.plot import draw_costs  # a library that is only there where it is wanted
 
@@ -81,6 +84,7 @@ STORES_OF = Annotated[list[str], typer.Option("--store", help="Which stores: sql
 FOLDER = Annotated[Path | None, typer.Option(help="Where the stores' files go; they are removed at the end.")]
 OUTPUT = Annotated[Path | None, typer.Option("--json", help="Where to write the figures as JSON.")]
 MARKDOWN = Annotated[Path | None, typer.Option(help="Where to write what is printed.")]
+DOCUMENT = Annotated[Path | None, typer.Option(help="A document in which it takes the place of an earlier run.")]
 PLOT = Annotated[Path | None, typer.Option(help="Where to draw the costs (.svg or .png).")]
 
 
@@ -90,10 +94,11 @@ def short(
     folder: FOLDER = None,
     output: OUTPUT = None,
     markdown: MARKDOWN = None,
+    document: DOCUMENT = None,
     plot: PLOT = None,
 ) -> None:
     """The short run, some five minutes: all limits but those of a million entities."""
-    run = Run("Short run", folder)
+    run = Run("short", "The short run", folder)
     followed = City(1_000, 1, 1_000, followed=True)
     for kind in store:
         name = STORES[kind]
@@ -107,7 +112,7 @@ def short(
     run.part("Import", partial(table.measure, store[0], rows=3_000))
     if "mongo" in store:
         run.part("Workers", partial(workers.measure, numbers=(1, 2), seconds=seconds, cache_gb=CACHE_GB))
-    run.tell(output, markdown, plot)
+    run.tell(output, markdown, document, plot)
 
 
 def full(
@@ -119,10 +124,11 @@ def full(
     folder: FOLDER = None,
     output: OUTPUT = None,
     markdown: MARKDOWN = None,
+    document: DOCUMENT = None,
     plot: PLOT = None,
 ) -> None:
     """The full run, up to two hours and 10 GB: a million entities and ten thousand subscriptions as well."""
-    run = Run("Full run", folder)
+    run = Run("full", "The full run", folder)
     for kind in store:
         name = STORES[kind]
         run.part(f"Start and idleness, {name}", partial(startup.measure, kind, times=5, cache_gb=CACHE_GB))
@@ -139,4 +145,4 @@ def full(
         run.part(f"Import, {name}", partial(table.measure, kind, rows=rows))
     if "mongo" in store:
         run.part("Workers", partial(workers.measure, numbers=(1, 2, 4, 8), seconds=seconds, cache_gb=CACHE_GB))
-    run.tell(output, markdown, plot)
+    run.tell(output, markdown, document, plot)

@@ -1,10 +1,12 @@
 """The benchmarks' report: no figure of what was wrong, and a word about each limit."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.cost import Cost
-from bench.limits import LIMITS, judged
-from bench.report import QUANTITIES, Report, Row, Section
+from bench.limits import LIMITS, judged, table
+from bench.report import QUANTITIES, Report, Row, Section, put_into
 from bench.stock import Stock
 
 
@@ -72,3 +74,16 @@ def test_each_write_of_the_stock_changes_what_is_there() -> None:
     assert len(set(bodies)) == len(bodies) > 8
     initial = {stock.entity(number)["flow"]["value"] for number in range(1_000)}
     assert not initial & {number + part for number in range(1_000) for part in (0.01, 0.02, 0.03, 0.04)}
+
+
+def test_the_document_has_the_limits_of_the_code() -> None:
+    assert table() in Path(__file__).parents[2].joinpath("docs", "performance.md").read_text("utf-8")
+
+
+def test_a_report_takes_the_place_of_the_one_before_in_a_document(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
+    document.write_text("one\n<!-- bench short -->\nold\n<!-- end short -->\ntwo\n", "utf-8")
+    put_into(document, "short", "new\n")
+    assert document.read_text("utf-8") == "one\n<!-- bench short -->\n\nnew\n\n<!-- end short -->\ntwo\n"
+    with pytest.raises(ValueError, match="bench full"):
+        put_into(document, "full", "new")

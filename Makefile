@@ -68,7 +68,7 @@ bench: $(VENV)/.installed-bench ## what each operation costs, held against its l
 	$(BIN)/python -m bench short --json bench/results/short.json --markdown bench/results/short.md --plot bench/results/short.svg $(if $(DOCUMENT),--document $(DOCUMENT))
 
 .PHONY: bench-full
-bench-full: $(VENV)/.installed-bench ## the same with a million entities and 10,000 subscriptions: two hours, 10 GB
+bench-full: $(VENV)/.installed-bench ## the same with a million entities and 10,000 subscriptions: an hour and a quarter, 10 GB
 	$(BIN)/python -m bench full --json bench/results/full.json --markdown bench/results/full.md --plot bench/results/full.svg $(if $(DOCUMENT),--document $(DOCUMENT))
 
 .PHONY: bench-temporal

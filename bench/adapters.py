@@ -18,8 +18,6 @@ from datetime import datetime
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import aiohttp
 import aiomqtt
@@ -28,6 +26,7 @@ import typer
 from adapters.feeds import read_feeds
 from adapters.journal import Journal
 from adapters.status import status
+from bench.asking import await_history
 from bench.processes import Broker, Meter, running_broker, store_place
 from bench.report import machine
 from tests.mongod import die_with_parent, free_port
@@ -104,7 +103,7 @@ def import_figures(broker: Broker, folder: Path, rows: int) -> dict[str, float]:
             if run["counts"]["entities"] != rows or run["counts"].get("failed"):
                 raise RuntimeError(f"not all rows arrived: {run}")
             figures[f"import, {name}: rows/s"] = rows / span
-            await_history(broker)
+            await_history(broker.url)
             costs = runner.cpu() - before[0], broker.meter.cpu() - before[1]
             figures |= {
                 f"import, {name}: {who} CPU us/row": 1e6 * cost / rows
@@ -114,22 +113,6 @@ def import_figures(broker: Broker, folder: Path, rows: int) -> dict[str, float]:
             figures[f"import, {name}: rows/s by CPU, nothing overlapping"] = rows / sum(costs)
             figures[f"import, {name}: rows/s by CPU, all overlapping"] = rows / max(costs)
     return figures
-
-
-def await_history(broker: Broker) -> None:
-    """Wait until the broker's history has all that was written: it is a part of what a row costs, and comes a little later."""
-    target = f"{broker.url}/ngsi-ld/v1/temporal/entities?type=AdapterRun&timerel=before&timeAt=1970-01-01T00:00:00Z"
-    deadline = time.monotonic() + RUN_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            with urlopen(target) as answer:
-                answer.read()
-            return
-        except HTTPError as error:
-            if error.code != 503:
-                raise
-            time.sleep(0.2)
-    raise RuntimeError("the history does not catch up")
 
 
 def write_table(path: Path, rows: int, capacity: int) -> None:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from bench.processes import Broker, Meter
 from bench.report import Row, quantile
 from bench.stock import ROOT
 
 WAIT_SECONDS: Final = 300
+HISTORY_SECONDS: Final = 600.0
 
 
 class WrongAnswer(Exception):
@@ -131,3 +134,19 @@ def counted(broker: Broker, name: str) -> float:
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+
+def await_history(url: str) -> None:
+    """Wait until the broker's history has all that was written: it is a part of what a write costs, and comes a little later."""
+    target = f"{url}{ROOT}/temporal/entities?type=Nothing&timerel=before&timeAt=1970-01-01T00:00:00Z"
+    deadline = time.monotonic() + HISTORY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urlopen(target) as answer:
+                answer.read()
+            return
+        except HTTPError as error:
+            if error.code != 503:
+                raise
+            time.sleep(0.2)
+    raise RuntimeError("the history does not catch up")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.asking import counted
+from bench.asking import await_history, counted
 from bench.counts import counted_in
 from bench.crowd import Errand, send
 from bench.processes import Broker, Meter, Place
@@ -84,12 +84,23 @@ class Cost:
 
 
 def take(server: Server, errand: Errand, cost: Cost, place: Place | None = None) -> None:
-    """One turn of a crowd at a server, added to what it cost so far. With `place`, what it wrote is looked for in the store."""
+    """One turn of a crowd at a server, added to what it cost so far.
+
+    With `place`, what it wrote is looked for in the store, and costs until it is in the history as well.
+    """
     before = counted_in(place) if place else None
-    cpu, store = server.meter.cpu(), server.store.cpu() if server.store else 0.0
-    result = send(errand)
-    cost.cpu += server.meter.cpu() - cpu
-    cost.server_cpu += server.store.cpu() - store if server.store else 0.0
+    operation = Stock(errand.entities).operations[errand.operation]
+    marks: list[tuple[float, float]] = []
+
+    def mark() -> None:
+        if marks and place is not None and operation.changes:
+            await_history(f"http://127.0.0.1:{server.port}")
+        marks.append((server.meter.cpu(), server.store.cpu() if server.store else 0.0))
+
+    result = send(errand, mark)
+    begin, end = marks
+    cost.cpu += end[0] - begin[0]
+    cost.server_cpu += end[1] - begin[1]
     cost.answers += result["answers"]
     cost.right += result["right"]
     cost.seconds += result["seconds"]
@@ -98,7 +109,6 @@ def take(server: Server, errand: Errand, cost: Cost, place: Place | None = None)
     cost.memory = max(cost.memory, server.meter.resident())
     if place is not None and before is not None:
         after = counted_in(place)
-        operation = Stock(errand.entities).operations[errand.operation]
         changes = result["right"] * operation.changes
         created = result["right"] * operation.creates
         cost.lost += abs(after.changes - before.changes - changes) + abs(after.entities - before.entities - created)

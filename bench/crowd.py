@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -27,26 +28,34 @@ class Errand:
     entities: int = ENTITIES
 
 
-def send(errand: Errand) -> dict[str, Any]:
+def send(errand: Errand, mark: Callable[[], None]) -> dict[str, Any]:
     """What a crowd found: `answers`, how many of them were `right`, `next` number, `seconds`, and `walls`, milliseconds each.
 
-    A connection that ends in the middle counts as an answer that is wrong.
+    `mark` is called when the first request is about to go out, and when the last answer has come: what happens before and after
+    is not the operation's. A connection that ends in the middle counts as an answer that is wrong.
     """
-    ended = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "bench.crowd"],
-        input=json.dumps(asdict(errand)).encode(),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        check=True,
         preexec_fn=die_with_parent,
-    )
-    return cast(dict[str, Any], json.loads(ended.stdout))
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(asdict(errand)).encode())
+        process.stdin.close()
+        for line in (b"begin\n", b"end\n"):
+            if process.stdout.readline() != line:
+                raise RuntimeError("the crowd of clients has failed")
+            mark()
+        return cast(dict[str, Any], json.loads(process.stdout.read()))
 
 
 class _Crowd:
     def __init__(self, errand: Errand) -> None:
         self.operation: Operation = Stock(errand.entities).operations[errand.operation]
         self.number = errand.first
-        self.deadline = time.monotonic() + errand.seconds
+        self.deadline = 0.0
         self.walls: list[float] = []
         self.right = 0
 
@@ -60,9 +69,8 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
-        self._ask()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         crowd = self._crowd
         if time.monotonic() >= crowd.deadline:
             self._transport.close()
@@ -84,7 +92,7 @@ class _Client(asyncio.Protocol):
         self._waits = False
         right = answer.status == crowd.operation.status
         crowd.right += right and (not crowd.operation.found or answer.body.count(b'"id":') == crowd.operation.found)
-        self._ask()
+        self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waits:
@@ -94,14 +102,21 @@ class _Client(asyncio.Protocol):
 
 async def _go(errand: Errand) -> None:
     crowd = _Crowd(errand)
-    loop, start = asyncio.get_running_loop(), time.monotonic()
+    loop = asyncio.get_running_loop()
     clients = [
         (await loop.create_connection(lambda: _Client(crowd), "127.0.0.1", errand.port))[1]
         for _ in range(errand.clients)
     ]
+    print("begin", flush=True)
+    start = time.monotonic()
+    crowd.deadline = start + errand.seconds
+    for client in clients:
+        client.ask()
     await asyncio.gather(*(client.done for client in clients))
+    seconds = time.monotonic() - start
+    print("end", flush=True)
     found = {"answers": len(crowd.walls), "right": crowd.right, "next": crowd.number, "walls": crowd.walls}
-    print(json.dumps(found | {"seconds": time.monotonic() - start}))
+    print(json.dumps(found | {"seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from bench.asking import await_history
 from bench.counts import counted_in
 from bench.offering import Offering, Plan
 from bench.report import STORES, Row, Section, quantile
@@ -11,6 +12,7 @@ from bench.stage import Stage
 
 SHARE: Final = 0.5
 """Of the rate of a closed crowd that is offered."""
+CONNECTIONS: Final = 1_000
 
 
 def measure(where: Stage, rates: Sequence[tuple[str, float]], seconds: float, first: int) -> Section:
@@ -20,20 +22,32 @@ def measure(where: Stage, rates: Sequence[tuple[str, float]], seconds: float, fi
     for key, rate in rates:
         operation = where.stock.operations[key]
         file = where.place.folder.parent / f"offers-{key}"
-        plan = Plan(None, where.server.port, rate * SHARE, seconds, first, str(file), 1_000, key, where.stock.entities)
+        plan = Plan(
+            city=None,
+            port=where.server.port,
+            rate=rate * SHARE,
+            seconds=seconds,
+            first=first,
+            file=str(file),
+            connections=CONNECTIONS,
+            operation=key,
+            entities=where.stock.entities,
+        )
         before, cpu = counted_in(where.place), where.broker.meter.cpu()
         store = where.place.server.cpu() if where.place.server else 0.0
         offers = Offering(plan).wait()
+        if operation.changes:
+            await_history(where.broker.url)
         cpu = 1e6 * (where.broker.meter.cpu() - cpu) / max(len(offers), 1)
         store = 1e6 * (where.place.server.cpu() - store) / max(len(offers), 1) if where.place.server else 0.0
         lost = counted_in(where.place).changes - before.changes - operation.changes * len(offers)
-        wrong = [f"{sum(each.status != operation.status for each in offers):,} of {len(offers):,} answers"]
+        wrong = sum(each.status != operation.status for each in offers)
         walls = [1000 * (each.answered - each.due) for each in offers]
         values = {"rate": plan.rate, "broker": cpu, "cpu": cpu + store, "memory": where.broker.meter.resident()}
         values |= {name: quantile(walls, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
         if where.place.server:
             values["store"] = store
-        faults = wrong if any(each.status != operation.status for each in offers) else []
+        faults = [f"{wrong:,} of {len(offers):,} answers"] if wrong else []
         faults += [f"the store's own count is off by {abs(lost):,}"] if lost else []
         section.rows.append(
             Row(f"offered {key}", operation.name, where.kind, where.stock.entities, len(offers), values, faults)

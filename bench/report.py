@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 import psutil
 import typer
 
-from bench.limits import Verdict, judged
+from bench.limits import WORDS, Verdict, judged
 from bench.processes import MIB
 
 QUANTITIES: Final[dict[str, tuple[str, str]]] = {
@@ -81,6 +81,8 @@ class Section:
         lines = [f"### {self.title}", ""]
         lines += [f"* {name}: {value}" for name, value in self.facts.items()]
         names = [each for each in QUANTITIES if any(each in row.figures for row in self.rows)]
+        if all(row.figures.get("cpu") == row.figures.get("broker") for row in self.rows):
+            names = [each for each in names if each != "cpu"]  # a store inside of the broker has none of its own
         if self.rows:
             lines += [""] if self.facts else []
             lines.append("| operation | answers | " + " | ".join(QUANTITIES[each][0] for each in names) + " |")
@@ -128,14 +130,13 @@ class Report:
             "|---|--:|---|---|--:|--:|---|",
         ]
         for row, (limit, found_value, met) in found:
-            heading, form = QUANTITIES[limit.quantity]
+            form = QUANTITIES[limit.quantity][1]
             bound = limit.of(row.store)
             allowed = ("at least " if limit.least else "") + f"{bound:,g}"
             value = "no figure" if found_value is None else format(found_value, form)
             word = "met" if met else "**missed**"
-            lines.append(
-                f"| {row.name} | {row.entities:,} | {STORES[row.store]} | {heading} | {allowed} | {value} | {word} |"
-            )
+            cells = (row.name, f"{row.entities:,}", STORES[row.store], WORDS[limit.quantity], allowed, value, word)
+            lines.append(f"| {' | '.join(cells)} |")
         missed = sum(not verdict.met for _, verdict in found)
         return "\n".join([*lines, "", f"{len(found) - missed} limits of {len(found)} are met, {missed} missed."])
 

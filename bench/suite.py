@@ -1,18 +1,19 @@
-"""All benchmarks in one run: the short one in some five minutes, the full one in two hours at most; both on both stores."""
+"""All benchmarks in one run: a short one of some five minutes, a full one of an hour and a quarter on a quiet machine."""
 
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from bench import hot, notified, offered, operations, pages, scale, startup, table, temporal, workers
 from bench.city import City
-from bench.report import STORES, Report, Section, put_into
+from bench.report import STORES, Report, Section, put_into, write_json
 from bench.stage import scratch, stage
 from bench.stock import ENTITIES
 
@@ -24,60 +25,73 @@ CACHE_GB: Final = 1.0
 LARGE_CACHE_GB: Final = 2.0
 
 
-class Run:
-    """A report that grows part by part. A part that fails is told, and the others go on."""
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where stores are made, and where the report goes: JSON, Markdown, a place in a document, a drawing."""
 
-    def __init__(self, name: str, title: str, folder: Path | None) -> None:
+    folder: Path | None
+    output: Path | None
+    markdown: Path | None
+    document: Path | None
+    plot: Path | None
+
+
+class Run:
+    """A report that grows part by part, and is written after each. A part that fails is told, and the others go on."""
+
+    def __init__(self, name: str, title: str, files: Files) -> None:
         self.name = name
         self.report = Report(title)
-        self.folder = folder
+        self.files = files
         self._start = time.monotonic()
 
-    def part(self, name: str, measure: Callable[[Path], Sequence[Section]]) -> None:
+    def part(self, name: str, measure: Callable[[Path], Iterable[Section]]) -> None:
         """Measure one part in a folder of its own."""
         start = time.monotonic()
         print(f"--- {name}", file=sys.stderr)
         try:
-            with scratch(self.folder) as files:
-                self.report.sections += measure(files)
+            with scratch(self.files.folder) as files:
+                for section in measure(files):
+                    self.report.sections.append(section)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the other parts do not depend on it
             traceback.print_exc()
             self.report.sections.append(Section(name, wrong=[f"not measured: {type(error).__name__}: {error}"]))
         print(f"--- {name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-
-    def tell(self, output: Path | None, markdown: Path | None, document: Path | None, plot: Path | None) -> None:
-        """Print what was found, and write it."""
         self.report.facts["took"] = f"{(time.monotonic() - self._start) / 60:.1f} minutes"
-        if markdown is not None:
-            markdown.parent.mkdir(parents=True, exist_ok=True)
-            markdown.write_text(self.report.markdown(), "utf-8")
-        if document is not None:
-            put_into(document, self.name, self.report.markdown())
-        if plot is not None:
+        if self.files.markdown is not None:
+            self.files.markdown.parent.mkdir(parents=True, exist_ok=True)
+            self.files.markdown.write_text(self.report.markdown(), "utf-8")
+        if self.files.output is not None:
+            write_json(self.files.output, self.report.content())
+
+    def end(self) -> NoReturn:
+        """Print what was found, and end. The drawing comes last, so that nothing is lost where it cannot be made."""
+        if self.files.document is not None:
+            put_into(self.files.document, self.name, self.report.markdown())
+        print(self.report.markdown())
+        if (plot := self.files.plot) is not None:
             from bench.plot import draw_costs  # a library that is only there where it is wanted
 
             plot.parent.mkdir(parents=True, exist_ok=True)
             draw_costs(self.report, plot)
-        self.report.tell(output)
+        raise typer.Exit(1 if self.report.faults() else 0)
 
 
-def ten_thousand(kind: str, files: Path, seconds: float, rounds: int) -> Sequence[Section]:
+def ten_thousand(kind: str, files: Path, seconds: float, rounds: int) -> Iterator[Section]:
     """What is measured at one broker with 10,000 entities."""
     with stage(kind, files, ENTITIES, CACHE_GB, with_floor=True) as where:
         costs = operations.measure(where, 32, seconds, rounds)
         rates = [(row.key, row.figures["rate"]) for row in costs.rows if row.key in OFFERED and row.figures]
-        return [
-            costs,
-            offered.measure(where, rates, 2 * seconds, 2 * 10**6),
-            hot.measure(where, seconds, rounds),
-            pages.measure(where, seconds),
-        ]
+        yield costs
+        yield offered.measure(where, rates, 2 * seconds, 2 * 10**6)
+        yield hot.measure(where, seconds, rounds)
+        yield pages.measure(where, seconds)
 
 
-def many(kind: str, files: Path, entities: int, seconds: float) -> Sequence[Section]:
+def many(kind: str, files: Path, entities: int, seconds: float) -> Iterator[Section]:
     """Queries of many entities."""
     with stage(kind, files, entities, LARGE_CACHE_GB) as where:
-        return [scale.measure(where, 16, seconds)]
+        yield scale.measure(where, 16, seconds)
 
 
 STORES_OF = Annotated[list[str], typer.Option("--store", help="Which stores: sqlite, mongo.")]
@@ -98,7 +112,7 @@ def short(
     plot: PLOT = None,
 ) -> None:
     """The short run, some five minutes: all limits but those of a million entities."""
-    run = Run("short", "The short run", folder)
+    run = Run("short", "The short run", Files(folder, output, markdown, document, plot))
     followed = City(1_000, 1, 1_000, followed=True)
     for kind in store:
         name = STORES[kind]
@@ -112,7 +126,7 @@ def short(
     run.part("Import", partial(table.measure, store[0], rows=3_000))
     if "mongo" in store:
         run.part("Workers", partial(workers.measure, numbers=(1, 2), seconds=seconds, cache_gb=CACHE_GB))
-    run.tell(output, markdown, document, plot)
+    run.end()
 
 
 def full(
@@ -121,21 +135,25 @@ def full(
     entities: Annotated[list[int], typer.Option(help="How many entities besides 10,000.")] = FULL_SIZES,
     instances: Annotated[int, typer.Option(help="Instances in the large history.")] = 8_000_000,
     rows: Annotated[int, typer.Option(help="Rows of the table that is imported.")] = 50_000,
+    subscriptions: Annotated[int, typer.Option(min=100, help="How many subscriptions.")] = 10_000,
     folder: FOLDER = None,
     output: OUTPUT = None,
     markdown: MARKDOWN = None,
     document: DOCUMENT = None,
     plot: PLOT = None,
 ) -> None:
-    """The full run, up to two hours and 10 GB: a million entities and ten thousand subscriptions as well."""
-    run = Run("full", "The full run", folder)
+    """The full run, an hour and a quarter and 10 GB: a million entities and ten thousand subscriptions as well."""
+    run = Run("full", "The full run", Files(folder, output, markdown, document, plot))
     for kind in store:
         name = STORES[kind]
         run.part(f"Start and idleness, {name}", partial(startup.measure, kind, times=5, cache_gb=CACHE_GB))
         run.part(f"Operations, {name}", partial(ten_thousand, kind, seconds=seconds, rounds=3))
         for count in entities:
             run.part(f"{count:,} entities, {name}", partial(many, kind, entities=count, seconds=seconds))
-        for city in (City(followed=True), City()):
+        for city in (
+            City(followed=True, stations=subscriptions, subscriptions=subscriptions),
+            City(subscriptions=subscriptions),
+        ):
             run.part(
                 f"{city.subscriptions:,} subscriptions, {name}",
                 partial(notified.measure, kind, city=city, rate=0.0, seconds=10.0, cache_gb=CACHE_GB),
@@ -145,4 +163,4 @@ def full(
         run.part(f"Import, {name}", partial(table.measure, kind, rows=rows))
     if "mongo" in store:
         run.part("Workers", partial(workers.measure, numbers=(1, 2, 4, 8), seconds=seconds, cache_gb=CACHE_GB))
-    run.tell(output, markdown, document, plot)
+    run.end()

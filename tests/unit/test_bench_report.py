@@ -21,7 +21,7 @@ def report_of(*rows: Row) -> Report:
 
 def test_a_limit_that_is_kept_is_met() -> None:
     text = report_of(row_of(159)).markdown()
-    assert "| GET entity by id | 10,000 | SQLite | sum | 160 | 159 | met |" in text
+    assert "| GET entity by id | 10,000 | SQLite | CPU us, broker and store together | 160 | 159 | met |" in text
     assert "2 limits of 2 are met, 0 missed." in text
 
 

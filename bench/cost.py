@@ -138,6 +138,7 @@ def in_turns(
             take(server, errand, cost, place if name == "broker" else None)
             if not turn:
                 found[name].next, found[name].lost = cost.next, cost.lost
+                found[name].right = cost.right - cost.answers  # a wrong answer is one in the first round, too
                 if name == "broker":
                     settle(broker)
     return found

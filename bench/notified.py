@@ -20,11 +20,11 @@ def measure(kind: str, files: Path, city: City, rate: float, seconds: float, cac
             section.facts["sustained"] = f"{sustained:,.0f} updates a second"
             rate = sustained / 2
         section.facts["offered"] = f"{rate:,.0f} updates a second for {seconds:g} s"
-        section.rows.append(_step(load, rate, seconds, "each" if city.followed else "notified", section))
+        section.rows.append(_step(kind, load, rate, seconds, section))
     return [section]
 
 
-def _step(load: Load, rate: float, seconds: float, key: str, section: Section) -> Row:
+def _step(kind: str, load: Load, rate: float, seconds: float, section: Section) -> Row:
     load.step(rate, min(seconds, 2.0))  # warms what is cold
     step = load.step(rate, seconds)
     writes = max(step.acknowledged, 1)
@@ -40,5 +40,5 @@ def _step(load: Load, rate: float, seconds: float, key: str, section: Section) -
     wrong += load.books.faults()
     section.facts["notifications"] = f"{len(step.delays):,}, each owed one once and in order; milliseconds are theirs"
     name = f"update with {len(step.delays) / writes:.1f} notifications"
-    return Row(key, name, {True: "mongo", False: "sqlite"}[load.place.server is not None], load.city.stations,
-               step.acknowledged, values, wrong)  # fmt: skip
+    key = "each" if load.city.followed else "notified"
+    return Row(key, name, kind, load.city.stations, step.acknowledged, values, wrong)

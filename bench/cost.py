@@ -1,17 +1,21 @@
 """What answers cost: a crowd of clients at one server, and the CPU time of that and of its store meanwhile."""
 
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from bench.asking import await_history, counted
 from bench.counts import counted_in
-from bench.crowd import Errand, send
+from bench.crowd import Errand
 from bench.processes import Broker, Meter, Place
 from bench.report import Row, quantile
 from bench.stock import Stock
+from tests.mongod import die_with_parent
 
 SETTLE_SECONDS: Final = 60.0
 
@@ -81,6 +85,29 @@ class Cost:
     def row(self, key: str, name: str, store: str, entities: int, **values: float) -> Row:
         """A row of a report."""
         return Row(key, name, store, entities, self.answers, self.values() | values, self.faults())
+
+
+def send(errand: Errand, mark: Callable[[], None]) -> dict[str, Any]:
+    """What a crowd found: `answers`, how many of them were `right`, `next` number, `seconds`, and `walls`, milliseconds each.
+
+    `mark` is called when the first request is about to go out, and when the last answer has come: what happens before and after
+    is not the operation's. A connection that ends in the middle counts as an answer that is wrong.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.crowd"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(asdict(errand)).encode())
+        process.stdin.close()
+        for line in (b"begin\n", b"end\n"):
+            if process.stdout.readline() != line:
+                raise RuntimeError("the crowd of clients has failed")
+            mark()
+        return cast(dict[str, Any], json.loads(process.stdout.read()))
 
 
 def take(server: Server, errand: Errand, cost: Cost, place: Place | None = None) -> None:

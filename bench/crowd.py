@@ -2,18 +2,15 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import uvloop
 
 from bench.answer import first_answer
 from bench.stock import ENTITIES, Operation, Stock
-from tests.mongod import die_with_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +23,6 @@ class Errand:
     seconds: float
     clients: int
     entities: int = ENTITIES
-
-
-def send(errand: Errand, mark: Callable[[], None]) -> dict[str, Any]:
-    """What a crowd found: `answers`, how many of them were `right`, `next` number, `seconds`, and `walls`, milliseconds each.
-
-    `mark` is called when the first request is about to go out, and when the last answer has come: what happens before and after
-    is not the operation's. A connection that ends in the middle counts as an answer that is wrong.
-    """
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.crowd"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        preexec_fn=die_with_parent,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(asdict(errand)).encode())
-        process.stdin.close()
-        for line in (b"begin\n", b"end\n"):
-            if process.stdout.readline() != line:
-                raise RuntimeError("the crowd of clients has failed")
-            mark()
-        return cast(dict[str, Any], json.loads(process.stdout.read()))
 
 
 class _Crowd:

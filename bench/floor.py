@@ -1,4 +1,4 @@
-"""The raw floor: `python -m bench.floor STORE` answers the same requests by nothing but aiohttp and the bare driver call.
+"""The raw floor: `python -m bench.floor STORE ENTITIES` answers the same by nothing but aiohttp and the bare driver call.
 
 It checks nothing, keeps no log, knows no tenants and no @context: what is left is what the building blocks cost. The store is
 `sqlite:DIRECTORY` or a MongoDB's address. Prints its port.
@@ -34,8 +34,8 @@ class SqliteFloor:
         )
         self._connection.execute("CREATE INDEX by_type ON entities (type, level, id)")
 
-    async def fill(self) -> None:
-        await self.upsert([Stock().entity(number) for number in range(Stock().entities)])
+    async def fill(self, stock: Stock) -> None:
+        await self.upsert([stock.entity(number) for number in range(stock.entities)])
 
     async def get(self, entity_id: str) -> bytes:
         (body,) = self._connection.execute("SELECT body FROM entities WHERE id = ?", (entity_id,)).fetchone()
@@ -71,9 +71,9 @@ class MongoFloor:
     def _row(each: dict[str, Any]) -> dict[str, Any]:
         return {"_id": each["id"], "type": each["type"], "level": each["level"]["value"], "body": orjson.dumps(each)}
 
-    async def fill(self) -> None:
+    async def fill(self, stock: Stock) -> None:
         await self._rows.create_index([("type", 1), ("level", 1)])
-        await self._rows.insert_many([self._row(Stock().entity(number)) for number in range(Stock().entities)])
+        await self._rows.insert_many([self._row(stock.entity(number)) for number in range(stock.entities)])
 
     async def get(self, entity_id: str) -> bytes:
         row = await self._rows.find_one({"_id": entity_id}, {"body": 1})
@@ -126,9 +126,9 @@ def _application(floor: SqliteFloor | MongoFloor) -> web.Application:
     return application
 
 
-async def _serve(store: str) -> None:
+async def _serve(store: str, entities: int) -> None:
     floor = SqliteFloor(store.removeprefix("sqlite:")) if store.startswith("sqlite:") else MongoFloor(store)
-    await floor.fill()
+    await floor.fill(Stock(entities))
     runner = web.AppRunner(_application(floor), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -137,4 +137,4 @@ async def _serve(store: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.argv[1]))
+    uvloop.run(_serve(sys.argv[1], int(sys.argv[2])))

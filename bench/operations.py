@@ -19,6 +19,7 @@ ALONE: Final = ("update", "attribute")
 
 def main(
     store: Annotated[Literal["sqlite", "mongo"], typer.Option(help="Which store.")] = "sqlite",
+    entities: Annotated[int, typer.Option(min=1_000, help="How many entities.")] = ENTITIES,
     clients: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 32,
     seconds: Annotated[float, typer.Option(help="How long each operation is asked for in a round.")] = 3.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; broker and floor take turns.")] = 3,
@@ -29,7 +30,7 @@ def main(
     output: Annotated[Path | None, typer.Option("--json", help="Where to write the figures as JSON.")] = None,
 ) -> None:
     """CPU time an operation, of broker and store apart, and the ratio to aiohttp with the bare driver call."""
-    with scratch(folder) as files, stage(store, files, ENTITIES, cache_gb, with_floor=True) as where:
+    with scratch(folder) as files, stage(store, files, entities, cache_gb, with_floor=True) as where:
         section = measure(where, clients, seconds, rounds)
     Report("Operations", [section]).tell(output)
 

@@ -60,15 +60,18 @@ def stage(
         if not with_floor:
             yield Stage(kind, stock, place, broker, rate, None)
             return
-        with _running_floor(place, files) as floor:
+        with _running_floor(place, files, entities) as floor:
             yield Stage(kind, stock, place, broker, rate, floor)
 
 
 @contextmanager
-def _running_floor(place: Place, files: Path) -> Iterator[Server]:
+def _running_floor(place: Place, files: Path, entities: int) -> Iterator[Server]:
     store = place.store if place.server else f"sqlite:{files}/floor"
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.floor", store], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+        [sys.executable, "-m", "bench.floor", store, str(entities)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
     )
     assert process.stdout is not None
     meter: Meter | None = None

@@ -94,7 +94,7 @@ def figures_of(*command: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_the_benchmark_of_operations_compares_with_the_raw_floor(tmp_path: Path) -> None:
-    options = ["--seconds", "0.2", "--rounds", "1", "--folder", str(tmp_path)]
+    options = ["--seconds", "0.1", "--rounds", "1", "--entities", "1000", "--clients", "4", "--folder", str(tmp_path)]
     figures = tmp_path / "figures.json"
     (section,) = figures_of("operations", *options, "--json", str(figures))["sections"]
     rows = {row["key"]: row for row in section["rows"]}

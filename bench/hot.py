@@ -12,7 +12,7 @@ from bench.cost import Cost, take
 from bench.crowd import Errand
 from bench.report import STORES, Report, Section
 from bench.stage import Stage, scratch, stage
-from bench.stock import ENTITIES, HOT, TYPE
+from bench.stock import ENTITIES, HOT
 
 CLIENTS: Final = 64
 
@@ -34,7 +34,7 @@ def measure(where: Stage, seconds: float, rounds: int) -> Section:
     """Both in turns; then the history of the one must have every value that was acknowledged, once."""
     stock = where.stock
     asker = Asker(where.broker, None)
-    asker.expect(201, "POST", "/entities", {**stock.entity(0), "id": HOT, "type": f"Hot{TYPE}"})
+    asker.expect(201, "POST", "/entities", {**stock.entity(0), "id": HOT})
     asker.close()
     before, warm = _recorded(where), 0
     found = {"hot": Cost(), "patch": Cost(next=10**6)}  # values of its own, where these were patched before

@@ -138,7 +138,7 @@ class Report:
             cells = (row.name, f"{row.entities:,}", STORES[row.store], WORDS[limit.quantity], allowed, value, word)
             lines.append(f"| {' | '.join(cells)} |")
         missed = sum(not verdict.met for _, verdict in found)
-        return "\n".join([*lines, "", f"{len(found) - missed} limits of {len(found)} are met, {missed} missed."])
+        return "\n".join([*lines, "", f"Limits met: {len(found) - missed} of {len(found)}."])
 
     def markdown(self) -> str:
         """The whole report."""

@@ -22,7 +22,7 @@ WIDTH: Final = 1_000
 """Columns of the grid that entities stand on, a hundredth of a degree apart."""
 TOWN: Final = 10
 """Columns and rows of a town."""
-HOT: Final = f"urn:ngsi-ld:Hot{TYPE}:1"
+HOT: Final = f"urn:ngsi-ld:{TYPE}:hot"
 """The entity that everybody writes, where everybody writes one: no other operation does."""
 STEP: Final = 7919
 """A prime: goes from one entity to another in no order that a cache could like."""

@@ -20,7 +20,7 @@ from bench.stock import ENTITIES
 OFFERED: Final = ("get", "patch", "q")
 FULL_SIZES: Final = [100_000, 1_000_000]
 BOTH: Final = list(STORES)
-LOAD_SECONDS: Final = 480.0
+LOAD_SECONDS: Final = 900.0
 CACHE_GB: Final = 1.0
 LARGE_CACHE_GB: Final = 2.0
 
@@ -66,9 +66,9 @@ class Run:
 
     def end(self) -> NoReturn:
         """Print what was found, and end. The drawing comes last, so that nothing is lost where it cannot be made."""
+        print(self.report.markdown())
         if self.files.document is not None:
             put_into(self.files.document, self.name, self.report.markdown())
-        print(self.report.markdown())
         if (plot := self.files.plot) is not None:
             from bench.plot import draw_costs  # a library that is only there where it is wanted
 

@@ -22,13 +22,13 @@ def report_of(*rows: Row) -> Report:
 def test_a_limit_that_is_kept_is_met() -> None:
     text = report_of(row_of(159)).markdown()
     assert "| GET entity by id | 10,000 | SQLite | CPU us, broker and store together | 160 | 159 | met |" in text
-    assert "2 limits of 2 are met, 0 missed." in text
+    assert "Limits met: 2 of 2." in text
 
 
 def test_a_limit_that_is_exceeded_is_reported_as_missed() -> None:
     report = report_of(row_of(161))
     assert "| 160 | 161 | **missed** |" in report.markdown()
-    assert "1 limits of 2 are met, 1 missed." in report.markdown()
+    assert "Limits met: 1 of 2." in report.markdown()
     assert report.faults() == []
 
 

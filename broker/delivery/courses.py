@@ -326,7 +326,7 @@ class Courses:
 
         while True:
             try:
-                await replay(self._store, self.index, lane.behind, self._met, self._passed, owed, lost)
+                await replay(self._store, self.index, lane.behind, self._passed, owed, lost)
                 # Here, and not when the task is seen to have ended: who falls behind until then must not count on it.
                 del self._replays[lane]
                 return

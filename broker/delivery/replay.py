@@ -20,20 +20,19 @@ async def replay(
     store: Store,
     index: SubscriptionIndex,
     behind: set[Course],
-    met: Callable[[], int],
     passed: Callable[[Course], int],
     owed: Callable[[Course], None],
     lost: Callable[[Course, int], None],
 ) -> None:
     """Go through the log for those of the courses `behind` that have room, until none is left; who has caught up leaves it.
 
-    One pass serves all courses of a lane. `met` is the last position that live matching has begun with: it may have passed
-    over a course that was behind then. `passed` is that for the share of a course: where live matching has gone back for the
-    sake of other shares, it is where it was before, as the share's watermark may be there. A course that has read beyond it is
-    behind no more and gets further changes from live matching. One that leaves `behind` meanwhile, because its share is given
-    back, stays where it is: the index may not know it any more. Where the log was trimmed under a course, `lost` is told up to
-    which position, and reading goes on with what is left. Raises StoreUnavailable where the store does not show what live
-    matching has met: to be begun again.
+    One pass serves all courses of a lane. `passed` is the last position that live matching has begun with for the share of a
+    course, and may have passed over while the course was behind. Where live matching has gone back for the sake of other shares,
+    it is where it was before, as the share's watermark may be there. A course goes on behind what was read for it here, and
+    behind nothing else. Once that is beyond `passed`, it is behind no more and gets further changes from live matching. One that
+    leaves `behind` meanwhile, because its share is given back, stays where it is: the index may not know it any more. Where the
+    log was trimmed under a course, `lost` is told up to which position, and reading goes on with what is left. Raises
+    StoreUnavailable where the store does not show what live matching has met: to be begun again.
     """
     while readers := _readers(behind):
         tail = await store.tail()
@@ -42,9 +41,11 @@ async def replay(
                 lost(course, tail)
                 course.behind = tail + 1
         start = min(course.behind for course in readers.values() if course.behind is not None)
-        nothing_before = met()  # asked before the log is read, so that what comes meanwhile is not taken as read
+        there = max(
+            passed(course) for course in readers.values()
+        )  # asked before: what comes meanwhile need not be shown
         changes = await store.changes(start - 1, BATCH)
-        if not changes and start <= nothing_before and await store.tail() < start:
+        if not changes and start <= there and await store.tail() < start:
             # A server that was elected a moment ago may not show all that it has: nothing of that may be passed over.
             raise StoreUnavailable(f"the log cannot be read from {start} on now")
         for change in changes:
@@ -54,7 +55,7 @@ async def replay(
                 course.behind = change.sequence
                 if not course.push(change.sequence, change.entity_id):
                     del readers[course.subscription.key]
-        reached = changes[-1].sequence if changes else max(nothing_before, start - 1)
+        reached = changes[-1].sequence if changes else start - 1
         for course in readers.values():
             if course not in behind or course.closed or course.behind is None:
                 continue

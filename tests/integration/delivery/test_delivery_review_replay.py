@@ -91,7 +91,7 @@ async def test_what_live_matching_has_met_but_passed_over_is_read_from_the_log(s
 
     store.changes = changes  # type: ignore[method-assign]
     behind = {course}
-    await replay(store, index, behind, begun, lambda _: begun(), lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, lambda _: begun(), lambda _: None, lambda _, __: None)
     assert sorted(course.pending) == [1, 2]
     assert course.behind is None
     assert not behind
@@ -113,7 +113,7 @@ async def test_an_empty_read_of_the_log_says_nothing_about_what_came_after_it(st
         return found
 
     store.changes = changes  # type: ignore[method-assign]
-    await replay(store, index, {course}, lambda: met, lambda _: met, lambda _: None, lambda _, __: None)
+    await replay(store, index, {course}, lambda _: met, lambda _: None, lambda _, __: None)
     assert list(course.pending) == [1]
     assert course.behind is None
 
@@ -128,7 +128,7 @@ async def test_a_course_has_caught_up_only_where_the_watermark_of_its_share_is(
     for number in range(1, 7):
         await create(store, number)
     passed = {first: 2, second: 6}
-    await replay(store, index, {first, second}, lambda: 2, passed.__getitem__, lambda _: None, lambda _, __: None)
+    await replay(store, index, {first, second}, passed.__getitem__, lambda _: None, lambda _, __: None)
     assert sorted(second.pending) == [5, 6]
     assert second.through == 6
 
@@ -146,11 +146,30 @@ async def test_what_the_store_does_not_show_for_a_moment_is_not_passed_over(stor
 
     store.changes = nothing  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailable, match="from 1 on"):
-        await replay(store, index, behind, lambda: 1, lambda _: 1, lambda _: None, lambda _, __: None)
+        await replay(store, index, behind, lambda _: 1, lambda _: None, lambda _, __: None)
     assert course.behind == 1
     store.changes = read  # type: ignore[method-assign]
-    await replay(store, index, behind, lambda: 1, lambda _: 1, lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, lambda _: 1, lambda _: None, lambda _, __: None)
     assert list(course.pending) == [1]
+
+
+async def test_what_is_not_shown_while_the_log_is_trimmed_is_not_passed_over(store: SqliteStore) -> None:
+    index = SubscriptionIndex()
+    course = course_behind(index, 1)
+    for number in range(1, 4):
+        await create(store, number)
+    read, lost = store.changes, []
+
+    async def changes(after: int, limit: int) -> list[Change]:
+        if await store.tail():
+            return await read(after, limit)
+        await store.trim(1)
+        return []
+
+    store.changes = changes  # type: ignore[method-assign]
+    await replay(store, index, {course}, lambda _: 3, lambda _: None, lambda _, through: lost.append(through))
+    assert lost == [1]
+    assert list(course.pending) == [2, 3]
 
 
 async def test_a_change_that_is_owed_counts_as_gone_only_if_it_was_trimmed(store: SqliteStore) -> None:
@@ -183,7 +202,7 @@ async def test_a_course_that_is_given_back_while_the_log_is_read_stays_behind_wh
         return found
 
     store.changes = changes  # type: ignore[method-assign]
-    await replay(store, index, behind, lambda: 2, lambda _: 2, lambda _: None, lambda _, __: None)
+    await replay(store, index, behind, lambda _: 2, lambda _: None, lambda _, __: None)
     assert course.behind == 1
     assert not course.pending
 

@@ -288,11 +288,12 @@ class Express(asyncio.BufferedProtocol):
         """Take what has come while a request was answered, or was not read."""
         if self._writing_paused or self._transport.is_closing():
             return
-        if self._reading_paused:
-            self._reading_paused = False
-            self._transport.resume_reading()
         if self._held:
             self._take(self._held)
+        # Where more than a portion waits still, more comes when that has been answered: a client may send faster than it is.
+        if self._reading_paused and len(self._held) < READ_BYTES:
+            self._reading_paused = False
+            self._transport.resume_reading()
 
     def _hand_over(self, data: bytes) -> None:
         """From here on the connection is aiohttp's, to which its client is one that has come just now."""
@@ -303,6 +304,7 @@ class Express(asyncio.BufferedProtocol):
         if self._writing_paused:
             self._connection.pause_writing()
         if self._reading_paused:
+            self._reading_paused = False
             self._transport.resume_reading()
         self._connection.data_received(data)
 

@@ -216,6 +216,21 @@ async def test_who_takes_no_answer_is_asked_for_nothing_more_and_given_up(monkey
         writer.transport.abort()
 
 
+async def test_who_asks_faster_than_it_is_answered_waits_itself() -> None:
+    async with serving() as (server, port, binding):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await until(lambda: len(server._connections.open) == 1)
+        (express_,) = server._connections.open
+        many, longest = 2_000, 0
+        writer.write(get(b"a", b"X: " + b"x" * 200) * many)
+        for _ in range(many):
+            assert (await answer(reader))[0] == 200
+            longest = max(longest, len(express_._held))
+        assert len(binding.done) == many
+        assert longest <= 2 * connection.READ_BYTES
+        writer.close()
+
+
 async def test_who_takes_answers_slowly_gets_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "OPENING_SECONDS", 0.5)
     monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.5)

@@ -9,6 +9,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from copy import copy
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -21,6 +22,7 @@ MOST_UNPACKED: Final = 256 * 2**20
 """Bytes that the parts of an xlsx workbook may have together when unpacked."""
 MOST_CELLS: Final = 20_000_000
 """Cells of a sheet, those that are left out of it but lie between others among them."""
+_PORTION: Final = 256 * 1024
 FORMULA: Final = "\ufdd1"
 """Stands before a formula without a value: a code point that is no character."""
 
@@ -32,6 +34,8 @@ _NO_WORKBOOK: Final = (
     SyntaxError,  # bad XML
     *(KeyError, ValueError, OSError, IndexError, TypeError, AttributeError),
 )
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""How the parts of a workbook are packed. The others are unpacked at once, however little is asked for."""
 _FORMULA: Final = re.compile(rb"<f[ >/]")
 _LOOKED_AT: Final = 50
 _NAMED: Final = 5
@@ -40,9 +44,11 @@ _NAMED: Final = 5
 def xlsx_records(data: bytes) -> tuple[Iterator[tuple[str, ...]], tuple[str, ...]]:
     """The records of a workbook's table, and what there is to say of its other sheets. Raises UnreadableFile, also later."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:  # which reads no more of a part than its entry here says
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > MOST_UNPACKED:
                 raise UnreadableFile(f"The workbook has more than {MOST_UNPACKED:,} bytes when unpacked.")
+            for part in parts.infolist():
+                _check_entry(parts, part)
             formulas = any(
                 _FORMULA.search(parts.read(part))
                 for part in parts.infolist()
@@ -56,6 +62,20 @@ def xlsx_records(data: bytes) -> tuple[Iterator[tuple[str, ...]], tuple[str, ...
     except _NO_WORKBOOK as error:
         raise UnreadableFile(f"The file is no xlsx workbook: {error}.") from error
     return _records(book.worksheets[place], written), notes
+
+
+def _check_entry(parts: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
+    """Raises UnreadableFile where a part has other bytes than its entry says: who reads it at once unpacks what there is."""
+    if part.compress_type not in _METHODS:
+        raise UnreadableFile(f"The file is no xlsx workbook: {part.filename} is not packed as its parts are.")
+    entry = copy(part)
+    entry.file_size += 1  # else it would be read up to there, whatever there is
+    size = 0
+    with parts.open(entry) as stream:
+        while portion := stream.read(_PORTION):
+            size += len(portion)
+    if size != part.file_size:
+        raise UnreadableFile(f"The file is no xlsx workbook: {part.filename} does not have the bytes that it says.")
 
 
 def _records(sheet: Any, written: Any | None) -> Iterator[tuple[str, ...]]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import jsonschema_rs
@@ -376,6 +377,23 @@ class TestHostileWorkbooks:
         assert len(bomb) < 100_000
         with pytest.raises(UnreadableFile, match="when unpacked"):
             read_table(bomb)
+
+    @pytest.mark.parametrize("says", [b"<workbook/>", b"<workbook/>" + bytes(2**21)])
+    def test_a_part_with_other_bytes_than_its_entry_says_is_not_unpacked(self, says: bytes) -> None:
+        whole = io.BytesIO(self.packed())
+        with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as made:
+            made.writestr("xl/more.xml", b"<workbook/>" + bytes(2**20))
+            entry = made.getinfo("xl/more.xml")
+            entry.file_size, entry.CRC = len(says), zlib.crc32(says)
+        with pytest.raises(UnreadableFile, match="no xlsx workbook"):
+            read_table(whole.getvalue())
+
+    def test_a_part_that_can_only_be_unpacked_at_once_is_not_unpacked(self) -> None:
+        whole = io.BytesIO(self.packed())
+        with zipfile.ZipFile(whole, "a", zipfile.ZIP_BZIP2) as made:
+            made.writestr("xl/more.xml", bytes(2**20))
+        with pytest.raises(UnreadableFile, match=r"xl/more\.xml is not packed"):
+            read_table(whole.getvalue())
 
     def test_rows_that_are_left_out_count_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapters.workbook.MOST_CELLS", 10_000)

@@ -2,12 +2,15 @@
 
 Nobody is shown a state that is older than their own request: a read is joined by those who ask before it begins. While one is
 under way, all that ask are together the next one, which begins when it has ended. So an answer never waits for more than one
-other read, and there is nothing to keep, to bound or to invalidate.
+other read, and there is nothing to keep, to bound or to invalidate. Where that one finds that the store is away, nobody waits
+for a second one to find the same.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
+
+from broker.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -40,6 +43,8 @@ class JointReads(Generic[T]):
                     await asyncio.wait((before,))
                 finally:
                     del self._waiting[key]
+                if not before.cancelled() and isinstance(failure := before.exception(), StoreUnavailable):
+                    raise failure
             self._reading[key] = mine
             result = await read()
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from broker.errors import StoreUnavailable
 from broker.http.joint import JointReads
 
 
@@ -57,6 +58,22 @@ async def test_a_failure_reaches_all_that_share_it_and_nobody_after_them() -> No
     assert await first == 1
     assert [type(each) for each in await asyncio.gather(*others, return_exceptions=True)] == [ValueError] * 2
     assert await joint.get("page", source.read) == 3
+
+
+async def test_who_waits_for_a_read_that_finds_the_store_away_does_not_wait_for_another() -> None:
+    joint, source = JointReads[int](), Source()
+
+    async def fail() -> int:
+        await source.read()
+        raise StoreUnavailable("it did not answer in time")
+
+    tasks = [asyncio.create_task(joint.get("page", fail)) for _ in range(3)]
+    await _turns()
+    source.go_on.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in found] == [StoreUnavailable] * 3
+    assert source.begun == 1
+    assert await joint.get("page", source.read) == 2
 
 
 @pytest.mark.parametrize("waiting", [True, False])

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[;|(){}]|[^;|(){}"]+')
+_OPERATOR: Final = re.compile(r"[=<>~]")
 _PATH: Final = re.compile(r"\s*!?\s*([^=!<>~]+)")
 _SKEW: Final = 60.0
 """Seconds by which clocks may differ."""
@@ -30,6 +31,8 @@ def too_old(entity: Mapping[str, Any], q: str, max_age: float, now: str) -> str 
     """Why the state that a query was read from is too old, in words; None where it is not. `entity`: with its sysAttrs."""
     if max_age == float("inf"):
         return None
+    if _is_about_others(q):
+        return "cannot be trusted: it is about an entity that this one links to, and nobody knows how old the state of that is"
     names = attributes_in(q, entity)
     if not names:
         return "is about no attribute that the entity has, so that nobody knows how old its state is"
@@ -79,6 +82,16 @@ def _paths(q: str) -> Iterator[str]:
             fresh = False
             if (path := _PATH.match(token)) is not None:
                 yield unquote(path[1].strip())
+
+
+def _is_about_others(q: str) -> bool:
+    """Whether a query goes on to a linked entity, by braces behind a path: those behind an operator belong to a pattern."""
+    before = ""
+    for token in _TOKEN.findall(q):
+        if token == "{" and before.strip(' ;|(){}"') and _OPERATOR.search(before) is None:
+            return True
+        before = token
+    return False
 
 
 def _listed(value: Any) -> list[Any]:

@@ -247,6 +247,9 @@ class Express(asyncio.BufferedProtocol):
             response = await server.answer(request.method, request.target, request.headers, request.body)
             closing = request.closing or server.stopping or self._ended
             head = answer_head(response, closing=closing)
+        except asyncio.CancelledError:
+            self._transport.abort()  # what comes behind it must not get the answer that it does not
+            raise
         except Exception:
             logger.exception("%s %s failed", request.method, request.target)
             response = problem_response(InternalError("the operation failed unexpectedly; the broker's log says why"))

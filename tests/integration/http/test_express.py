@@ -38,6 +38,8 @@ class Binding:
         self.begun += 1
         if name == "slow":
             await self.go_on.wait()
+        if name == "cancelled":
+            raise asyncio.CancelledError
         if name == "broken":
             raise RuntimeError("broken")
         self.done.append(name)
@@ -338,6 +340,20 @@ async def test_an_answer_that_cannot_be_made_is_an_internal_error(
         assert problem["type"].endswith("InternalError")
         assert await asyncio.wait_for(reader.read(), 10) == b""
         assert [record for record in caplog.records if record.levelno == logging.ERROR]
+        writer.close()
+
+
+async def test_where_an_answer_is_given_up_the_next_request_does_not_get_its_place() -> None:
+    async with serving() as (server, port, binding):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(b"cancelled") + get(b"a"))
+        await until(lambda: binding.begun == 1)
+        await asyncio.sleep(0.05)
+        writer.write(get(b"b"))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await answer(reader)
+        await asyncio.wait_for(server._connections.gone(), 10)
+        assert binding.done == []
         writer.close()
 
 

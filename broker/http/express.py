@@ -187,13 +187,18 @@ class Express(asyncio.BufferedProtocol):
             self._take(self._held + data if self._held else data)
 
     def eof_received(self) -> bool:
-        """The client sends nothing more: whether the connection stays open, for the answer that is being made."""
-        if self._answering:
-            self._ended = True
-            return True
+        """The client sends nothing more: whether the connection stays open, for an answer that is being made or on its way."""
         if self._connection is not None:
             self._connection.eof_received()
-        return False
+            return False
+        self._ended = True
+        if self._answering:
+            return True
+        if not self._transport.get_write_buffer_size():
+            return False
+        if not self._closing:
+            self._close()
+        return True
 
     def pause_writing(self) -> None:
         """Much is on its way to a client that does not take it."""
@@ -313,7 +318,7 @@ class Express(asyncio.BufferedProtocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        if not self._transport.is_closing():
+        if not (self._closing or self._transport.is_closing()):
             self._hand_over(self._held)
 
     def _look(self) -> None:

@@ -280,6 +280,33 @@ async def test_who_has_said_all_gets_a_large_answer_whole() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("lines", [(b"Connection: close",), ()])
+@pytest.mark.parametrize("behind", [b"", b"GET /half"])
+async def test_who_has_said_all_while_its_answer_is_on_its_way_gets_it_whole_however_slowly_it_reads(
+    lines: tuple[bytes, ...], behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(express, "PATIENCE_SECONDS", 0.1)
+    async with serving() as (server, port, binding):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.connect(("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=65_536)
+        writer.write(get(b"large", *lines))
+        await until(lambda: bool(binding.done))
+        await asyncio.sleep(0.05)
+        writer.write(behind)
+        await asyncio.sleep(0.05)
+        writer.write_eof()
+        size = 0
+        while part := await asyncio.wait_for(reader.read(200_000), 10):
+            size += len(part)
+            await asyncio.sleep(0.02)
+        assert size > LARGE
+        await asyncio.wait_for(server._connections.gone(), 10)
+        writer.close()
+
+
 async def test_what_a_client_asked_for_before_it_went_is_done(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as (server, port, binding):
         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -50,14 +50,13 @@ class Draft:
     documents: list[Document]
     ground: Ground | None
 
-    def writes(self, *, proven: bool) -> list[Write]:
-        """What is done to the entities. Where it is `proven` that they have the versions that are expected, these are not asked
-        for: a filter by `_id` alone costs a third."""
-        place = _by_key if proven else _by_version
+    @property
+    def writes(self) -> list[Write]:
+        """What is done to the entities."""
         return [
             *(InsertOne(document) for document in self.inserts),
-            *(UpdateOne(place(where), update) for where, update in self.updates),
-            *(DeleteOne(place(where)) for where in self.deletes),
+            *(UpdateOne(where, update) for where, update in self.updates),
+            *(DeleteOne(where) for where in self.deletes),
         ]
 
     @property
@@ -111,13 +110,18 @@ def _encoded(state: Entity | None) -> tuple[bytes | None, int]:
 
 
 def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
-    where = key_string(key)
+    # What was recalled is proven by the log's head, and a filter by `_id` alone costs a third. What was read is not: a read may
+    # show what a fail-over takes back a moment later, and the head with it.
+    recalled = made.ground is not None and key in made.ground.recalled
+    where: Document = {"_id": key_string(key)}
+    if not recalled:
+        where["version"] = entry.found
     if entry.state is None or entry.body is None:
         if entry.found:
-            made.deletes.append({"_id": where, "version": entry.found})
+            made.deletes.append(where)
         return
     own = {"version": entry.version, "body": entry.body}
-    if made.ground is not None and key in made.ground.recalled and entry.before is not None:
+    if recalled and entry.before is not None:
         # This process has written all the document's fields itself, by the same rules, so only what differs is written.
         fields, absent = search_changes(key[0], entry.before, entry.state)
         fields |= own
@@ -130,17 +134,9 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
         update: dict[str, Any] = {"$set": fields}
         if absent:
             update["$unset"] = dict.fromkeys(absent, "")
-        made.updates.append(({"_id": where, "version": entry.found}, update))
+        made.updates.append((where, update))
     else:
-        made.inserts.append({"_id": where} | fields)
-
-
-def _by_key(where: Document) -> Document:
-    return {"_id": where["_id"]}
-
-
-def _by_version(where: Document) -> Document:
-    return where
+        made.inserts.append({"_id": where["_id"]} | fields)
 
 
 class _NotProven(Exception):
@@ -159,10 +155,9 @@ async def write(connection: Connection, made: Draft, turn: Turn, remembered: Rem
         moved = await connection.move(HEAD, "head", count, session, turn.moves())
         after = Mark(moved["head"], moved.get("erasures", 0), moved.get("name", ""))
         before = replace(after, head=after.head - count)
-        proven = made.ground is not None and made.ground.mark == before
-        if made.ground is not None and made.ground.recalled and not proven:
+        if made.ground is not None and made.ground.recalled and made.ground.mark != before:
             raise _NotProven
-        if writes := made.writes(proven=proven):
+        if writes := made.writes:
             try:
                 result = await entities.bulk_write(writes, ordered=False, session=session)
             except BulkWriteError as error:

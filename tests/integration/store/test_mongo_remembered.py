@@ -173,6 +173,23 @@ async def test_what_was_read_before_another_process_committed_is_not_written_ove
     assert await level(store) == 1
 
 
+@pytest.mark.parametrize("decide", [add(1), delete], ids=["update", "deletion"])
+async def test_what_was_read_and_a_fail_over_has_taken_back_is_not_built_upon(two, decide):
+    """A read may show what no majority ever gets: then the head is where it was, and the entity is not as it was read."""
+    mine, others, store, _ = two
+    await others.write("", ID, create(ID))
+    await mine.write("", OTHER, create(OTHER))
+    states, ground = store.recall([KEY])
+    assert not states
+    assert ground is not None
+    found = (await store.read([KEY]))[KEY]
+    shown = {**found, "attrs": {**found["attrs"], LEVEL: [instance(100)]}, "version": 2}
+    with pytest.raises(VersionConflict):
+        await store.commit([Mutation(decide(shown), 2, ground)])
+    assert await level(store) == 0
+    assert await store.head() == 2
+
+
 async def test_an_emptied_database_that_is_as_far_again_is_another_one(two, mongodb_uri, mongo_client, mongo_database):
     stores = [MongoStore(mongodb_uri, mongo_database) for _ in range(2)]
     await stores[0].open()

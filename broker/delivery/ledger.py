@@ -124,7 +124,7 @@ class Ledger:
         self._counted.add(course)
         if course in self._recorded:
             self._dirty.add(course)
-        elif not course.is_outstanding:
+        if not course.is_outstanding:  # it may have been both fresh and on record
             self._fresh.discard(course)
 
     def forget(self, course: Course) -> None:

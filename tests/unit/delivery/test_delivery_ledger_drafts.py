@@ -52,6 +52,24 @@ def test_a_course_that_is_owed_more_while_it_is_put_on_record_stays_on_record() 
     assert document.body["lag"]["pending"] == [(2, "b")], "the watermark is at 2"
 
 
+def test_a_course_that_has_nothing_outstanding_keeps_no_ledger_busy() -> None:
+    """It was owed more while it was put on record, so it was there twice, and left one of the two for ever."""
+    course = course_of(IDS[0])
+    ledger = Ledger(NAME, 0, [], lambda: 0.0)
+    course.push(1, "a")
+    ledger.owed(course)
+    course.failed((1,), 0.0, unanswered=True)
+    ledger.attempted(course)
+    first = ledger.draft(1, counts=False)
+    course.push(2, "b")  # while the draft is written
+    ledger.owed(course)
+    ledger.written(first)
+    course.delivered((1, 2))
+    ledger.attempted(course)
+    ledger.written(ledger.draft(2, counts=True))
+    assert not ledger.is_busy
+
+
 def test_a_watermark_that_may_have_been_moved_counts_as_moved_and_is_written_again() -> None:
     course = course_of(IDS[0])
     ledger = Ledger(NAME, 0, [], lambda: 0.0)

@@ -15,7 +15,7 @@ from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
-from broker.store.mongo.encoding import check_size, encode_sized, key_string
+from broker.store.mongo.encoding import check_size, encode_sized, is_large, key_string
 from broker.store.mongo.remembered import Mark, Remembered
 from broker.store.mongo.search import OPTIONAL, search_changes, search_fields
 from broker.store.mongo.turn import HEAD, Turn
@@ -121,8 +121,9 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
             made.deletes.append(where)
         return
     own = {"version": entry.version, "body": entry.body}
-    if recalled and entry.before is not None:
-        # This process has written all the document's fields itself, by the same rules, so only what differs is written.
+    if recalled and entry.before is not None and not is_large(entry.body):
+        # This process has written all the document's fields itself, by the same rules, so only what differs is written. Of a
+        # large one all are made, as they are what may be too large together.
         fields, absent = search_changes(key[0], entry.before, entry.state)
         fields |= own
     else:

@@ -73,10 +73,15 @@ def decode_body(body: bytes) -> Any:
     return json.loads(body) if body.startswith(_EXACT) else orjson.loads(body)
 
 
+def is_large(body: bytes) -> bool:
+    """Whether the state of a body is so large that its document may be too large."""
+    return body.startswith(_COMPRESSED)
+
+
 def check_size(subject: str, document: dict[str, Any]) -> None:
     """Refuse what does not fit into one MongoDB document. Raises BadRequestData."""
     for value in document.values():
-        if isinstance(value, bytes) and value.startswith(_COMPRESSED):
+        if isinstance(value, bytes) and is_large(value):
             break
     else:
         return  # with small bodies, all the rest is small too

@@ -30,6 +30,8 @@ from broker.store.mongo.encoding import SEPARATOR, escape_name
 LONGEST_STRING: Final = 256
 MOST_VALUES: Final = 64
 """Of one field; with more of them, or longer strings, the field is doubtful."""
+MOST_PATHS: Final = 32
+"""Fields within `values`, `instants` or `elements` that are written one by one: each costs the server a walk through them all."""
 INT64: Final = range(-(2**63), 2**63)
 OPTIONAL: Final = ("scopes", "cells", "expires", "lapses", "doubtful", "elements")
 
@@ -105,7 +107,11 @@ def search_changes(tenant: str, before: Entity, after: Entity) -> tuple[dict[str
     """
     former, attrs = before["attrs"], after["attrs"]
     changed = [name for name, instances in attrs.items() if former.get(name) is not instances]
-    if former.keys() != attrs.keys() or any(before.get(member) != after.get(member) for member in _OF_THE_ENTITY):
+    if (
+        2 * len(changed) > MOST_PATHS
+        or former.keys() != attrs.keys()
+        or any(before.get(member) != after.get(member) for member in _OF_THE_ENTITY)
+    ):
         return _differences(search_fields(tenant, before), search_fields(tenant, after))
     old, new = _Search(tenant, before), _Search(tenant, after)
     old.gather(changed)
@@ -122,6 +128,7 @@ def search_changes(tenant: str, before: Entity, after: Entity) -> tuple[dict[str
     return _differences(
         {"values": old.values, "instants": old.instants, "elements": old.elements},
         {"values": new.values, "instants": new.instants, "elements": new.elements},
+        whole=False,
     )
 
 
@@ -129,14 +136,20 @@ def _kinds(attrs: dict[str, list[Instance]], names: list[str]) -> list[set[str]]
     return [{instance["type"] for instance in attrs[name]} for name in names]
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _differences(old: dict[str, Any], new: dict[str, Any], *, whole: bool = True) -> tuple[dict[str, Any], list[str]]:
+    """The same of fields. `whole`: all are given, so those of a kind may be written together where they are many."""
     changed: dict[str, Any] = {}
     gone = [name for name in old if name not in new]
     for name, holds in new.items():
         held = old.get(name)
         if name in _BY_FIELD and held is not None:
-            changed |= {f"{name}.{field}": holds[field] for field in holds if not _same(held.get(field), holds[field])}
-            gone += [f"{name}.{field}" for field in held if field not in holds]
+            written = [field for field in holds if not _same(held.get(field), holds[field])]
+            removed = [field for field in held if field not in holds]
+            if whole and len(written) + len(removed) > MOST_PATHS:
+                changed[name] = holds
+                continue
+            changed |= {f"{name}.{field}": holds[field] for field in written}
+            gone += [f"{name}.{field}" for field in removed]
         elif not _same(held, holds):
             changed[name] = holds
     return changed, gone

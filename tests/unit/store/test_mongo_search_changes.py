@@ -2,12 +2,18 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.errors import BadRequestData
+from broker.model.change import Change
 from broker.model.entity import Entity
 from broker.model.terms import KINDS
-from broker.store.mongo.search import search_changes, search_fields
+from broker.store.mongo import encoding
+from broker.store.mongo.commit import draft
+from broker.store.mongo.search import MOST_PATHS, search_changes, search_fields
+from broker.store.protocol import Ground, Mutation
 
 T1 = "2026-11-25T12:00:00.000001Z"
 T2 = "2026-11-25T12:00:00.000002Z"
@@ -79,6 +85,42 @@ def test_what_is_written_of_the_fields_makes_of_the_old_document_the_new_one(sta
 
 def _ordered(value: Any) -> Any:
     return sorted(value.items()) if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("count", [1, MOST_PATHS // 2, MOST_PATHS // 2 + 1, 2 * MOST_PATHS])
+@pytest.mark.parametrize("come", [0, 1], ids=["changed", "come and gone"])
+def test_what_is_much_is_written_as_a_whole(count: int, come: int) -> None:
+    """Each path costs the server a walk through all that is there: 15,000 of them held all other commits up for ten seconds."""
+    kept: dict[str, Any] = {f"urn:k:{number}": [{"type": "Property", "value": number}] for number in range(50)}
+    attrs: list[dict[str, Any]] = [
+        {
+            f"urn:a:{number + count // 2 * come * place}": [{"type": "Property", "value": at, "observedAt": at}]
+            for number in range(count)
+        }
+        for place, at in enumerate((T1, T2))
+    ]
+    before, after = (
+        {"id": "urn:x:1", "type": ["urn:T"], "createdAt": T1, "modifiedAt": T1, "version": 1, "attrs": kept | each}
+        for each in attrs
+    )
+    changed, gone = search_changes("", before, after)  # type: ignore[arg-type]
+    assert len(changed) + len(gone) <= 3 * MOST_PATHS
+    made = _applied(search_fields("", before), changed, gone)  # type: ignore[arg-type]
+    assert made == search_fields("", after)  # type: ignore[arg-type]
+
+
+def test_a_document_is_too_large_whatever_is_written_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "LARGEST_DOCUMENT", 600_000)
+    states = []
+    for count in (1500, 3000):
+        attrs = {f"urn:a:{number}": [{"type": "Property", "value": "x" * 250}] for number in range(count)}
+        state = {"id": "urn:x:1", "type": ["urn:T"], "createdAt": T1, "modifiedAt": T1, "version": 1, "attrs": attrs}
+        states.append(state | {"version": count // 1500})
+    before, after = states
+    change = Change("", "urn:x:1", "entityUpdated", T1, (), before, after)  # type: ignore[arg-type]
+    for recalled in (frozenset(), frozenset({("", "urn:x:1")})):
+        with pytest.raises(BadRequestData):
+            draft([Mutation(change, 1, Ground(None, recalled))])
 
 
 def test_of_an_attribute_that_changes_its_value_nothing_but_this_is_written() -> None:

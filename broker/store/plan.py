@@ -76,7 +76,7 @@ def decide_all(batch: list[Request], states: dict[EntityKey, Entity], now: str, 
             if step is not None:
                 version = 0 if stored is None else stored["version"]
                 step = _versioned(step, version + 1)
-                plan.mutations.append(Mutation(step, version, ground))
+                plan.mutations.append(Mutation(step, version, ground, stored))
                 plan.places.append(step_place)
                 stored = current[request.key] = step.after
     for start, end in _recorded(batch):

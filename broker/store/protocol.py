@@ -37,12 +37,14 @@ class Ground:
 class Mutation:
     """One change to commit, on the condition that the stored entity still has `expected_version` (0: there is none).
 
-    All mutations of a commit have the same `ground`.
+    All mutations of a commit have the same `ground`. `state` is the whole entity before the change, where the caller has it: a
+    change's own `before` has those attributes only that it touches.
     """
 
     change: Change
     expected_version: int
     ground: Ground | None = None
+    state: Entity | None = None
 
 
 @dataclass(frozen=True, slots=True)

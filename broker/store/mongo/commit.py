@@ -77,7 +77,7 @@ def draft(mutations: Sequence[Mutation], beside: Sequence[BesideEntities] = ()) 
         entry = entries.get(key)
         if entry is None:
             entry = entries[key] = _Entry(
-                mutation.expected_version, mutation.expected_version, change.before, None, None
+                mutation.expected_version, mutation.expected_version, mutation.state, None, None
             )
         elif entry.version != mutation.expected_version:
             raise VersionConflict([key])

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from broker.errors import BadRequestData
 from broker.model.change import Change
 from broker.model.entity import Entity
+from broker.model.patches import make_change, replace_entity
 from broker.model.terms import KINDS
 from broker.store.mongo import encoding
 from broker.store.mongo.commit import draft
 from broker.store.mongo.search import MOST_PATHS, search_changes, search_fields
+from broker.store.plan import Decision, Request, decide_all
 from broker.store.protocol import Ground, Mutation
 
 T1 = "2026-11-25T12:00:00.000001Z"
@@ -30,7 +32,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @st.composite
 def _instances(draw: st.DrawFn) -> list[dict[str, Any]]:
     kind = draw(st.sampled_from(sorted(VALUES)))
-    instance: dict[str, Any] = {"type": kind, KINDS[kind].value: draw(VALUES[kind])}
+    value = draw(VALUES[kind])
+    instance: dict[str, Any] = {"type": kind, KINDS[kind].value: value, "createdAt": T1, "modifiedAt": T1}
     if draw(st.booleans()):
         instance["observedAt"] = draw(st.sampled_from([T1, T2]))
     if draw(st.integers(0, 4)) == 0:
@@ -83,6 +86,41 @@ def test_what_is_written_of_the_fields_makes_of_the_old_document_the_new_one(sta
     }
 
 
+@given(_states(), _states())
+def test_changes_of_one_entity_in_one_commit_leave_the_fields_of_the_last(
+    one: tuple[Entity, Entity], other: tuple[Entity, Entity]
+) -> None:
+    """What a change has of the state before it is what it touches; the next one of the same commit may touch other attributes."""
+    first, *later = (*one, *other)
+
+    def decision(new: Entity, now: str) -> Decision:
+        def decide(current: Entity | None) -> Change | None:
+            assert current is not None
+            patched = replace_entity(current, new, now)
+            if patched.entity is current:
+                return None
+            return make_change("", current, patched.entity, patched.touched, now)
+
+        return decide
+
+    never: Any = None  # nobody waits
+    batch = [Request(("", first["id"]), decision(new, T2), never, True) for new in later]
+    ground = Ground(None, frozenset({("", first["id"])}))
+    plan = decide_all(batch, {("", first["id"]): first}, T2, ground)
+    for outcome in plan.outcomes:
+        assert not isinstance(outcome, Exception)
+    made = draft(plan.mutations)
+    final = plan.mutations[-1].change.after if plan.mutations else first
+    assert final is not None
+    document = search_fields("", first)
+    for _, update in made.updates:
+        document = _applied(document, update["$set"], list(update.get("$unset", ())))
+    wanted = search_fields("", final)
+    assert {name: repr(_ordered(document[name])) for name in document.keys() - {"version", "body"}} == {
+        name: repr(_ordered(wanted[name])) for name in wanted
+    }
+
+
 def _ordered(value: Any) -> Any:
     return sorted(value.items()) if isinstance(value, dict) else value
 
@@ -120,7 +158,7 @@ def test_a_document_is_too_large_whatever_is_written_of_it(monkeypatch: pytest.M
     change = Change("", "urn:x:1", "entityUpdated", T1, (), before, after)  # type: ignore[arg-type]
     for recalled in (frozenset(), frozenset({("", "urn:x:1")})):
         with pytest.raises(BadRequestData):
-            draft([Mutation(change, 1, Ground(None, recalled))])
+            draft([Mutation(change, 1, Ground(None, recalled), before)])  # type: ignore[arg-type]
 
 
 def test_of_an_attribute_that_changes_its_value_nothing_but_this_is_written() -> None:

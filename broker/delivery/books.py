@@ -2,6 +2,9 @@
 
 Whatever is written here is written only if its share is still this process's own; where it has gone to another process, nothing
 is, and whoever keeps the shares is told. So a process that was frozen for a while cannot undo what its successor has done.
+
+Who has waited for its turn to write looks once more whether the share is here. A share that was given back meanwhile has put all
+that it owes on record, and then forgotten it: its ledger tells of nothing any more, though its lease may be held for a moment.
 """
 
 import asyncio
@@ -96,6 +99,9 @@ class Books:
         if (share := self._of(new)) is not None:
             share.ledger.succeed(old, new)
 
+    def _is_here(self, share: Share) -> bool:
+        return self.shares.get(share.number) is share
+
     def _of(self, course: Course) -> Share | None:
         return None if course.gone else self.shares.get(course.share)
 
@@ -110,6 +116,8 @@ class Books:
         if share is None:
             return
         async with share.writing:
+            if not self._is_here(share):
+                return
             self._refused.pop(key, None)
             if course is not None:
                 share.ledger.erase(course)
@@ -122,7 +130,7 @@ class Books:
         share = self.share(key)
         if share is not None:
             async with share.writing:
-                if await self._save_under(share, puts=puts, deletes=deletes):
+                if self._is_here(share) and await self._save_under(share, puts=puts, deletes=deletes):
                     return
         raise ShareLost(f"the deliveries of {key[1]} have gone to another process: try again", instance=key[1])
 
@@ -142,6 +150,8 @@ class Books:
         Raises StoreUnavailable.
         """
         async with share.writing:
+            if not self._is_here(share):
+                return False
             draft = share.ledger.draft(self.head(share), counts=counts, final=final)
             draft.drop_cursors += drop_cursors
             if draft.is_empty and not (deletes or check):
@@ -209,7 +219,11 @@ class Books:
         async with AsyncExitStack() as turns:
             for share in shares:
                 await turns.enter_async_context(share.writing)
-            drafts = [(share, share.ledger.draft(self.head(share), counts=counts, final=final)) for share in shares]
+            drafts = [
+                (share, share.ledger.draft(self.head(share), counts=counts, final=final))
+                for share in shares
+                if self._is_here(share)
+            ]
             refused: set[SubscriptionKey] | None = None
             try:
                 refused = await self._write([(share, draft) for share, draft in drafts if not draft.is_empty])

@@ -169,6 +169,45 @@ async def test_a_share_that_cannot_be_saved_as_it_is_given_back_is_not_left_half
     await receiver.wait(1)  # its lease is held, so it is taken over again
 
 
+async def test_a_save_that_waits_while_its_share_is_given_back_undoes_nothing(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is held for a moment still, and the courses owe nothing any more: that was written over what they had owed."""
+    monkeypatch.setattr(handover, "GRACE_SECONDS", 0.05)
+    receiver.hold.add("/")
+    subscription = await desk.subscribe(f"{receiver.url}/")
+    dispatcher, save_under = desk.broker.dispatcher, desk.broker.store.save_under
+    (number,) = dispatcher._handover.numbers
+    share = dispatcher._books.shares[number]
+    ids = await create_many(desk, 0, 4)
+
+    async def is_on_record() -> bool:
+        return len((await lag_of(desk, subscription)).get("pending", [])) == len(ids)
+
+    await eventually(is_on_record)
+    waiting: list[asyncio.Task[bool]] = []
+
+    async def slow(*arguments: Any, **more: Any) -> bool:
+        if share.ends is not None and not waiting:
+            books = dispatcher._books
+            works = books.save(share), books._save_together([share], counts=True, final=False)
+            waiting.extend(map(asyncio.create_task, works))
+            await asyncio.sleep(0.05)
+        return await save_under(*arguments, **more)
+
+    monkeypatch.setattr(desk.broker.store, "save_under", slow)
+    await dispatcher._tenure.stop()  # which would take it over again
+    assert dispatcher._saving is not None
+    dispatcher._saving.cancel()  # the saves are those of this test
+    course = dispatcher.course("", subscription)
+    assert course is not None
+    dispatcher._books.attempted(course)  # so that there is something to save
+    await dispatcher._handover.give_back([number])
+    ended = await asyncio.gather(*waiting)
+    assert await is_on_record()
+    assert ended == [False, True]
+
+
 async def test_an_unexpected_fault_does_not_end_deliveries(
     desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

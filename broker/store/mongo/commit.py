@@ -17,7 +17,7 @@ from broker.store.mongo import documents
 from broker.store.mongo.connection import Connection, Document, Session, is_duplicate
 from broker.store.mongo.encoding import check_size, encode_sized, is_large, key_string
 from broker.store.mongo.remembered import Mark, Remembered
-from broker.store.mongo.search import OPTIONAL, search_changes, search_fields
+from broker.store.mongo.search import OPTIONAL, instant_of, search_changes, search_fields
 from broker.store.mongo.turn import HEAD, Turn
 from broker.store.protocol import Document as BesideEntities
 from broker.store.protocol import EntityKey, Ground, Mutation, OutcomeUnknown, VersionConflict
@@ -116,6 +116,9 @@ def _add_write(made: Draft, key: EntityKey, entry: _Entry) -> None:
     where: Document = {"_id": key_string(key)}
     if not recalled:
         where["version"] = entry.found
+        if entry.before is not None and isinstance(created := instant_of(entry.before["createdAt"]), int):
+            # Versions begin anew with an entity that was deleted and created again.
+            where["instants.createdAt"] = created
     if entry.state is None or entry.body is None:
         if entry.found:
             made.deletes.append(where)

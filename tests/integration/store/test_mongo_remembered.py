@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from store_samples import LEVEL, T1, creation, deletion, entity, instance, update
+from store_samples import LEVEL, T1, T2, creation, deletion, entity, instance, update
 
 from broker.errors import AlreadyExists, NgsiLdError, ResourceNotFound, StoreUnavailable
 from broker.store.mongo.remembered import OVERHEAD, Mark, Remembered
@@ -188,6 +188,22 @@ async def test_what_was_read_and_a_fail_over_has_taken_back_is_not_built_upon(tw
         await store.commit([Mutation(decide(shown), 2, ground)])
     assert await level(store) == 0
     assert await store.head() == 2
+
+
+@pytest.mark.parametrize("decide", [add(1), delete], ids=["update", "deletion"])
+async def test_what_was_read_is_not_taken_for_another_entity_that_was_created_since(two, decide):
+    """An entity that is deleted and created again has the versions that it had: the moment of its creation tells them apart."""
+    mine, others, store, _ = two
+    await others.write("", ID, create(ID, 5))
+    found = (await store.read([KEY]))[KEY]
+    await others.write("", ID, delete)
+    new = entity("1", attrs={LEVEL: [instance(7)]}) | {"createdAt": T2, "modifiedAt": T2}
+    await others.write("", ID, lambda _: creation(new))
+    with pytest.raises(VersionConflict):
+        await store.commit([Mutation(decide(found), 1, None, found)])
+    assert await level(store) == 7
+    await mine.write("", ID, add(1))
+    assert await level(store) == 8
 
 
 async def test_an_emptied_database_that_is_as_far_again_is_another_one(two, mongodb_uri, mongo_client, mongo_database):

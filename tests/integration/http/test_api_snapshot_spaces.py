@@ -240,8 +240,12 @@ async def test_4_8_last_used_is_the_last_operation_on_a_snapshot(api: Api, store
     assert (await api.get(path)).json["modifiedAt"] == snapshot["modifiedAt"]
 
 
-async def test_5_16_1_a_snapshot_that_is_still_prepared_answers_nothing_but_its_status(api: Api, store: Store) -> None:
+async def test_5_16_1_a_snapshot_that_is_still_prepared_answers_nothing_but_its_status(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snapshot = await snapshot_of(api)
+    # Who hears of it would prepare it.
+    monkeypatch.setattr(api.broker.archive, "_attend", lambda *_: None)
     document = await store.get_document("snapshot", "", snapshot["id"])
     assert document is not None
     await store.put_document("snapshot", "", snapshot["id"], {**document, "snapshotStatus": "preparing"})

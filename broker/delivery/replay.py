@@ -41,9 +41,8 @@ async def replay(
                 lost(course, tail)
                 course.behind = tail + 1
         start = min(course.behind for course in readers.values() if course.behind is not None)
-        there = max(
-            passed(course) for course in readers.values()
-        )  # asked before: what comes meanwhile need not be shown
+        # Asked before the log is read: what comes meanwhile need not be shown.
+        there = max(passed(course) for course in readers.values())
         changes = await store.changes(start - 1, BATCH)
         if not changes and start <= there and await store.tail() < start:
             # A server that was elected a moment ago may not show all that it has: nothing of that may be passed over.

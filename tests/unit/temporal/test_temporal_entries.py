@@ -1,7 +1,6 @@
 """Changes become entries of temporal history (4.5.6 to 4.5.8)."""
 
 from dataclasses import replace
-from hashlib import sha1
 from uuid import uuid5
 
 import pytest
@@ -12,7 +11,8 @@ from store_samples import BASE, LEVEL, T1, T2, creation, deletion, entity, insta
 from broker.model.change import Change, Touch
 from broker.model.evolution import SCOPE
 from broker.model.terms import KINDS, NGSI_LD_NULL
-from broker.temporal.entries import _INSTANCES, _urn, entries_of
+from broker.model.uuids import uuid_of
+from broker.temporal.entries import _INSTANCES, entries_of
 
 NOTE = BASE + "note"
 DATASET = "urn:ngsi-ld:Dataset:1"
@@ -108,5 +108,5 @@ def test_a_touch_told_twice_is_recorded_once() -> None:
 
 @given(st.text())
 def test_an_instance_id_is_the_name_based_uuid_of_the_change(name):
-    digest = sha1(_INSTANCES.bytes + name.encode("utf-8", "replace")).hexdigest()
-    assert _urn(digest) == uuid5(_INSTANCES, name.encode("utf-8", "replace").decode()).urn
+    text = name.encode("utf-8", "replace")
+    assert f"urn:uuid:{uuid_of(_INSTANCES.bytes + text)}" == uuid5(_INSTANCES, text.decode()).urn

@@ -62,6 +62,10 @@ class Cost:
         """Answers a second."""
         return self.answers / max(self.seconds, 1e-9)
 
+    def warmed(self, first: "Cost") -> None:
+        """A first round, which does not count but for what was wrong in it, has been; the next one goes on behind it."""
+        self.next, self.lost, self.right = first.next, first.lost, first.right - first.answers
+
     def values(self) -> dict[str, float]:
         """The figures of a row."""
         broker, store = (1e6 * each / max(self.answers, 1) for each in (self.cpu, self.server_cpu))
@@ -164,8 +168,7 @@ def in_turns(
             cost = found[name] if turn else Cost()
             take(server, errand, cost, place if name == "broker" else None)
             if not turn:
-                found[name].next, found[name].lost = cost.next, cost.lost
-                found[name].right = cost.right - cost.answers  # a wrong answer is one in the first round, too
+                found[name].warmed(cost)
                 if name == "broker":
                     settle(broker)
     return found

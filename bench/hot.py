@@ -46,7 +46,7 @@ def measure(where: Stage, seconds: float, rounds: int) -> Section:
             )
             take(where.server, errand, counted, where.place)
             if not turn:
-                cost.next, cost.lost, cost.right = counted.next, counted.lost, counted.right - counted.answers
+                cost.warmed(counted)
                 warm = counted.right if key == "hot" else warm
     hot, many = found["hot"], found["patch"]
     after = _recorded(where)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.asking import await_history
+from bench.cost import Cost
 from bench.counts import counted_in
 from bench.offering import Offering, Plan
-from bench.report import STORES, Row, Section, quantile
+from bench.report import STORES, Section
 from bench.stage import Stage
 
 SHARE: Final = 0.5
@@ -33,24 +34,25 @@ def measure(where: Stage, rates: Sequence[tuple[str, float]], seconds: float, fi
             operation=key,
             entities=where.stock.entities,
         )
-        before, cpu = counted_in(where.place), where.broker.meter.cpu()
-        store = where.place.server.cpu() if where.place.server else 0.0
+        before, cpu, store = counted_in(where.place), where.server.meter.cpu(), _store_cpu(where)
         offers = Offering(plan).wait()
         if operation.changes:
             await_history(where.broker.url)
-        cpu = 1e6 * (where.broker.meter.cpu() - cpu) / max(len(offers), 1)
-        store = 1e6 * (where.place.server.cpu() - store) / max(len(offers), 1) if where.place.server else 0.0
-        lost = counted_in(where.place).changes - before.changes - operation.changes * len(offers)
-        wrong = sum(each.status != operation.status for each in offers)
-        walls = [1000 * (each.answered - each.due) for each in offers]
-        values = {"rate": plan.rate, "broker": cpu, "cpu": cpu + store, "memory": where.broker.meter.resident()}
-        values |= {name: quantile(walls, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
-        if where.place.server:
-            values["store"] = store
-        faults = [f"{wrong:,} of {len(offers):,} answers"] if wrong else []
-        faults += [f"the store's own count is off by {abs(lost):,}"] if lost else []
-        section.rows.append(
-            Row(f"offered {key}", operation.name, where.kind, where.stock.entities, len(offers), values, faults)
+        cost = Cost(
+            answers=len(offers),
+            right=sum(each.status == operation.status for each in offers),
+            cpu=where.server.meter.cpu() - cpu,
+            server_cpu=_store_cpu(where) - store,
+            seconds=seconds,
+            walls=[1000 * (each.answered - each.due) for each in offers],
+            memory=where.server.meter.resident(),
+            lost=abs(counted_in(where.place).changes - before.changes - operation.changes * len(offers)),
         )
-        print(f"{where.kind}, {key} offered: p99 {values['p99']:,.0f} ms", file=sys.stderr)
+        row = cost.row(f"offered {key}", operation.name, where.kind, where.stock.entities, rate=plan.rate)
+        section.rows.append(row)
+        print(f"{where.kind}, {key} offered: p99 {row.values['p99']:,.0f} ms", file=sys.stderr)
     return section
+
+
+def _store_cpu(where: Stage) -> float:
+    return where.place.server.cpu() if where.place.server else 0.0

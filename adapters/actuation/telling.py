@@ -74,9 +74,8 @@ async def tell_some(book: Book, clients: Clients) -> int:
     events, attempts = await book.journal.perform(look)
     held: set[Place] = set()
     for group in rounds(events):
-        group = [
-            each for each in group if place_of_event(each) not in held
-        ]  # what comes after what was refused waits, too
+        # What comes after what was refused waits, too.
+        group = [each for each in group if place_of_event(each) not in held]
         if not group:
             continue
         client = await clients.of(group[0].entry.command.target.tenant or None)

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 def read(connection: sqlite3.Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, Entity]:
     """The stored states of those of `keys` that exist."""
     found: dict[EntityKey, Entity] = {}
-    for tenant, ids in _by_tenant(keys).items():
+    for tenant, ids in by_tenant(keys).items():
         rows = connection.execute(
             "SELECT id, body FROM entities WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",
             (tenant, orjson.dumps(ids).decode()),
@@ -109,7 +109,8 @@ def remove_some(connection: sqlite3.Connection, tenant: str, limit: int) -> int:
     return len(found)
 
 
-def _by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:
+def by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:
+    """The entity ids of these keys, by tenant."""
     grouped: dict[str, list[str]] = {}
     for tenant, entity_id in keys:
         grouped.setdefault(tenant, []).append(entity_id)
@@ -118,7 +119,7 @@ def _by_tenant(keys: Iterable[EntityKey]) -> dict[str, list[str]]:
 
 def _rows(connection: sqlite3.Connection, keys: Iterable[EntityKey]) -> dict[EntityKey, Row]:
     found: dict[EntityKey, Row] = {}
-    for tenant, ids in _by_tenant(keys).items():
+    for tenant, ids in by_tenant(keys).items():
         rows = connection.execute(
             "SELECT id, row, version, entries, type_set, shape, scope_set, expires_at, fades_at FROM entities"
             " WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",

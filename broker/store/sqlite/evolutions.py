@@ -13,6 +13,7 @@ from broker.query.evaluate import compile_query
 from broker.store.chronicle import candidate_ids, candidate_types, gather, joined
 from broker.store.protocol import Evolution, HistoryEntry
 from broker.store.sqlite.database import Deadline
+from broker.store.sqlite.entities import by_tenant
 
 STRIDE: Final = 500
 _COLUMNS: Final = "tenant, id, types, created_at, modified_at, deleted_at"
@@ -72,12 +73,9 @@ def record(
 
 def _rows(connection: sqlite3.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Sequence[Any]]:
     """The rows of those that there are, each with its number behind its columns."""
-    by_tenant: dict[str, list[str]] = {}
-    for tenant, entity_id in keys:
-        by_tenant.setdefault(tenant, []).append(entity_id)
     return {
         (row[0], row[1]): row
-        for tenant, ids in by_tenant.items()
+        for tenant, ids in by_tenant(keys).items()
         for row in connection.execute(
             f"SELECT {_COLUMNS}, no FROM evolutions WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))",
             (tenant, orjson.dumps(ids).decode()),

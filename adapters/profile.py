@@ -233,7 +233,8 @@ def _is_dated(profile: Profile, header: str) -> bool:
 
 def _understood(headers: Sequence[str], nearest: Profile) -> str:
     known = [header.strip() for header in headers if normalise(header) in nearest.columns]
-    unknown = [header.strip() for header in headers if normalise(header) and normalise(header) not in nearest.known]
+    named = nearest.known | nearest.columns.keys()  # columns also in other spellings than the layout's own
+    unknown = [header.strip() for header in headers if normalise(header) and normalise(header) not in named]
     told = f". Of the columns it understands {_listed(known)}" if known else ""
     return told + (f" and does not know {_listed(unknown)}." if unknown else ".")
 

@@ -289,6 +289,11 @@ class TestNeverSeen:
         assert "understands 緯度、経度 and does not know 管理番号、柱の種類" in str(error.value)
         assert "--skeleton" in str(error.value)
 
+    def test_a_column_in_another_spelling_than_the_layouts_is_understood_and_not_unknown(self):
+        with pytest.raises(UnknownLayout) as error:
+            decode("市区町村コード,施設名,ふしぎ,緯度,経度\n221309,あ,x,34.86,138.32\n".encode())
+        assert "understands 市区町村コード、緯度、経度 and does not know 施設名、ふしぎ." in str(error.value)
+
     def test_the_skeleton_becomes_a_profile(self, tmp_path):
         read = read_table(UNKNOWN.read_bytes())
         text = skeleton(read, "street_light/own")
